@@ -1,0 +1,235 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+	"strings"
+	"time"
+
+	"concord"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// maxBatch is the engine's bound on an atomic batch.
+	maxBatch = 1000
+	// maxFollowBatch is how many messages a consumer gets at once.
+	maxFollowBatch = 500
+	// followBytes bounds what a consumer has read ahead.
+	followBytes = 8 << 20
+	// dedupWindow is how long a message ID is remembered: long enough for every retry after a timeout.
+	dedupWindow = 2 * time.Minute
+	// checksumHeader carries the CRC-32C of the data, eight hex digits.
+	checksumHeader = "Concord-Crc32c"
+
+	errCodeDuplicateInBatch = 10201 // "atomic publish batch contains duplicate message id"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// log is a JetStream stream as a concord.Log.
+type log struct {
+	bus    *Bus
+	name   string
+	stream jetstream.Stream
+}
+
+// Log opens the named log, creating it when it is new. Subjects are its subject patterns, for example "frontier.*".
+func (b *Bus) Log(ctx context.Context, name string, subjects ...string) (concord.Log, error) {
+	s, err := b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name:               name,
+		Subjects:           subjects,
+		Retention:          jetstream.LimitsPolicy,
+		Storage:            jetstream.FileStorage,
+		Compression:        jetstream.S2Compression,
+		Discard:            jetstream.DiscardNew,
+		MaxBytes:           b.cfg.MaxLogBytes,
+		MaxMsgSize:         MaxMessageBytes,
+		Duplicates:         dedupWindow,
+		AllowAtomicPublish: true,
+		Replicas:           1,
+	})
+	if err != nil {
+		return nil, wrap("open log "+name, err)
+	}
+	return &log{bus: b, name: name, stream: s}, nil
+}
+
+// Append implements concord.Log.
+func (l *log) Append(ctx context.Context, msgs ...concord.Message) (uint64, error) {
+	if len(msgs) == 0 {
+		return 0, concord.Errorf(concord.Invalid, "append to log %s: no messages", l.name)
+	}
+	if len(msgs) > maxBatch {
+		return 0, concord.Errorf(concord.Invalid, "append to log %s: %d messages, at most %d go into one batch", l.name, len(msgs), maxBatch)
+	}
+	for _, m := range msgs {
+		if len(m.Data) > MaxMessageBytes {
+			return 0, concord.Errorf(concord.Invalid, "append to log %s: message of %d bytes, at most %d", l.name, len(m.Data), MaxMessageBytes)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if len(msgs) == 1 {
+		return l.appendOne(ctx, msgs[0])
+	}
+	seq, err := l.appendBatch(ctx, msgs)
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == errCodeDuplicateInBatch {
+		// Part or all of the batch was stored by an earlier try whose answer was lost. One by one, the engine leaves out
+		// what it has.
+		for _, m := range msgs {
+			if seq, err = l.appendOne(ctx, m); err != nil {
+				return 0, err
+			}
+		}
+		return seq, nil
+	}
+	return seq, wrap("append to log "+l.name, err)
+}
+
+func (l *log) appendOne(ctx context.Context, m concord.Message) (uint64, error) {
+	ack, err := l.bus.js.PublishMsg(ctx, encode(m))
+	if err != nil {
+		return 0, wrap("append to log "+l.name, err)
+	}
+	return ack.Sequence, nil
+}
+
+// appendBatch sends an atomic batch (NATS ADR-50): every message but the last without waiting, the last as a request
+// whose answer says that all are stored.
+func (l *log) appendBatch(ctx context.Context, msgs []concord.Message) (uint64, error) {
+	id := uuid.NewString()
+	for i, m := range msgs {
+		msg := encode(m)
+		msg.Header.Set("Nats-Batch-Id", id)
+		msg.Header.Set("Nats-Batch-Sequence", strconv.Itoa(i+1))
+		if i < len(msgs)-1 {
+			if err := l.bus.conn.PublishMsg(msg); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		msg.Header.Set("Nats-Batch-Commit", "1")
+		ack, err := l.bus.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+		if err != nil {
+			return 0, err
+		}
+		return ack.Sequence, nil
+	}
+	return 0, nil
+}
+
+func encode(m concord.Message) *nats.Msg {
+	msg := &nats.Msg{Subject: m.Subject, Data: m.Data, Header: nats.Header{}}
+	msg.Header.Set(checksumHeader, checksum(m.Data))
+	if m.ID != "" {
+		msg.Header.Set(jetstream.MsgIDHeader, m.ID)
+	}
+	return msg
+}
+
+func checksum(data []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(data, castagnoli)) }
+
+// Follow implements concord.Log with an ordered consumer: one reader, no acknowledgements, made anew by the client when
+// the engine restarts.
+func (l *log) Follow(ctx context.Context, subject string, after uint64, apply func([]concord.Message) error) error {
+	action := "follow log " + l.name
+	info, err := l.stream.Info(ctx)
+	if err != nil {
+		return wrap(action, err)
+	}
+	if after > info.State.LastSeq {
+		return concord.Errorf(concord.Corrupt, "%s: position %d is beyond its end %d: the log's files were lost or replaced", action, after, info.State.LastSeq)
+	}
+	cons, err := l.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
+	})
+	if err != nil {
+		return wrap(action, err)
+	}
+	in := make(chan jetstream.Msg, maxFollowBatch)
+	sub, err := cons.Consume(func(m jetstream.Msg) {
+		select {
+		case in <- m:
+		case <-ctx.Done():
+		}
+	}, jetstream.PullMaxBytes(followBytes))
+	if err != nil {
+		return wrap(action, err)
+	}
+	defer sub.Stop()
+	return drain(ctx, in, apply)
+}
+
+// drain collects what has arrived into batches and applies them.
+func drain(ctx context.Context, in <-chan jetstream.Msg, apply func([]concord.Message) error) error {
+	var batch []concord.Message
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case m := <-in:
+			msg, err := decode(m)
+			if err != nil {
+				return err
+			}
+			batch = append(batch[:0], msg)
+		}
+	more:
+		for len(batch) < maxFollowBatch {
+			select {
+			case m := <-in:
+				msg, err := decode(m)
+				if err != nil {
+					return err
+				}
+				batch = append(batch, msg)
+			default:
+				break more
+			}
+		}
+		if err := apply(batch); err != nil {
+			return err
+		}
+		clear(batch)
+	}
+}
+
+func decode(m jetstream.Msg) (concord.Message, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return concord.Message{}, fmt.Errorf("read log message: %w", err)
+	}
+	if want := m.Headers().Get(checksumHeader); want != checksum(m.Data()) {
+		return concord.Message{}, concord.Errorf(concord.Corrupt, "log message %d on %s does not match its checksum", meta.Sequence.Stream, m.Subject())
+	}
+	return concord.Message{Subject: m.Subject(), ID: m.Headers().Get(jetstream.MsgIDHeader), Data: m.Data(),
+		Seq: meta.Sequence.Stream, Time: meta.Timestamp}, nil
+}
+
+// Last implements concord.Log.
+func (l *log) Last(ctx context.Context, subject string) (uint64, error) {
+	m, err := l.stream.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, wrap("last message of "+subject, err)
+	}
+	return m.Sequence, nil
+}
+
+// Trim implements concord.Log.
+func (l *log) Trim(ctx context.Context, subject string, upTo uint64) error {
+	if upTo == 0 || strings.ContainsAny(subject, " ") {
+		return nil
+	}
+	return wrap("trim log "+l.name, l.stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(upTo+1)))
+}
