@@ -1,0 +1,105 @@
+package text
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/blevesearch/snowballstem"
+)
+
+// Term is one word of a document as the index stores it.
+type Term struct {
+	Text       string // stem, diacritics folded; never empty; shares no memory with the document
+	Position   uint32 // as in Token
+	Start, End int    // byte offsets of the word in the document
+}
+
+// Analyzer makes index terms of text in one language. It is not safe for concurrent use; indexing workers keep one each.
+type Analyzer struct {
+	lang      string
+	stem      func(*snowballstem.Env) bool
+	tokenizer Tokenizer
+	tokens    []Token
+	forms     cache
+}
+
+// NewAnalyzer returns the analyzer of a language, an ISO 639-1 code. For "" and languages without a stemmer words are only
+// folded.
+func NewAnalyzer(lang string) *Analyzer { return &Analyzer{lang: lang, stem: algorithm(lang)} }
+
+// Append appends the terms of s to dst and returns the longer slice.
+func (a *Analyzer) Append(dst []Term, s string) []Term {
+	a.tokens = a.tokenizer.AppendTokens(a.tokens[:0], s)
+	dst = slices.Grow(dst, len(a.tokens))
+	for _, t := range a.tokens {
+		form, ok := a.forms.get(t.Term)
+		if !ok {
+			form = a.forms.put(t.Term, indexForm(a.lang, a.stem, t.Term))
+		}
+		dst = append(dst, Term{form, t.Position, t.Start, t.End})
+	}
+	clear(a.tokens) // lets go of the text
+	return dst
+}
+
+// QueryForms returns the distinct index terms that a word of a query may stand for in an index whose documents are in
+// langs, most frequent language first: documents are stemmed in their own language. "" stands for documents without a
+// known language. The word is one token, as query.Parse delivers it; of a text of several tokens the first one counts.
+// Without langs the word is only folded. The result is empty when the word has no letter or number or is too long.
+func QueryForms(word string, langs []string) []string {
+	tokens := new(Tokenizer).AppendTokens(nil, word)
+	if len(tokens) == 0 {
+		return nil
+	}
+	term := tokens[0].Term
+	if len(langs) == 0 {
+		return []string{indexForm("", nil, term)}
+	}
+	forms := make([]string, 0, 2)
+	for _, lang := range langs {
+		if form := indexForm(lang, algorithm(lang), term); !slices.Contains(forms, form) {
+			forms = append(forms, form)
+		}
+	}
+	return forms
+}
+
+// indexForm is the second half of the pipeline: what the index keeps of a token's term. Stems come before folding, because
+// the algorithms know the letters of their language. Terms with a digit are names and numbers, not words: no stem.
+func indexForm(lang string, stem func(*snowballstem.Env) bool, term string) string {
+	if stem != nil && !strings.ContainsAny(term, "0123456789") {
+		term = runStem(stem, elide(lang, term))
+	} else {
+		term = elide(lang, term)
+	}
+	if folded := foldMarks(term); folded != "" && len(folded) <= MaxTermBytes {
+		return folded
+	}
+	return term
+}
+
+// elide removes an article or pronoun that lost its vowel: l'homme -> homme. UAX #29 keeps them in one word.
+func elide(lang, term string) string {
+	i := strings.IndexByte(term, '\'')
+	if i <= 0 || i+1 == len(term) {
+		return term
+	}
+	if slices.Contains(elisions(lang), term[:i]) {
+		return term[i+1:]
+	}
+	return term
+}
+
+// elisions lists what stands before the apostrophe in a language that elides.
+func elisions(lang string) []string {
+	switch lang {
+	case "fr":
+		return []string{"l", "d", "c", "j", "m", "n", "s", "t", "qu", "jusqu", "lorsqu", "puisqu", "quoiqu"}
+	case "it":
+		return []string{"l", "d", "c", "m", "n", "s", "t", "v", "un", "all", "dall", "dell", "nell", "sull", "coll", "pell",
+			"gl", "agl", "dagl", "degl", "negl", "sugl", "quell", "quest", "sant", "anch", "dov", "com"}
+	case "ca":
+		return []string{"l", "d", "m", "n", "s", "t"}
+	}
+	return nil
+}

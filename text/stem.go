@@ -1,0 +1,99 @@
+package text
+
+import (
+	"github.com/blevesearch/snowballstem"
+	"github.com/blevesearch/snowballstem/danish"
+	"github.com/blevesearch/snowballstem/dutch"
+	"github.com/blevesearch/snowballstem/english"
+	"github.com/blevesearch/snowballstem/finnish"
+	"github.com/blevesearch/snowballstem/french"
+	"github.com/blevesearch/snowballstem/german"
+	"github.com/blevesearch/snowballstem/hungarian"
+	"github.com/blevesearch/snowballstem/italian"
+	"github.com/blevesearch/snowballstem/norwegian"
+	"github.com/blevesearch/snowballstem/portuguese"
+	"github.com/blevesearch/snowballstem/romanian"
+	"github.com/blevesearch/snowballstem/russian"
+	"github.com/blevesearch/snowballstem/spanish"
+	"github.com/blevesearch/snowballstem/swedish"
+	"github.com/blevesearch/snowballstem/turkish"
+)
+
+// Languages returns the ISO 639-1 codes of the languages that have a stemmer, sorted. Terms of all others are indexed as
+// they are.
+func Languages() []string {
+	return []string{"da", "de", "en", "es", "fi", "fr", "hu", "it", "nl", "no", "pt", "ro", "ru", "sv", "tr"}
+}
+
+// algorithm returns the Snowball algorithm of a language, nil for languages without.
+func algorithm(lang string) func(*snowballstem.Env) bool {
+	switch lang {
+	case "da":
+		return danish.Stem
+	case "de":
+		return german.Stem
+	case "en":
+		return english.Stem
+	case "es":
+		return spanish.Stem
+	case "fi":
+		return finnish.Stem
+	case "fr":
+		return french.Stem
+	case "hu":
+		return hungarian.Stem
+	case "it":
+		return italian.Stem
+	case "nl":
+		return dutch.Stem
+	case "no", "nb", "nn":
+		return norwegian.Stem
+	case "pt":
+		return portuguese.Stem
+	case "ro":
+		return romanian.Stem
+	case "ru":
+		return russian.Stem
+	case "sv":
+		return swedish.Stem
+	case "tr":
+		return turkish.Stem
+	}
+	return nil
+}
+
+// Stem returns the stem of a term by the Snowball algorithm of a language, and the term itself for languages without one.
+// A Stemmer does the same faster for many terms.
+func Stem(lang, term string) string { return runStem(algorithm(lang), term) }
+
+func runStem(stem func(*snowballstem.Env) bool, term string) string {
+	if stem == nil {
+		return term
+	}
+	env := snowballstem.NewEnv(term)
+	stem(env)
+	if env.Current() == "" {
+		return term
+	}
+	return env.Current()
+}
+
+// Stemmer stems terms of one language and remembers them, within a bound. It is not safe for concurrent use.
+type Stemmer struct {
+	stem  func(*snowballstem.Env) bool
+	stems cache
+}
+
+// NewStemmer returns a stemmer for a language; one that changes nothing where the language has no algorithm.
+func NewStemmer(lang string) *Stemmer { return &Stemmer{stem: algorithm(lang)} }
+
+// Stem returns the stem of term.
+func (s *Stemmer) Stem(term string) string {
+	if s.stem == nil {
+		return term
+	}
+	if v, ok := s.stems.get(term); ok {
+		return v
+	}
+	return s.stems.put(term, runStem(s.stem, term))
+}
