@@ -41,7 +41,9 @@ func foldRune(r rune) rune {
 	switch r {
 	case '\u2018', '\u2019', '\u201B', '\u02BC': // quotation marks and the modifier letter used as apostrophe
 		return '\''
-	case '\'', '.', ',', ';', '\u2044', '\u00B7', '\u05F3', '\u05F4', '"': // what UAX #29 lets join letters or digits
+	case '"': // joins Hebrew letters only; the sign made for it is no quotation mark
+		return '\u05F4'
+	case '\'', '.', ',', ';', '\u2044', '\u00B7', '\u05F3', '\u05F4': // what UAX #29 lets join letters or digits
 		return r
 	}
 	switch {
@@ -85,7 +87,7 @@ func foldMarks(term string) string {
 var plainLetters = map[rune]string{
 	'ß': "ss", 'æ': "ae", 'œ': "oe", 'ø': "o", 'đ': "d", 'ð': "d", 'þ': "th", 'ł': "l", 'ħ': "h", 'ı': "i", 'ŧ': "t",
 	'ŋ': "n", 'ĸ': "k", 'ς': "σ", 'ə': "e", 'ƒ': "f", 'ɓ': "b", 'ɗ': "d", 'ƙ': "k",
-	'\u0640': "", // Arabic tatweel only stretches a word
+	'\u0640': "",                                // Arabic tatweel only stretches a word
 	'ي':      "ی", 'ك': "ک", 'ى': "ی", 'ة': "ه", // one shape, two keyboards: Arabic and Persian
 }
 
