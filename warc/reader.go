@@ -1,0 +1,387 @@
+package warc
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"concord"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+const (
+	// MaxHeader bounds the header of one record. Real ones are under 2 KiB; long URLs add to that.
+	MaxHeader = 64 << 10
+	// DefaultMaxBlock bounds the block of one record: archives of other tools hold videos, which are passed over.
+	DefaultMaxBlock = 64 << 20
+	// maxDamages ends reading a file that is damaged in more places than this: it is not a WARC file any more, and
+	// looking for the next whole record after each of them would take for ever.
+	maxDamages = 1000
+	// rewindBytes is how far back a Reader goes for the next gzip member after a damaged one: a decoder that met a
+	// flipped bit may have run over the next beginning before it noticed.
+	rewindBytes = 1 << 20
+	readBuffer  = 64 << 10
+)
+
+// Limits bound what one record may cost.
+type Limits struct {
+	MaxBlock int64 // bytes of a block; 0: DefaultMaxBlock
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.MaxBlock <= 0 {
+		l.MaxBlock = DefaultMaxBlock
+	}
+	return l
+}
+
+// Damage says that something at Offset could not be read as a record, or not as a whole one. It is of kind Corrupt.
+type Damage struct {
+	Offset int64 // in the file as stored: where the record (or its gzip member) begins
+	Reason string
+	Err    error // cause, may be nil
+}
+
+func (d *Damage) Error() string { return fmt.Sprintf("at offset %d: %s", d.Offset, d.text()) }
+
+// Unwrap returns an error of kind Corrupt that wraps the cause.
+func (d *Damage) Unwrap() error {
+	if d.Err == nil {
+		return concord.Errorf(concord.Corrupt, "%s", d.Reason)
+	}
+	return concord.Errorf(concord.Corrupt, "%s: %w", d.Reason, d.Err)
+}
+
+// text is the message without the offset.
+func (d *Damage) text() string {
+	if d.Err == nil {
+		return d.Reason
+	}
+	return d.Reason + ": " + d.Err.Error()
+}
+
+// errMemberEnd says that a gzip member ended where more was expected.
+var errMemberEnd = errors.New("gzip member ended")
+
+// Reader reads records one after another from a WARC file: plain, gzipped with a member a record, gzipped as a whole, or
+// with members that begin and end anywhere. It accepts versions 0.17 to 1.1 and what tools are known to write: bare
+// line feeds, folded fields, missing or additional blank lines, angle brackets around URIs.
+//
+// It is not safe for concurrent use.
+type Reader struct {
+	src    counter
+	seek   io.Seeker     // nil: the source cannot go back
+	raw    *bufio.Reader // the file as stored
+	gz     *gzip.Reader  // nil: the file is plain, or nothing was read yet
+	text   *bufio.Reader // decoded bytes of the current member; raw itself for a plain file
+	limits Limits
+
+	begun       bool
+	memberStart int64 // offset of the current member
+	inMember    bool  // the current member has decoded bytes left, or its end was not met yet
+	fresh       bool  // nothing of the current member was consumed yet
+	damages     int
+	pending     error // to be returned by the next call
+}
+
+// NewReader returns a Reader of src. When src is an io.Seeker, records after a damaged gzip member are found more
+// reliably.
+func NewReader(src io.Reader, limits Limits) *Reader {
+	r := &Reader{limits: limits.withDefaults()}
+	r.src.r = src
+	if s, ok := src.(io.Seeker); ok {
+		if _, err := s.Seek(0, io.SeekCurrent); err == nil {
+			r.seek = s
+		}
+	}
+	r.raw = bufio.NewReaderSize(&r.src, readBuffer)
+	return r
+}
+
+// counter counts the bytes read from r.
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// position returns the offset of the next stored byte that was not consumed.
+func (r *Reader) position() int64 { return r.src.n - int64(r.raw.Buffered()) }
+
+// Next returns the next record. At the end it returns io.EOF. A *Damage error tells of a place that could not be read;
+// reading goes on behind it with the next call, so every whole record is returned before and after the damage. Any other
+// error is final (the source failed). The record and its block belong to the caller.
+func (r *Reader) Next() (*Record, error) {
+	if err := r.pending; err != nil {
+		r.pending = nil
+		return nil, err
+	}
+	if !r.begun {
+		if err := r.begin(); err != nil {
+			return nil, err
+		}
+	}
+	rec, err := r.next()
+	if damage, ok := errors.AsType[*Damage](err); ok {
+		if r.damages++; r.damages > maxDamages {
+			return nil, concord.Errorf(concord.Corrupt, "more than %d damaged places, the last %w", maxDamages, err)
+		}
+		return nil, damage
+	}
+	return rec, err
+}
+
+// begin looks at the first bytes to tell plain from gzip.
+func (r *Reader) begin() error {
+	r.begun = true
+	head, err := r.raw.Peek(2)
+	if len(head) == 0 {
+		return err
+	}
+	if head[0] == 0x1f && len(head) == 2 && head[1] == 0x8b {
+		r.gz = new(gzip.Reader)
+		r.text = bufio.NewReaderSize(nil, readBuffer)
+		return nil
+	}
+	r.text, r.inMember, r.fresh = r.raw, true, true
+	return nil
+}
+
+// next reads one record. Errors of the stored bytes are turned into Damage, and the Reader is placed behind them.
+func (r *Reader) next() (*Record, error) {
+	start, err := r.findRecord()
+	if err != nil {
+		return nil, err
+	}
+	whole := r.gz == nil || r.fresh
+	r.fresh = false
+	rec, err := r.readRecord(start)
+	if err != nil {
+		return nil, err
+	}
+	rec.Offset = start
+	ended, err := r.finishRecord(start)
+	if err != nil {
+		return nil, err
+	}
+	rec.Length = r.position() - start
+	rec.Whole = whole && (r.gz == nil || ended)
+	return rec, nil
+}
+
+// findRecord skips blank lines up to the beginning of a record, over member borders, and returns its offset.
+func (r *Reader) findRecord() (int64, error) {
+	for {
+		if !r.inMember {
+			if err := r.nextMember(); err != nil {
+				return 0, err
+			}
+		}
+		b, err := r.text.Peek(1)
+		switch {
+		case err == io.EOF && r.gz == nil:
+			return 0, io.EOF
+		case err == io.EOF:
+			r.inMember = false
+		case err != nil:
+			return 0, r.broken(r.memberStart, "cannot decode gzip member", err)
+		case b[0] == '\r' || b[0] == '\n':
+			r.text.Discard(1)
+		default:
+			if r.gz == nil {
+				return r.position(), nil
+			}
+			return r.memberStart, nil
+		}
+	}
+}
+
+// nextMember opens the gzip member at the current position; io.EOF means that there is none.
+func (r *Reader) nextMember() error {
+	if _, err := r.raw.Peek(1); err != nil {
+		return err
+	}
+	r.memberStart = r.position()
+	if err := r.gz.Reset(r.raw); err != nil {
+		return r.broken(r.memberStart, "no gzip member begins here", err)
+	}
+	r.gz.Multistream(false)
+	r.text.Reset(r.gz)
+	r.inMember, r.fresh = true, true
+	return nil
+}
+
+// finishRecord consumes the blank lines behind a block and reports whether the gzip member ended with them. Other bytes
+// in front of the next record are passed over and reported with the next call.
+func (r *Reader) finishRecord(start int64) (ended bool, err error) {
+	for {
+		b, err := r.text.Peek(1)
+		switch {
+		case err == io.EOF:
+			r.inMember = r.gz == nil
+			return true, nil
+		case err != nil:
+			return false, r.broken(start, "cannot decode the end of the gzip member", err)
+		case b[0] == '\r' || b[0] == '\n':
+			r.text.Discard(1)
+		default:
+			return false, r.skipStray(start)
+		}
+	}
+}
+
+// skipStray passes over bytes up to a line that begins like a record.
+func (r *Reader) skipStray(start int64) error {
+	var skipped int64
+	for {
+		b, err := r.text.Peek(5)
+		if bytes.Equal(b, []byte("WARC/")) {
+			break
+		}
+		if len(b) == 0 && err != io.EOF {
+			return r.broken(start, "cannot decode the end of the gzip member", err)
+		}
+		if len(b) == 0 {
+			break
+		}
+		n, err := r.discardLine()
+		skipped += n
+		if err != nil && err != io.EOF {
+			return r.broken(start, "cannot decode the end of the gzip member", err)
+		}
+	}
+	if skipped > 0 {
+		r.pending = &Damage{Offset: start, Reason: fmt.Sprintf("%d stray bytes after the record were passed over", skipped)}
+		r.damages++
+	}
+	return nil
+}
+
+func (r *Reader) discardLine() (n int64, err error) {
+	for {
+		line, err := r.text.ReadSlice('\n')
+		n += int64(len(line))
+		if err != bufio.ErrBufferFull {
+			return n, err
+		}
+	}
+}
+
+// readRecord reads version line, header and block.
+func (r *Reader) readRecord(start int64) (*Record, error) {
+	head, err := r.readHead(start)
+	if err != nil {
+		return nil, err
+	}
+	rec, length, err := parseHeader(head)
+	if err != nil {
+		return nil, r.lost(start, err)
+	}
+	if length > r.limits.MaxBlock {
+		if _, err := io.CopyN(io.Discard, r.text, length); err != nil {
+			return nil, r.short(start, "block of a record that is too long anyway", err)
+		}
+		return nil, &Damage{Offset: start, Reason: fmt.Sprintf("block of %d bytes exceeds the limit of %d and was passed over",
+			length, r.limits.MaxBlock)}
+	}
+	if rec.Block, err = r.readBlock(length); err != nil {
+		return nil, r.short(start, "block", err)
+	}
+	return rec, nil
+}
+
+// readHead returns the lines of version and header, without the empty line.
+func (r *Reader) readHead(start int64) ([]byte, error) {
+	var head []byte
+	for {
+		line, err := r.text.ReadSlice('\n')
+		if err != nil && err != bufio.ErrBufferFull {
+			return nil, r.short(start, "header", err)
+		}
+		if len(head) == 0 && !bytes.HasPrefix(line, []byte("WARC/")) {
+			return nil, r.lost(start, errors.New("no WARC record begins here"))
+		}
+		if len(bytes.TrimRight(line, "\r\n")) == 0 {
+			return head, nil
+		}
+		if len(head)+len(line) > MaxHeader {
+			return nil, r.lost(start, fmt.Errorf("header is longer than %d bytes", MaxHeader))
+		}
+		head = append(head, line...)
+	}
+}
+
+// readBlock reads n bytes. A block goes on in the next gzip member when the current one ends too early and the next does
+// not begin with a record. Memory grows with what is there, not with what a header claims.
+func (r *Reader) readBlock(n int64) ([]byte, error) {
+	const sure = 1 << 20
+	buf := make([]byte, 0, min(n, sure))
+	for int64(len(buf)) < n {
+		if len(buf) == cap(buf) {
+			grown := make([]byte, len(buf), min(n, int64(2*cap(buf))))
+			copy(grown, buf)
+			buf = grown
+		}
+		m, err := r.text.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+m]
+		if err == io.EOF && r.gz != nil {
+			err = r.continueMember()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return buf, nil
+}
+
+// continueMember goes on to the next member inside a block.
+func (r *Reader) continueMember() error {
+	r.inMember = false
+	if err := r.nextMember(); err != nil {
+		return err
+	}
+	if b, _ := r.text.Peek(5); bytes.Equal(b, []byte("WARC/")) {
+		return errMemberEnd
+	}
+	r.fresh = false
+	return nil
+}
+
+// parseHeader reads version line and fields, and the block's length.
+func parseHeader(head []byte) (*Record, int64, error) {
+	line, rest, _ := cutLine(head)
+	version, ok := bytes.CutPrefix(line, []byte("WARC/"))
+	if !ok || len(version) == 0 || len(version) > 8 {
+		return nil, 0, errors.New("no WARC record begins here")
+	}
+	rec := &Record{Version: strings.TrimSpace(string(version)), Header: make(Fields, 0, 16)}
+	for len(rest) > 0 {
+		line, rest, _ = cutLine(rest)
+		if len(line) == 0 {
+			break
+		}
+		if (line[0] == ' ' || line[0] == '\t') && len(rec.Header) > 0 {
+			last := &rec.Header[len(rec.Header)-1]
+			last.Value = strings.TrimSpace(last.Value + " " + string(bytes.TrimSpace(line)))
+			continue
+		}
+		if name, value, ok := bytes.Cut(line, []byte{':'}); ok {
+			rec.Header = append(rec.Header, Field{string(bytes.TrimSpace(name)), string(bytes.TrimSpace(value))})
+		}
+	}
+	length, err := strconv.ParseInt(rec.Header.Get("Content-Length"), 10, 64)
+	if err != nil || length < 0 {
+		return nil, 0, fmt.Errorf("Content-Length %q is not a length", concord.Clip(rec.Header.Get("Content-Length"), 40))
+	}
+	return rec, length, nil
+}
