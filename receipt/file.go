@@ -1,0 +1,150 @@
+package receipt
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"concord"
+	"concord/note"
+)
+
+const (
+	proofHead = "c2sp.org/tlog-proof@v1"
+	extraHead = "concord/receipt/v1"
+
+	// MaxBytes bounds a receipt file: the longest URL, the longest paths and a checkpoint with MaxSigs cosignatures.
+	MaxBytes = 64 << 10
+	// maxPath is the longest inclusion path: trees have at most 2^62 leaves.
+	maxPath = 62
+)
+
+// Parts are what a receipt is made of. FORMAT.md has their place in the file.
+type Parts struct {
+	Entry      concord.Entry
+	BatchIndex uint64           // place of the entry in its batch
+	BatchCount uint64           // entries of the batch
+	BatchPath  []concord.Digest // from the entry to the batch root, the leaf's sibling first
+	Attest     []byte           // the attest transaction, a signed note, byte for byte as in the log
+	Admit      []byte           // the gov text that names the operator's op key, signed by its cosigning key
+	Index      uint64           // place of the attest transaction in the log
+	Path       []concord.Digest // from it to the root of the checkpoint
+	Checkpoint []byte           // the cosigned checkpoint, a signed note
+}
+
+// Build returns the bytes of a receipt. It does not verify the parts: Verify does.
+func Build(p Parts) ([]byte, error) {
+	b := []byte(p.format())
+	q, err := parse(b)
+	if err != nil {
+		return nil, concord.Errorf(concord.Internal, "build receipt: %w", err)
+	}
+	if q.Entry != p.Entry {
+		return nil, concord.Errorf(concord.Internal, "build receipt: the entry has no canonical form")
+	}
+	return b, nil
+}
+
+func (p *Parts) format() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\nextra %s\nindex %d\n", proofHead, base64.StdEncoding.EncodeToString([]byte(p.extra())), p.Index)
+	for _, h := range p.Path {
+		b.WriteString(h.String() + "\n")
+	}
+	b.WriteByte('\n')
+	b.Write(p.Checkpoint)
+	return b.String()
+}
+
+func (p *Parts) extra() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n%s\nbatch %d %d\n", extraHead, p.Entry, p.BatchIndex, p.BatchCount)
+	for _, h := range p.BatchPath {
+		b.WriteString(h.String() + "\n")
+	}
+	b.WriteByte('\n')
+	b.Write(p.Attest)
+	b.WriteByte('\n')
+	b.Write(p.Admit)
+	return b.String()
+}
+
+// parse reads a receipt's structure. Anything that does not re-encode to itself is refused.
+func parse(data []byte) (*Parts, error) {
+	if len(data) > MaxBytes {
+		return nil, fmt.Errorf("%d bytes are too long for a receipt, the limit is %d", len(data), MaxBytes)
+	}
+	head, checkpoint, ok := strings.Cut(string(data), "\n\n")
+	lines := strings.Split(head, "\n")
+	if !ok || len(lines) < 3 || lines[0] != proofHead {
+		return nil, fmt.Errorf("not a receipt: want the line %q, extra, index and a checkpoint", proofHead)
+	}
+	b64, ok := strings.CutPrefix(lines[1], "extra ")
+	extra, err := base64.StdEncoding.Strict().DecodeString(b64)
+	if !ok || err != nil {
+		return nil, fmt.Errorf("the second line is not \"extra\" and base64")
+	}
+	p := &Parts{Checkpoint: []byte(checkpoint)}
+	num, ok := strings.CutPrefix(lines[2], "index ")
+	if p.Index, err = strconv.ParseUint(num, 10, 64); err != nil || !ok {
+		return nil, fmt.Errorf("the third line is not \"index\" and a number")
+	}
+	if p.Path, err = parsePath(lines[3:]); err != nil {
+		return nil, fmt.Errorf("path of the log: %w", err)
+	}
+	if err := p.parseExtra(string(extra)); err != nil {
+		return nil, fmt.Errorf("extra: %w", err)
+	}
+	if p.format() != string(data) {
+		return nil, fmt.Errorf("not in canonical form")
+	}
+	return p, nil
+}
+
+// parseExtra reads our part: five blocks separated by blank lines, of which the last four are two signed notes.
+func (p *Parts) parseExtra(s string) error {
+	block := strings.Split(s, "\n\n")
+	if len(block) != 5 {
+		return fmt.Errorf("%d blocks of lines, want 5", len(block))
+	}
+	lines := strings.Split(block[0], "\n")
+	if len(lines) < 3 || lines[0] != extraHead {
+		return fmt.Errorf("want the line %q, an entry and a batch", extraHead)
+	}
+	var err error
+	if p.Entry, err = concord.ParseEntry(lines[1]); err != nil {
+		return err
+	}
+	f := strings.Split(lines[2], " ")
+	if len(f) != 3 || f[0] != "batch" {
+		return fmt.Errorf("want a line \"batch <index> <count>\"")
+	}
+	index, err1 := strconv.ParseUint(f[1], 10, 64)
+	count, err2 := strconv.ParseUint(f[2], 10, 64)
+	if err1 != nil || err2 != nil || index >= count || count > note.MaxTreeSize {
+		return fmt.Errorf("the batch line is not an index below a count")
+	}
+	p.BatchIndex, p.BatchCount = index, count
+	if p.BatchPath, err = parsePath(lines[3:]); err != nil {
+		return fmt.Errorf("path of the batch: %w", err)
+	}
+	p.Attest = []byte(block[1] + "\n\n" + block[2] + "\n")
+	p.Admit = []byte(block[3] + "\n\n" + block[4])
+	return nil
+}
+
+func parsePath(lines []string) ([]concord.Digest, error) {
+	if len(lines) > maxPath {
+		return nil, fmt.Errorf("%d hashes are too many", len(lines))
+	}
+	var path []concord.Digest
+	for _, l := range lines {
+		d, err := concord.ParseDigest(l)
+		if err != nil {
+			return nil, err
+		}
+		path = append(path, d)
+	}
+	return path, nil
+}

@@ -1,0 +1,97 @@
+package receipt
+
+import (
+	"fmt"
+	"time"
+
+	"concord"
+)
+
+// explain fills in what a verified receipt means.
+func (r *Report) explain() {
+	r.Level = 1
+	if r.Cosigners > 1 {
+		r.Level = 2
+	}
+	r.NotBefore = r.Captured
+	r.Proven = []string{
+		fmt.Sprintf("%s states that it fetched %s at %s and was answered with status %d and a body with SHA-256 %s.",
+			r.Operator, r.URL, r.Captured.Format(time.RFC3339), r.Status, r.Raw.Labelled()),
+		fmt.Sprintf("The statement is entry %d of the log %s, in a batch of %d captures; it cannot be changed or taken out without breaking the log for everybody who holds a later checkpoint.", r.Index, r.Log, r.Batch),
+		r.cosignedBy(),
+	}
+	if !r.Text.IsZero() {
+		r.Proven = append(r.Proven, fmt.Sprintf("The text it extracted, by the rules %s, has SHA-256 %s.", r.Profile, r.Text.Labelled()))
+	}
+	r.NotProven = []string{
+		"That what the page says is true.",
+		"That every visitor was shown the same page: this is what one operator's machine was sent.",
+		"That the operator told the truth: nobody else fetched the page for this receipt.",
+		fmt.Sprintf("The exact time: %s is the operator's own clock. Cosigners say only that the statement was in the log by %s.", r.Captured.Format(time.RFC3339), r.NotAfter.Format(time.RFC3339)),
+		"Anything about the site's TLS certificate or network address.",
+		"That a search result was ranked fairly.",
+	}
+	if r.Cosigners < 2 {
+		r.NotProven = append(r.NotProven, fmt.Sprintf("That the log was not rewritten before anyone else saw it: only %s signed this head. Keep the receipt, or have others cosign.", r.names()))
+	} else {
+		r.NotProven = append(r.NotProven, fmt.Sprintf("That these %d cosigners do not work together.", r.Cosigners))
+	}
+}
+
+func (r *Report) cosignedBy() string {
+	if r.Cosigners == 0 {
+		return fmt.Sprintf("The log's own key signed the head of %d entries; the policy asks for no cosigner.", r.Size)
+	}
+	return fmt.Sprintf("%d of %d witnesses of the policy (%s) cosigned the head of %d entries that holds it, the first of them at %s.",
+		r.Cosigners, r.Witnesses, r.names(), r.Size, r.NotAfter.Format(time.RFC3339))
+}
+
+func (r *Report) names() string {
+	s := ""
+	for i, c := range r.Cosigned {
+		if i > 0 {
+			s += ", "
+		}
+		s += c.Name
+	}
+	if s == "" {
+		return "the log"
+	}
+	return s
+}
+
+// CheckContent checks the body that the receipt is about, as it was received: transfer coding removed, content coding
+// kept.
+func (r *Report) CheckContent(payload []byte) error { return check("body", payload, r.Raw) }
+
+// CheckWARC checks the block of the WARC response or revisit record: everything between the record's header and the two
+// line ends that close it.
+func (r *Report) CheckWARC(block []byte) error { return check("WARC record block", block, r.Record) }
+
+// CheckText checks the normalised text, extracted under Profile.
+func (r *Report) CheckText(text []byte) error {
+	if r.Text.IsZero() {
+		return failed(StepContent, "the receipt says nothing about text: none was extracted")
+	}
+	return check("text ("+r.Profile+")", text, r.Text)
+}
+
+// CheckTextDigest is CheckText for a caller that has the digest.
+func (r *Report) CheckTextDigest(d concord.Digest, profile string) error {
+	switch {
+	case r.Text.IsZero():
+		return failed(StepContent, "the receipt says nothing about text: none was extracted")
+	case profile != r.Profile:
+		return failed(StepContent, "the text was extracted by the rules %q, this program has %q", r.Profile, profile)
+	case d != r.Text:
+		return failed(StepContent, "the text has digest %s, the receipt says %s", d.Labelled(), r.Text.Labelled())
+	}
+	return nil
+}
+
+func check(what string, data []byte, want concord.Digest) error {
+	if got := concord.Sum(data); got != want {
+		return failed(StepContent, "the %s of %d bytes has digest %s, the receipt says %s", what, len(data), got.Labelled(), want.Labelled())
+	}
+	return nil
+}
