@@ -25,6 +25,7 @@ type CrashFS struct {
 	space  int64             // bytes that may still be written; negative: no limit
 	sync   error             // what every sync returns
 	ops    int               // operations left before the crash; negative: no limit
+	down   bool              // that crash has come
 }
 
 type inode struct{ live, synced []byte }
@@ -51,7 +52,7 @@ func (c *CrashFS) Crash(rnd *rand.Rand) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.epoch++
-	c.space, c.sync, c.ops = -1, nil, -1
+	c.space, c.sync, c.ops, c.down = -1, nil, -1, false
 	if rnd != nil {
 		for _, path := range slices.Sorted(maps.Keys(c.live)) {
 			if rnd.IntN(2) == 0 {
@@ -88,6 +89,7 @@ func tear(rnd *rand.Rand, n *inode) []byte {
 // step counts one changing operation. The caller holds the lock.
 func (c *CrashFS) step() error {
 	if c.ops == 0 {
+		c.down = true
 		return ErrCrashed
 	}
 	if c.ops > 0 {
@@ -222,10 +224,11 @@ func (f *crashFile) begin() error {
 func (f *crashFile) Write(b []byte) (int, error) {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
+	wasDown := f.fs.down
 	err := f.begin()
 	n := len(b)
 	switch {
-	case err == ErrCrashed:
+	case err == ErrCrashed && !wasDown:
 		n /= 2
 	case err != nil:
 		return 0, err
