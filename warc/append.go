@@ -5,14 +5,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io"
 	"sort"
 	"strings"
 	"syscall"
 	"time"
 
 	"concord"
+	"concord/durable"
 
 	"github.com/google/uuid"
 )
@@ -80,9 +80,12 @@ func (b *batch) locations(groups [][]Record) [][]concord.Location {
 	return out
 }
 
+// maxIndexLines bounds the index lines of the open file, which are in memory: about 25 MB.
+const maxIndexLines = 100_000
+
 // output is the file that is appended to.
 type output struct {
-	f     *os.File
+	f     durable.File
 	name  string
 	size  int64    // durable bytes
 	lines []string // its CDXJ lines so far
@@ -99,7 +102,7 @@ func (a *Archive) write(batches []*batch) error {
 	out := a.out
 	end := out.size
 	for _, b := range batches {
-		if _, err := out.f.WriteAt(b.data.Bytes(), end); err != nil {
+		if _, err := out.f.Write(b.data.Bytes()); err != nil {
 			return a.undo(fmt.Errorf("append to %s: %w", out.name, err))
 		}
 		b.file, b.base = out.name, end
@@ -109,9 +112,9 @@ func (a *Archive) write(batches []*batch) error {
 		return a.fail(fmt.Errorf("sync %s: %w", out.name, err))
 	}
 	a.committed(batches, end)
-	if end >= a.cfg.MaxFile {
+	if end >= a.cfg.MaxFile || len(out.lines) >= maxIndexLines {
 		if err := a.seal(); err != nil {
-			// The records are durable; the index is made again when the archive is opened.
+			// The records are durable; the index is written with a later commit, or when the archive is opened again.
 			a.cfg.Log.Error("seal archive file", "file", out.name, "err", err)
 		}
 	}
@@ -166,7 +169,7 @@ func (a *Archive) ensureOutput() error {
 		return nil
 	}
 	name := fileName(a.cfg.Now(), a.serial+1)
-	path := filepath.Join(a.cfg.Dir, name)
+	path := a.disk.path(name)
 	var buf bytes.Buffer
 	c := a.pool.get()
 	defer a.pool.put(c)
@@ -174,16 +177,16 @@ func (a *Archive) ensureOutput() error {
 	if err := c.appendMember(&buf, &info); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := a.disk.Create(path, filePerm)
 	if err != nil {
 		return fmt.Errorf("begin archive file: %w", err)
 	}
-	_, err = f.WriteAt(buf.Bytes(), 0)
+	_, err = f.Write(buf.Bytes())
 	if err == nil {
 		err = f.Sync()
 	}
 	if err == nil {
-		err = syncDir(a.cfg.Dir)
+		err = a.disk.SyncDir(a.disk.dir)
 	}
 	if err != nil {
 		return a.abandon(f, path, err)
@@ -197,9 +200,9 @@ func (a *Archive) ensureOutput() error {
 }
 
 // abandon removes a file that could not be begun.
-func (a *Archive) abandon(f *os.File, path string, cause error) error {
+func (a *Archive) abandon(f durable.File, path string, cause error) error {
 	f.Close()
-	if err := os.Remove(path); err != nil {
+	if err := a.disk.Remove(path); err != nil {
 		return a.fail(fmt.Errorf("begin %s: %w; then remove: %w", path, cause, err))
 	}
 	if isFull(cause) {
@@ -230,38 +233,46 @@ func warcinfoRecord(cfg Config, name string, more []Field) Record {
 	}}
 }
 
-// seal writes the CDXJ index of the open file and closes it. Called with commit held.
+// seal writes the CDXJ index of the open file and closes it. When the index cannot be written the file stays open, and
+// the next commit tries again. Called with commit held.
 func (a *Archive) seal() error {
 	out := a.out
-	a.out = nil
-	cerr := out.f.Close()
 	if err := a.writeIndex(out.name, out.lines); err != nil {
 		return err
 	}
+	a.out = nil
 	a.mu.Lock()
 	a.files[out.name].Sealed = true
 	a.mu.Unlock()
-	return cerr
+	return out.f.Close()
 }
 
 // writeIndex writes the sorted CDXJ lines of a file beside it, whole or not at all.
 func (a *Archive) writeIndex(name string, lines []string) error {
 	sort.Strings(lines)
-	var buf bytes.Buffer
+	return durable.WriteFileTo(a.disk, a.disk.path(indexName(name)), filePerm, func(w io.Writer) error {
+		return writeLines(w, lines)
+	})
+}
+
+func writeLines(w io.Writer, lines []string) error {
 	for _, l := range lines {
-		buf.WriteString(l)
-		buf.WriteByte('\n')
-	}
-	if err := writeFile(filepath.Join(a.cfg.Dir, indexName(name)), buf.Bytes()); err != nil {
-		return fmt.Errorf("write index of %s: %w", name, err)
+		if _, err := io.WriteString(w, l+"\n"); err != nil {
+			return err
+		}
 	}
 	return nil
 }
+
+// filePerm: captures of public pages, but what a private crawl fetched is nobody's business on a shared machine.
+const filePerm = 0o640
 
 const (
 	filePrefix  = "concord-"
 	fileSuffix  = ".warc.gz"
 	indexSuffix = ".cdxj"
+	// damageSuffix ends the name of a text file that lists the damaged places of a sealed file, one a line.
+	damageSuffix = ".damage"
 )
 
 func indexName(name string) string { return strings.TrimSuffix(name, fileSuffix) + indexSuffix }

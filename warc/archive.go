@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/durable"
 )
 
 // Defaults of an Archive.
@@ -18,6 +19,7 @@ const (
 // Config says where an archive is and what it writes about itself.
 type Config struct {
 	Dir      string       // made when missing
+	FS       durable.FS   // nil: the machine's, durable.OS
 	Operator string       // for the warcinfo records; empty: left out
 	Software string       // default "concord/<version>"
 	MaxFile  int64        // bytes after which a file is sealed and the next one begun; 0: DefaultMaxFile
@@ -30,6 +32,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Software == "" {
 		c.Software = "concord/" + concord.Version
+	}
+	if c.FS == nil {
+		c.FS = durable.OS
 	}
 	if c.MaxFile <= 0 {
 		c.MaxFile = DefaultMaxFile
@@ -72,10 +77,11 @@ type Stats struct {
 // is begun. A file without an index was open when the process ended: Open reads it through, cuts what a crash left behind
 // the last whole record, and goes on with it.
 type Archive struct {
-	cfg   Config
-	pool  pool
-	reads chan struct{} // bounds concurrent reads
-	lock  *dirLock
+	cfg    Config
+	pool   pool
+	reads  chan struct{} // bounds concurrent reads
+	disk   disk
+	unlock func() error
 
 	commit sync.Mutex // held by the caller that writes; guards the fields below it
 	out    *output    // the file that is appended to; nil: none was begun
@@ -173,7 +179,7 @@ func (a *Archive) Close() error {
 		a.out = nil
 	}
 	a.failed = concord.Errorf(concord.Unavailable, "archive is closed")
-	if lerr := a.lock.release(); err == nil {
+	if lerr := a.unlock(); err == nil {
 		err = lerr
 	}
 	return err

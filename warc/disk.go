@@ -1,64 +1,74 @@
 package warc
 
 import (
-	"fmt"
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"concord"
-
-	"golang.org/x/sys/unix"
+	"concord/durable"
 )
 
 // lockName is the file whose lock says that a process has the archive open.
 const lockName = "lock"
 
-// dirLock is an advisory lock that ends with the process.
-type dirLock struct{ f *os.File }
-
-func lockDir(dir string) (*dirLock, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("lock archive: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, concord.Errorf(concord.Conflict, "archive %s is open in another process: %w", dir, err)
-	}
-	return &dirLock{f}, nil
+// disk is the file system an archive lies on. Files are written through durable.FS; that offers no reading at an offset,
+// so the machine's files are read directly, and those of another FS, which only tests use, are read whole.
+type disk struct {
+	durable.FS
+	dir string
 }
 
-func (l *dirLock) release() error { return l.f.Close() }
+func (d disk) real() bool { return d.FS == durable.OS }
 
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
+func (d disk) path(name string) string { return filepath.Join(d.dir, name) }
+
+// prepare makes the directory and takes its lock.
+func (d disk) prepare() (unlock func() error, err error) {
+	if !d.real() {
+		return func() error { return nil }, nil
 	}
-	defer f.Close()
-	return f.Sync()
+	if err := os.MkdirAll(d.dir, 0o755); err != nil {
+		return nil, err
+	}
+	unlock, err = durable.Lock(d.path(lockName))
+	if err != nil {
+		return nil, err
+	}
+	return sync.OnceValue(unlock), nil
 }
 
-// writeFile writes a file whole or not at all, durably.
-func writeFile(path string, data []byte) error {
-	tmp := path + ".tmp"
-	f, err := os.Create(tmp)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	return err
+// stored is a file open for reading.
+type stored interface {
+	io.Reader
+	io.Seeker
+	io.ReaderAt
 }
+
+// open opens a file of the directory for reading.
+func (d disk) open(name string) (f stored, size int64, closeFile func() error, err error) {
+	if !d.real() {
+		b, err := d.ReadFile(d.path(name))
+		return bytes.NewReader(b), int64(len(b)), func() error { return nil }, err
+	}
+	file, err := os.Open(d.path(name))
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = concord.Errorf(concord.Invalid, "%s is not a regular file", name)
+	}
+	if err != nil {
+		file.Close()
+		return nil, 0, nil, err
+	}
+	return file, info.Size(), file.Close, nil
+}
+
+// gone reports that a file is not there.
+func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"concord"
+	"concord/durable"
 	"concord/weburl"
 )
 
@@ -25,6 +26,7 @@ type Progress struct {
 	Of      int   // archive files there are to read
 	Records int64 // records copied
 	Bytes   int64 // bytes copied
+	Damaged int   // places of the archive that could not be read
 }
 
 // Export copies the records of all URLs for which keep returns true to a new directory: responses, revisits and
@@ -33,7 +35,8 @@ type Progress struct {
 // appears under its name when it is complete and durable, or not at all; one that exists and is not empty is a Conflict.
 //
 // progress, which may be nil, is called after each file and every few thousand records. Records appended meanwhile may be
-// missing. A place of the archive that cannot be read is a Corrupt error: an export is whole.
+// missing. Places of the archive that cannot be read are passed over and logged; the export is completed, and the error
+// is then of kind Corrupt and says how many they were.
 func (a *Archive) Export(dir string, keep func(url string) bool, progress func(Progress)) error {
 	dir = filepath.Clean(dir)
 	if err := checkTarget(dir); err != nil {
@@ -44,6 +47,9 @@ func (a *Archive) Export(dir string, keep func(url string) bool, progress func(P
 		return fmt.Errorf("export: %w", err)
 	}
 	defer os.RemoveAll(tmp) // of nothing, once it was renamed
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
 	if progress == nil {
 		progress = func(Progress) {}
 	}
@@ -54,8 +60,12 @@ func (a *Archive) Export(dir string, keep func(url string) bool, progress func(P
 	if err := os.Rename(tmp, dir); err != nil {
 		return concord.Errorf(concord.Conflict, "export: %w", err)
 	}
-	if err := syncDir(filepath.Dir(dir)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(dir)); err != nil {
 		return fmt.Errorf("export: %w", err)
+	}
+	if e.done.Damaged > 0 {
+		return concord.Errorf(concord.Corrupt, "export to %s is complete but for %d damaged places of the archive, which are in the log",
+			dir, e.done.Damaged)
 	}
 	return nil
 }
@@ -124,7 +134,7 @@ func (e *exporter) run() error {
 	if err := os.RemoveAll(scratch); err != nil {
 		return err
 	}
-	return syncDir(e.dir)
+	return durable.SyncDir(e.dir)
 }
 
 // choose finds the origins that are kept, and the files that hold something of them.
@@ -175,16 +185,20 @@ func originOf(raw string) string {
 
 // copyFile copies the wanted records of one archive file.
 func (e *exporter) copyFile(info FileInfo) error {
-	f, err := os.Open(filepath.Join(e.a.cfg.Dir, info.Name))
+	f, _, closeFile, err := e.a.disk.open(info.Name)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer closeFile()
 	r := NewReader(io.NewSectionReader(f, 0, info.Bytes), Limits{MaxBlock: e.a.cfg.MaxBlock})
 	for {
 		rec, err := r.Next()
 		if err == io.EOF {
 			return nil
+		}
+		if d, ok := errors.AsType[*Damage](err); ok {
+			e.damaged(info.Name, d)
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("read %s: %w", info.Name, err)
@@ -193,7 +207,8 @@ func (e *exporter) copyFile(info FileInfo) error {
 			continue
 		}
 		if compare(rec.Header.Get("WARC-Block-Digest"), rec.Block) == Mismatch || !rec.Whole {
-			return concord.Errorf(concord.Corrupt, "read %s at offset %d: block does not match its digest", info.Name, rec.Offset)
+			e.damaged(info.Name, &Damage{Offset: rec.Offset, Reason: "block does not match its digest"})
+			continue
 		}
 		if err := e.copyRecord(f, rec); err != nil {
 			return err
@@ -201,7 +216,12 @@ func (e *exporter) copyFile(info FileInfo) error {
 	}
 }
 
-func (e *exporter) copyRecord(f *os.File, rec *Record) error {
+func (e *exporter) damaged(file string, d *Damage) {
+	e.done.Damaged++
+	e.a.cfg.Log.Error("export leaves out a damaged place", "file", file, "damage", d.Error())
+}
+
+func (e *exporter) copyRecord(f io.ReaderAt, rec *Record) error {
 	if e.out != nil && e.size >= e.a.cfg.MaxFile {
 		if err := e.closeFile(); err != nil {
 			return err

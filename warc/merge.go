@@ -145,7 +145,7 @@ func (a *Archive) indexRuns(dir string) ([]string, error) {
 	var runs []string
 	for _, f := range a.Files() {
 		if f.Sealed {
-			runs = append(runs, filepath.Join(a.cfg.Dir, indexName(f.Name)))
+			runs = append(runs, a.disk.path(indexName(f.Name)))
 		}
 	}
 	if a.out == nil {

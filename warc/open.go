@@ -4,14 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"regexp"
 	"sort"
 	"strconv"
 	"strings"
 
 	"concord"
+	"concord/durable"
 )
 
 // namePattern is what the archive's own files are called. Other files in the directory are left alone.
@@ -25,44 +24,42 @@ func Open(cfg Config) (*Archive, error) {
 	if cfg.Dir == "" {
 		return nil, concord.Errorf(concord.Invalid, "archive needs a directory")
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make archive directory: %w", err)
-	}
-	lock, err := lockDir(cfg.Dir)
+	d := disk{FS: cfg.FS, dir: cfg.Dir}
+	unlock, err := d.prepare()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open archive: %w", err)
 	}
-	a := &Archive{cfg: cfg, lock: lock, reads: make(chan struct{}, cfg.Reads), files: map[string]*FileInfo{}}
+	a := &Archive{cfg: cfg, disk: d, unlock: unlock, reads: make(chan struct{}, cfg.Reads), files: map[string]*FileInfo{}}
 	if err := a.load(); err != nil {
-		return nil, errors.Join(err, lock.release())
+		if a.out != nil {
+			a.out.f.Close()
+		}
+		return nil, fmt.Errorf("open archive: %w", errors.Join(err, unlock()))
 	}
 	return a, nil
 }
 
 // load lists the files and recovers those that are not sealed.
 func (a *Archive) load() error {
-	entries, err := os.ReadDir(a.cfg.Dir)
+	if err := durable.RemoveTemps(a.disk, a.disk.dir); err != nil {
+		return err
+	}
+	names, err := a.disk.ReadDir(a.disk.dir)
 	if err != nil {
-		return fmt.Errorf("list archive: %w", err)
+		return fmt.Errorf("list: %w", err)
 	}
-	sealed := map[string]bool{}
-	for _, e := range entries {
-		sealed[e.Name()] = true
+	present := make(map[string]bool, len(names))
+	for _, name := range names {
+		present[name] = true
 	}
-	for _, e := range entries {
-		m := namePattern.FindStringSubmatch(e.Name())
-		if m == nil || !e.Type().IsRegular() {
-			continue
+	for _, name := range names {
+		if namePattern.MatchString(name) {
+			if err := a.admit(name, present); err != nil {
+				return fmt.Errorf("list: %w", err)
+			}
 		}
-		serial, _ := strconv.Atoi(m[1])
-		a.serial = max(a.serial, serial)
-		info, err := e.Info()
-		if err != nil {
-			return fmt.Errorf("list archive: %w", err)
-		}
-		a.files[e.Name()] = &FileInfo{Name: e.Name(), Bytes: info.Size(), Sealed: sealed[indexName(e.Name())]}
 	}
-	names := a.namesLocked()
+	names = a.namesLocked()
 	for i, name := range names {
 		if !a.files[name].Sealed {
 			if err := a.recover(name, i == len(names)-1); err != nil {
@@ -70,6 +67,28 @@ func (a *Archive) load() error {
 			}
 		}
 	}
+	return nil
+}
+
+// admit takes a file into the list.
+func (a *Archive) admit(name string, present map[string]bool) error {
+	_, size, closeFile, err := a.disk.open(name)
+	if err != nil {
+		return err
+	}
+	if err := closeFile(); err != nil {
+		return err
+	}
+	info := &FileInfo{Name: name, Bytes: size, Sealed: present[indexName(name)]}
+	if info.Sealed && present[name+damageSuffix] {
+		b, err := a.disk.ReadFile(a.disk.path(name + damageSuffix))
+		if err != nil {
+			return err
+		}
+		info.Damages = strings.Split(strings.TrimSpace(string(b)), "\n")
+	}
+	a.serial = max(a.serial, serialOf(name))
+	a.files[name] = info
 	return nil
 }
 
@@ -100,15 +119,15 @@ func serialOf(name string) int {
 // recover reads a file that has no index. The newest one is gone on with, when it is neither full nor damaged; the others
 // get their index.
 func (a *Archive) recover(name string, newest bool) error {
-	f, err := os.OpenFile(filepath.Join(a.cfg.Dir, name), os.O_RDWR, 0)
+	s, err := a.scanFile(name)
 	if err != nil {
 		return err
 	}
-	s, err := scanFile(f, name, a.cfg.MaxBlock)
-	if err == nil {
-		err = a.cutTail(f, name, s)
+	f, err := a.disk.OpenAppend(a.disk.path(name), filePerm)
+	if err != nil {
+		return err
 	}
-	if err != nil || s.end == 0 {
+	if err = a.settle(f, name, s); err != nil || s.end == 0 {
 		f.Close()
 		if err == nil {
 			err = a.removeEmpty(name)
@@ -116,15 +135,26 @@ func (a *Archive) recover(name string, newest bool) error {
 		return err
 	}
 	info := a.files[name]
-	info.Bytes, info.Damages = s.size(), s.damages
-	for _, d := range s.damages {
-		a.cfg.Log.Error("archive file is damaged; whole records before and behind the place are kept", "file", name, "damage", d)
-	}
+	info.Bytes, info.Damages = s.end, s.damages
 	a.out = &output{f: f, name: name, size: s.end, lines: s.lines}
-	if newest && len(s.damages) == 0 && s.end < a.cfg.MaxFile {
+	if len(s.damages) > 0 {
+		if err := a.reportDamage(name, s.damages); err != nil {
+			return err
+		}
+	} else if newest && s.end < a.cfg.MaxFile {
 		return nil
 	}
 	return a.seal()
+}
+
+// reportDamage logs damaged places and keeps them on record beside the file, before it is sealed.
+func (a *Archive) reportDamage(name string, damages []string) error {
+	for _, d := range damages {
+		a.cfg.Log.Error("archive file is damaged; whole records before and behind the place are kept", "file", name, "damage", d)
+	}
+	return durable.WriteFileTo(a.disk, a.disk.path(name+damageSuffix), filePerm, func(w io.Writer) error {
+		return writeLines(w, damages)
+	})
 }
 
 // fileScan is what reading a file through found.
@@ -136,18 +166,19 @@ type fileScan struct {
 	tail    []string // behind it
 }
 
-// size is how much of the file is kept.
-func (s *fileScan) size() int64 { return s.end }
+// anyBlock is the limit under which the archive's own records are read through: what was accepted once is kept, even when
+// the configured limit is lower now.
+const anyBlock = 1 << 40
 
 // scanFile reads a file of the archive, in which every record is a gzip member of its own.
-func scanFile(f *os.File, name string, maxBlock int64) (*fileScan, error) {
-	s := new(fileScan)
-	info, err := f.Stat()
+func (a *Archive) scanFile(name string) (*fileScan, error) {
+	f, size, closeFile, err := a.disk.open(name)
 	if err != nil {
 		return nil, err
 	}
-	s.stored = info.Size()
-	r := NewReader(f, Limits{MaxBlock: maxBlock})
+	defer closeFile()
+	s := &fileScan{stored: size}
+	r := NewReader(f, Limits{MaxBlock: anyBlock})
 	for {
 		rec, err := r.Next()
 		if err == io.EOF {
@@ -184,24 +215,27 @@ func (s *fileScan) add(rec *Record, name string) {
 	}
 }
 
-// cutTail cuts what stands behind the last whole record: an append that was never acknowledged.
-func (a *Archive) cutTail(f *os.File, name string, s *fileScan) error {
-	if s.end == s.stored {
-		return nil
+// settle cuts what stands behind the last whole record, an append that was never acknowledged, and makes durable what is
+// kept: after a kill whole records may stand there that were written but not yet synced.
+func (a *Archive) settle(f durable.File, name string, s *fileScan) error {
+	if s.end < s.stored {
+		a.cfg.Log.Warn("cut the unfinished end of an archive file", "file", name, "kept", s.end, "cut", s.stored-s.end,
+			"found", strings.Join(s.tail, "; "))
+		if err := f.Truncate(s.end); err != nil {
+			return err
+		}
 	}
-	a.cfg.Log.Warn("cut the unfinished end of an archive file", "file", name, "kept", s.end, "cut", s.stored-s.end,
-		"found", strings.Join(s.tail, "; "))
-	if err := f.Truncate(s.end); err != nil {
+	if err := f.Sync(); err != nil {
 		return err
 	}
-	return f.Sync()
+	return a.disk.SyncDir(a.disk.dir)
 }
 
 // removeEmpty removes a file that holds no record at all.
 func (a *Archive) removeEmpty(name string) error {
 	delete(a.files, name)
-	if err := os.Remove(filepath.Join(a.cfg.Dir, name)); err != nil {
+	if err := a.disk.Remove(a.disk.path(name)); err != nil {
 		return err
 	}
-	return syncDir(a.cfg.Dir)
+	return a.disk.SyncDir(a.disk.dir)
 }

@@ -1,11 +1,7 @@
 package warc
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	"concord"
 )
@@ -61,14 +57,14 @@ func (a *Archive) readMember(loc concord.Location) (*Record, error) {
 }
 
 func (a *Archive) readBytes(loc concord.Location) ([]byte, error) {
-	f, err := os.Open(filepath.Join(a.cfg.Dir, loc.File))
-	if errors.Is(err, fs.ErrNotExist) {
+	f, _, closeFile, err := a.disk.open(loc.File)
+	if gone(err) {
 		return nil, concord.Errorf(concord.Corrupt, "file is gone: %w", err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer closeFile()
 	b := make([]byte, loc.Length)
 	if _, err := f.ReadAt(b, loc.Offset); err != nil {
 		return nil, concord.Errorf(concord.Corrupt, "file is shorter than it was: %w", err)

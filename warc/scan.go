@@ -36,7 +36,7 @@ type Item struct {
 		Time    time.Time
 	}
 
-	Record  Record   // as read, to be appended to an archive
+	Record  Record   // as read, to be appended to an archive as it is
 	Related []Record // request and metadata records that belong to it, as far as they lie next to it
 }
 
@@ -91,6 +91,7 @@ func Scan(r io.Reader, name string, limits Limits, fn func(Item) error) (Summary
 	if err := s.flush(); err != nil {
 		return s.sum, err
 	}
+	s.sum.Skipped += len(s.before)
 	if s.sum.Records == 0 {
 		return s.sum, concord.Errorf(concord.Invalid, "%s holds no WARC record: is it a .warc or .warc.gz file?", name)
 	}
@@ -185,7 +186,7 @@ func (s *scanner) newItem(rec *Record) *Item {
 	case item.URL == "":
 		s.sum.problem(rec.Offset, "%s record without a target URI", item.Kind)
 		return nil
-	case item.Check.Block == Mismatch:
+	case item.Check.Block == Mismatch && item.Check.Payload != Verified:
 		s.sum.problem(rec.Offset, "block of %s does not match its digest", concord.Clip(item.URL, 200))
 		return nil
 	}
@@ -194,7 +195,25 @@ func (s *scanner) newItem(rec *Record) *Item {
 		s.sum.problem(rec.Offset, "%s: %v", concord.Clip(item.URL, 200), err)
 		return nil
 	}
+	if item.Check.Block == Mismatch {
+		item.restate()
+	}
 	return item
+}
+
+// restate gives a record whose payload is proven whole, but whose block digest was wrong when its tool wrote it, a right
+// one, and keeps what was stated: an archive takes a wrong block digest for damage.
+func (it *Item) restate() {
+	header := make(Fields, 0, len(it.Record.Header)+1)
+	for _, f := range it.Record.Header {
+		if strings.EqualFold(f.Name, "WARC-Block-Digest") {
+			f.Name = "X-Stated-Block-Digest"
+		}
+		header = append(header, f)
+	}
+	header.Add("WARC-Block-Digest", it.Block.Labelled())
+	it.Record.Header = header
+	it.Note = "stated block digest is wrong"
 }
 
 // content fills in what the block says.
