@@ -46,6 +46,7 @@ type segmenter struct {
 	hidden bool    // take what is hidden as well
 	prose  []int32 // by node: bytes of text outside links
 	full   bool
+	root   nodeID // element chosen as the main text
 }
 
 // maxSegmentBytes bounds the text that is looked at; MaxBodyBytes of it can be kept.

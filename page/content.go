@@ -18,7 +18,8 @@ const (
 	minSharePlain   = 0.80 // part of the prose a child must hold for the walk to go into it
 	minShareContent = 0.45 // the same for a child the author marks as content
 	goodQuality     = 0.75 // prose part of a sibling that is worth keeping
-	goodSibling     = 0.15 // size of such a sibling relative to the prose of the chosen child
+	goodSibling     = 0.15 // size of such siblings together, relative to the child, that keeps the walk above them
+	goodSiblings    = 0.5  // the same for a child the author marks as content
 )
 
 // score judges a block by itself and by where it stands.
@@ -97,9 +98,11 @@ func (s *segmenter) choose() bool {
 	if c.good[0] < minProse {
 		return false
 	}
-	root := c.descend()
+	s.root = c.descend()
+	root := s.root
 	c.keepWithin(root)
 	c.judgeByNeighbours(root)
+	c.keepLead(root)
 	return true
 }
 
@@ -139,26 +142,24 @@ func (c *chooser) weight(n nodeID) float32 {
 
 // dominates reports whether child holds so much of n's prose that the rest is not the main text.
 func (c *chooser) dominates(child, n nodeID) bool {
-	if tag := c.t.nodes[child].tag; tag == atom.P || tag == atom.Pre || tag == atom.Li || tag == atom.Blockquote || tag == atom.Dl || tag == atom.Ul || tag == atom.Ol {
+	if tag := c.t.nodes[child].tag; tag == atom.P || tag == atom.Pre || tag == atom.Li || tag == atom.Blockquote || tag == atom.Dl || tag == atom.Ul || tag == atom.Ol || tag == atom.Figure || tag == atom.Figcaption || tag == atom.Form {
 		return false // a paragraph is not a page
 	}
 	share := c.good[child] / c.good[n]
-	need := float32(minSharePlain)
+	need, siblings := float32(minSharePlain), float32(goodSibling)
 	if c.hints[child] >= hintContent {
-		need = minShareContent
+		need, siblings = minShareContent, goodSiblings
 	}
 	if share < need {
 		return false
 	}
-	if c.hints[child] == hintMain {
-		return true
-	}
+	var rest float32
 	for id := c.t.nodes[n].first; id != 0; id = c.t.nodes[id].next {
-		if id != child && c.good[id] > goodSibling*c.good[child] && c.quality(id) > goodQuality && c.hints[id] > hintSuspect {
-			return false
+		if id != child && c.quality(id) > goodQuality && c.hints[id] > hintSuspect {
+			rest += c.good[id]
 		}
 	}
-	return true
+	return rest <= siblings*c.good[child]
 }
 
 // quality is the part of prose among what speaks for and against an element.
@@ -178,7 +179,7 @@ func (c *chooser) keepWithin(root nodeID) {
 		if d.isText {
 			continue
 		}
-		drop[id-from] = drop[d.parent-from] || c.dropped(id, d.tag)
+		drop[id-from] = (drop[d.parent-from] || c.dropped(id, d.tag)) && c.hints[id] != hintMain
 	}
 	for i := range c.blocks {
 		b := &c.blocks[i]
@@ -232,13 +233,67 @@ func (c *chooser) judgeByNeighbours(root nodeID) {
 			b.keep = true
 		case ld > linkDense && (i < first || i > last):
 			b.keep = false
-		case i > last && b.chars < mediumChars && !b.item:
+		case i > last && b.chars < mediumChars && !b.item && b.tag != atom.P:
 			b.keep = false
-		case i < first && b.chars < mediumChars && !b.item:
+		case i < first && b.chars < mediumChars && !b.item && b.tag != atom.P:
 			b.keep = false
 		}
 	}
 }
+
+// leadReach is how many blocks before the main text its introduction is looked for: what lies between a headline and the
+// text is a by-line, a picture, a few buttons.
+const leadReach = 24
+
+// keepLead adds the introduction that stands between the headline and the element of the main text: templates put it
+// into an element of its own beside that.
+func (c *chooser) keepLead(root nodeID) {
+	first := 0
+	for first < len(c.blocks) && c.blocks[first].el < root {
+		first++
+	}
+	top, headline := c.article(root), -1
+	for i := first - 1; i >= max(0, first-leadReach) && c.blocks[i].el > top; i-- {
+		if c.blocks[i].tag == atom.H1 {
+			headline = i
+			break
+		}
+	}
+	if headline < 0 && c.hints[top] < hintContent {
+		return
+	}
+	for i := first - 1; i > max(headline, first-leadReach-1) && i >= 0 && c.blocks[i].el > top; i-- {
+		b := &c.blocks[i]
+		if b.zone <= hintBoiler || b.linkDensity() > linkDense/2 {
+			continue
+		}
+		if b.score > 0 && (b.sentence || b.chars >= longChars) || isHeading(b.tag) && b.chars > longHeading {
+			b.keep = true
+		}
+	}
+}
+
+// longHeading is the length from which a heading below the headline is an introduction in the form of one.
+const longHeading = 80
+
+// article returns the outermost ancestor of n that is one article: the highest below the body that is declared as
+// content, or else a few levels up.
+func (c *chooser) article(n nodeID) nodeID {
+	top := n
+	for level := 0; n != 0; level++ {
+		n = c.t.nodes[n].parent
+		if t := c.t.nodes[n].tag; n == 0 || t == atom.Body || t == atom.Html {
+			break
+		}
+		if level < leadLevels || c.hints[n] >= hintContent {
+			top = n
+		}
+	}
+	return top
+}
+
+// leadLevels is how many elements up an introduction is looked for where no element is declared as content.
+const leadLevels = 5
 
 // keepVisible marks everything a reader sees, but for what is declared boilerplate: the text of an index page. When
 // that leaves nothing it is everything.

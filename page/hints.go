@@ -26,19 +26,19 @@ var hintWords = map[hint]string{
 	hintBoiler: `nav* navi navbar navigation navbox menu* menubar submenu breadcrumb* crumb crumbs sidebar* sidenav footer* foot
 		headerlink comment* kommentar* disqus respond reply replies pingback* trackback* share* sharing sharedaddy social*
 		facebook twitter whatsapp pinterest linkedin addthis addtoany shariff related* similar recommend* recommended recirc
-		recirculation outbrain taboola advert* adsense adslot adbox ads ad werbung anzeige sponsor* promo* promoted teaser* cookie* consent gdpr
+		recirculation outbrain taboola advert* adsense adslot adbox ads ad werbung anzeige sponsor* promo promos promotion promobox cookie* consent gdpr
 		newsletter* subscribe* subscription signup login signin register popup* modal overlay lightbox tooltip skip skiplink
-		pager pagination paginator paging toolbar widget* tagcloud tags taglist tagged topics keywords blogroll copyright
+		pager pagination paginator paging toolbar widget widgets widgetarea tagcloud tags taglist topics keywords blogroll copyright
 		colophon masthead impressum disclaimer byline dateline published posted postmeta postmetadata entrymeta timestamp authorbox authorbio bio aboutauthor
-		yarpp jp relatedposts trending mostread popular newsticker ticker rating ratings vote print printonly noprint
+		yarpp relatedposts trending mostread popular newsticker ticker rating ratings vote print printonly noprint
 		screenreader sronly visuallyhidden search searchbox searchform toc tableofcontents editsection mwjump
 		siteinfo docnav headerbar topbar bottombar bookmark* feedback report flag hotkeys metadata catlinks
 		navheader navfooter nextprev prevnext more morelinks readmore also seealso weiterlesen mehr prev next previous`,
-	hintSuspect: `header* head aside side left right col1 meta info date time author autor caption credit* credits source options
+	hintSuspect: `header* head aside side left right col1 meta info date time author autor caption credit* credits source options teaser*
 		tools tool extra banner box block module links list aux infobox sub secondary bottom utility utilities category categories kategorie top story-tools stats`,
 	hintContent: `content* article* post* entry story* body text main* page* blog hentry inhalt contenido contenu textkorper
 		prose markdown paragraph artikel articolo recipe document section sect1 chapter refentry`,
-	hintMain: `articlebody articletext articlecontent entrycontent postcontent postbody storybody storycontent posttext maincontent
+	hintMain: `articlebody* articletext* articlecontent entrycontent postcontent postbody storybody storycontent posttext maincontent
 		pagecontent bodycontent mwparseroutput storytext articlecopy contentbody textcontent articlebodytext newsbody blogpost postentry fliesstext
 		articulo bodytext artikeltext newstext singlecontent entrybody`,
 }
@@ -172,18 +172,24 @@ func (h *hinter) of(n nodeID) hint {
 	switch {
 	case d.tag == atom.Body || d.tag == atom.Html: // classes of the body speak of the layout ("has-sidebar")
 		return hintNone
-	case best == hintMain && worst > hintBoiler:
-		return hintMain
-	case d.tag == atom.Main || d.tag == atom.Article:
-		return best
+	case worst <= hintBoiler && best == hintMain: // "entry-content no-share"
+		return hintContent
+	case worst <= hintBoiler && best == hintContent && !isBoilerTag(d.tag):
+		return hintSuspect
 	case worst <= hintBoiler:
 		return hintBoiler
+	case best == hintMain || d.tag == atom.Main || d.tag == atom.Article:
+		return best
 	case best > hintNone && worst == hintSuspect:
 		return hintNone
 	case worst < hintNone:
 		return worst
 	}
 	return best
+}
+
+func isBoilerTag(t atom.Atom) bool {
+	return t == atom.Nav || t == atom.Footer || t == atom.Aside || t == atom.Search || t == atom.Menu || t == atom.Dialog
 }
 
 // name returns the hints of a class or id attribute.
@@ -193,6 +199,9 @@ func (h *hinter) name(value string) (worst, best hint) {
 	}
 	for name := range strings.FieldsFuncSeq(value, unicode.IsSpace) {
 		w, b := hints.nameHint(name)
+		if w <= hintBoiler && b < hintMain {
+			b = hintNone // "comment-body", "sidebar-content"
+		}
 		worst, best = min(worst, w), max(best, b)
 	}
 	h.names[value] = [2]hint{worst, best}
