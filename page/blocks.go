@@ -18,6 +18,7 @@ type block struct {
 	zone      hint  // strongest hint of the elements around it
 	item      bool  // inside a list item
 	cell      bool  // inside a table cell
+	caption   bool  // under a picture
 	row       nodeID
 	sentence  bool // reads like a sentence: ends like one, or has commas and stops inside
 	score     float32
@@ -52,11 +53,11 @@ type segmenter struct {
 // maxSegmentBytes bounds the text that is looked at; MaxBodyBytes of it can be kept.
 const maxSegmentBytes = 4 << 20
 
-// segment cuts a tree into blocks.
-func segment(t *tree, hidden bool) *segmenter {
+// segment cuts a tree into blocks. With hidden it takes what is not shown as well, with tagsOnly classes and ids say nothing.
+func segment(t *tree, hidden, tagsOnly bool) *segmenter {
 	s := &segmenter{t: t, hints: make([]hint, len(t.nodes)), text: make([]byte, 0, len(t.text)), hidden: hidden,
 		blocks: make([]block, 0, 64)}
-	s.hint = hinter{t: t, names: make(map[string][2]hint, 64)}
+	s.hint = hinter{t: t, names: make(map[string][2]hint, 64), tagsOnly: tagsOnly}
 	s.prose = proseBytes(t)
 	s.walk(0, place{})
 	s.flush()
@@ -96,6 +97,7 @@ type place struct {
 	content bool // inside declared content: headers and the like there belong to it
 	item    bool
 	cell    bool
+	caption bool
 	row     nodeID
 }
 
@@ -157,6 +159,8 @@ func (s *segmenter) element(id nodeID, tag atom.Atom, c place) {
 	switch tag {
 	case atom.Li, atom.Dd, atom.Dt:
 		inner.item = true
+	case atom.Figure, atom.Figcaption:
+		inner.caption = true
 	case atom.Tr:
 		inner.row = id
 	case atom.Td, atom.Th:
@@ -316,7 +320,7 @@ func (s *segmenter) begin(c place) {
 		return
 	}
 	at := int32(len(s.text))
-	s.cur = block{el: c.el, tag: c.tag, a: at, b: at, zone: c.zone, item: c.item, cell: c.cell, row: c.row}
+	s.cur = block{el: c.el, tag: c.tag, a: at, b: at, zone: c.zone, item: c.item, cell: c.cell, row: c.row, caption: c.caption}
 }
 
 // flush ends the current block.

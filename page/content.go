@@ -84,6 +84,9 @@ func (s *segmenter) choose() bool {
 	for i := range s.blocks {
 		b := &s.blocks[i]
 		b.score = b.scoreAlone()
+		if b.zone <= hintBoiler {
+			continue // neither for nor against what is around it
+		}
 		if b.score > 0 {
 			c.good[b.el] += b.score
 		} else {
@@ -222,7 +225,7 @@ func (c *chooser) judgeByNeighbours(root nodeID) {
 	}
 	for i := range c.blocks {
 		b := &c.blocks[i]
-		if !b.keep || b.score > 0 {
+		if !b.keep || b.score > 0 && !b.caption {
 			continue
 		}
 		ld := b.linkDensity()
@@ -231,6 +234,8 @@ func (c *chooser) judgeByNeighbours(root nodeID) {
 			b.keep = i < last
 		case b.cell:
 			b.keep = true
+		case b.caption && !b.sentence && b.chars < longCaption:
+			b.keep = false
 		case ld > linkDense && (i < first || i > last):
 			b.keep = false
 		case i > last && b.chars < mediumChars && !b.item && b.tag != atom.P:
@@ -272,6 +277,9 @@ func (c *chooser) keepLead(root nodeID) {
 		}
 	}
 }
+
+// longCaption is the length under which a caption that is no sentence is the name of a photographer.
+const longCaption = 60
 
 // longHeading is the length from which a heading below the headline is an introduction in the form of one.
 const longHeading = 80
@@ -351,12 +359,17 @@ const utf8Slack = 4096
 
 // mainText returns the main text of a page.
 func mainText(t *tree, cut *bool) string {
-	s := segment(t, false)
+	s := segment(t, false, false)
 	if len(s.blocks) == 0 {
-		s = segment(t, true) // a page that scripts would show
+		s = segment(t, true, false) // a page that scripts would show
 	}
 	if !s.choose() {
-		s.keepVisible()
+		// Classes may mislead: a page built of "widgets" is one. Tags alone may still find prose.
+		if plain := segment(t, s.hidden, true); plain.choose() {
+			s = plain
+		} else {
+			s.keepVisible()
+		}
 	}
 	*cut = *cut || s.full
 	return s.render(cut)

@@ -23,7 +23,7 @@ func TestDump(t *testing.T) {
 	}
 	body, charset := decode(b, "text/html", true)
 	tree := parse(body)
-	s := segment(tree, false)
+	s := segment(tree, false, false)
 	prose := s.choose()
 	if !prose {
 		s.keepVisible()

@@ -28,13 +28,13 @@ var hintWords = map[hint]string{
 		facebook twitter whatsapp pinterest linkedin addthis addtoany shariff related* similar recommend* recommended recirc
 		recirculation outbrain taboola advert* adsense adslot adbox ads ad werbung anzeige sponsor* promo promos promotion promobox cookie* consent gdpr
 		newsletter* subscribe* subscription signup login signin register popup* modal overlay lightbox tooltip skip skiplink
-		pager pagination paginator paging toolbar widget widgets widgetarea tagcloud tags taglist topics keywords blogroll copyright
+		pager pagination paginator paging toolbar tagcloud tags taglist topics keywords blogroll copyright
 		colophon masthead impressum disclaimer byline dateline published posted postmeta postmetadata entrymeta timestamp authorbox authorbio bio aboutauthor
 		yarpp relatedposts trending mostread popular newsticker ticker rating ratings vote print printonly noprint
 		screenreader sronly visuallyhidden search searchbox searchform toc tableofcontents editsection mwjump
 		siteinfo docnav headerbar topbar bottombar bookmark* feedback report flag hotkeys metadata catlinks
 		navheader navfooter nextprev prevnext more morelinks readmore also seealso weiterlesen mehr prev next previous`,
-	hintSuspect: `header* head aside side left right col1 meta info date time author autor caption credit* credits source options teaser*
+	hintSuspect: `header* head aside side left right col1 meta info date time author autor caption credit* credits source options teaser* widget widgets
 		tools tool extra banner box block module links list aux infobox sub secondary bottom utility utilities category categories kategorie top story-tools stats`,
 	hintContent: `content* article* post* entry story* body text main* page* blog hentry inhalt contenido contenu textkorper
 		prose markdown paragraph artikel articolo recipe document section sect1 chapter refentry`,
@@ -92,9 +92,14 @@ func (t *hintTable) word(w string) hint {
 func (t *hintTable) nameHint(name string) (worst, best hint) {
 	var joined [48]byte
 	n, from := 0, 0
+	layout := false
 	consider := func(w string) {
 		h := t.word(w)
 		worst, best = min(worst, h), max(best, h)
+		switch w {
+		case "has", "with", "no", "without", "layout":
+			layout = true
+		}
 	}
 	for i := 0; i <= len(name) && n < len(joined); i++ {
 		c := byte(0)
@@ -119,13 +124,17 @@ func (t *hintTable) nameHint(name string) (worst, best hint) {
 	if from > 0 || n > 0 {
 		consider(string(joined[:n]))
 	}
+	if layout { // "has-sidebar", "no-share": about what is around or inside
+		return hintNone, hintNone
+	}
 	return worst, best
 }
 
 // hinter computes hints of elements and remembers those of names, which repeat.
 type hinter struct {
-	t     *tree
-	names map[string][2]hint
+	t        *tree
+	names    map[string][2]hint
+	tagsOnly bool // classes and ids say nothing
 }
 
 // of returns the hint of an element.
@@ -165,6 +174,9 @@ func (h *hinter) of(n nodeID) hint {
 				best = hintMain
 			}
 		case attrClass, attrID:
+			if h.tagsOnly {
+				continue
+			}
 			w, b := h.name(a.value)
 			worst, best = min(worst, w), max(best, b)
 		}
@@ -174,8 +186,8 @@ func (h *hinter) of(n nodeID) hint {
 		return hintNone
 	case worst <= hintBoiler && best == hintMain: // "entry-content no-share"
 		return hintContent
-	case worst <= hintBoiler && best == hintContent && !isBoilerTag(d.tag):
-		return hintSuspect
+	case worst <= hintBoiler && d.tag == atom.Blockquote: // an embedded post of a social network is quoted text
+		return hintNone
 	case worst <= hintBoiler:
 		return hintBoiler
 	case best == hintMain || d.tag == atom.Main || d.tag == atom.Article:
@@ -186,10 +198,6 @@ func (h *hinter) of(n nodeID) hint {
 		return worst
 	}
 	return best
-}
-
-func isBoilerTag(t atom.Atom) bool {
-	return t == atom.Nav || t == atom.Footer || t == atom.Aside || t == atom.Search || t == atom.Menu || t == atom.Dialog
 }
 
 // name returns the hints of a class or id attribute.
