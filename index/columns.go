@@ -1,0 +1,132 @@
+package index
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"concord/pack"
+)
+
+// columnWriter collects the fixed-width columns of the documents being written. Strings are numbered as they come and
+// renumbered in sorted order at the end.
+type columnWriter struct {
+	fetched, published []int64
+	site, host         []uint32
+	language, fileType []uint32
+	flags              []byte
+	length             [NumParts][]uint32
+
+	sites, hosts, languages, fileTypes valueWriter
+}
+
+// valueWriter numbers strings and remembers the range of documents that use each.
+type valueWriter struct {
+	codes map[string]uint32
+	all   []valueRange
+}
+
+// valueRange is a value of a column and the documents that have it: all of them lie in first..last.
+type valueRange struct {
+	value       string
+	first, last uint32
+}
+
+func (v *valueWriter) code(s string, doc uint32) uint32 {
+	c, ok := v.codes[s]
+	if !ok {
+		if v.codes == nil {
+			v.codes = map[string]uint32{}
+		}
+		c = uint32(len(v.all))
+		s = strings.Clone(s)
+		v.codes[s] = c
+		v.all = append(v.all, valueRange{s, doc, doc})
+	}
+	v.all[c].last = doc
+	return c
+}
+
+// sort puts the values in order and renumbers a column.
+func (v *valueWriter) sort(column []uint32) {
+	order := make([]uint32, len(v.all))
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	slices.SortFunc(order, func(a, b uint32) int { return strings.Compare(v.all[a].value, v.all[b].value) })
+	sorted, code := make([]valueRange, len(order)), make([]uint32, len(order))
+	for to, from := range order {
+		sorted[to], code[from] = v.all[from], uint32(to)
+	}
+	v.all, v.codes = sorted, nil
+	for i := range column {
+		column[i] = code[column[i]]
+	}
+}
+
+func (v *valueWriter) append(dst []byte) []byte {
+	dst = pack.AppendUvarint(dst, uint64(len(v.all)))
+	for _, r := range v.all {
+		dst = pack.AppendUvarint(dst, uint64(len(r.value)))
+		dst = append(dst, r.value...)
+		dst = pack.AppendUvarint(dst, uint64(r.first))
+		dst = pack.AppendUvarint(dst, uint64(r.last-r.first))
+	}
+	return dst
+}
+
+func (c *columnWriter) add(m *docMeta) {
+	doc := uint32(len(c.flags))
+	c.fetched = append(c.fetched, m.fetched)
+	c.published = append(c.published, m.published)
+	c.site = append(c.site, c.sites.code(m.site, doc))
+	c.host = append(c.host, c.hosts.code(m.host, doc))
+	c.language = append(c.language, c.languages.code(m.language, doc))
+	c.fileType = append(c.fileType, c.fileTypes.code(m.fileType, doc))
+	c.flags = append(c.flags, m.flags)
+	for p := range c.length {
+		c.length[p] = append(c.length[p], m.length[p])
+	}
+}
+
+func (c *columnWriter) lengths() Lengths {
+	l := Lengths{Docs: uint64(len(c.flags))}
+	for p := range c.length {
+		for _, n := range c.length[p] {
+			l.Words[p] += uint64(n)
+		}
+	}
+	return l
+}
+
+// encode returns the columns and values sections.
+func (c *columnWriter) encode() (columns, values []byte) {
+	c.sites.sort(c.site)
+	c.hosts.sort(c.host)
+	c.languages.sort(c.language)
+	c.fileTypes.sort(c.fileType)
+	b := make([]byte, 0, len(c.flags)*docColumns)
+	for _, col := range [][]int64{c.fetched, c.published} {
+		for _, v := range col {
+			b = binary.LittleEndian.AppendUint64(b, uint64(v))
+		}
+	}
+	for _, col := range [][]uint32{c.site, c.host, c.length[PartBody], c.language, c.fileType} {
+		for _, v := range col {
+			b = binary.LittleEndian.AppendUint32(b, v)
+		}
+	}
+	for p := PartTitle; p < PartBody; p++ {
+		for _, v := range c.length[p] {
+			b = binary.LittleEndian.AppendUint16(b, uint16(v))
+		}
+	}
+	b = append(b, c.flags...)
+	for _, v := range []*valueWriter{&c.sites, &c.hosts, &c.languages, &c.fileTypes} {
+		values = v.append(values)
+	}
+	return b, values
+}
+
+// docColumns is the bytes of one document in all columns.
+const docColumns = 2*8 + 5*4 + 4*2 + 1

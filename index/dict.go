@@ -1,0 +1,132 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/blevesearch/vellum"
+	"github.com/blevesearch/vellum/levenshtein"
+
+	"concord"
+)
+
+// guard turns a panic of the dictionary library, which trusts its bytes, into an error. The bytes were checked against
+// their checksum, so this happens only for a file that was made to harm.
+func guard(id sectionID, err *error) {
+	if r := recover(); r != nil {
+		*err = concord.Errorf(concord.Corrupt, "section %q: malformed automaton: %v", id, r)
+	}
+}
+
+func loadDict(s *section) (d *vellum.FST, err error) {
+	defer guard(s.id, &err)
+	d, err = vellum.Load(s.data)
+	if err != nil {
+		return nil, concord.Errorf(concord.Corrupt, "section %q: %w", s.id, err)
+	}
+	return d, nil
+}
+
+// Term is a dictionary entry: where a word's postings are and how many documents have it.
+type Term struct {
+	DocCount  uint32 // documents, deleted ones included
+	MaxImpact byte   // upper bound of the impacts
+	offset    uint64
+}
+
+// Term looks a word up. Errors: Corrupt.
+func (s *Segment) Term(f Field, word string) (t Term, found bool, err error) {
+	id := secDictAll + sectionID(f)
+	defer guard(id, &err)
+	at, ok, err := s.dicts[f].Get([]byte(word))
+	if err != nil {
+		return Term{}, false, concord.Errorf(concord.Corrupt, "section %q: %w", id, err)
+	}
+	if !ok {
+		return Term{}, false, nil
+	}
+	t, err = s.termAt(at)
+	return t, err == nil, err
+}
+
+// Words calls yield with the words of a field that begin with prefix, in order, until it returns false. The word is valid
+// during the call only. Errors: Corrupt.
+func (s *Segment) Words(f Field, prefix string, yield func(word []byte, t Term) bool) (err error) {
+	id := secDictAll + sectionID(f)
+	defer guard(id, &err)
+	it, err := s.dicts[f].Iterator([]byte(prefix), prefixEnd(prefix))
+	return s.walk(id, it, err, yield)
+}
+
+// prefixEnd returns the first string after all that begin with prefix, nil when there is none.
+func prefixEnd(prefix string) []byte {
+	end := []byte(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}
+
+func (s *Segment) walk(id sectionID, it *vellum.FSTIterator, err error, yield func([]byte, Term) bool) error {
+	for ; err == nil; err = it.Next() {
+		word, at := it.Current()
+		t, err := s.termAt(at)
+		if err != nil {
+			return err
+		}
+		if !yield(word, t) {
+			return nil
+		}
+	}
+	if !errors.Is(err, vellum.ErrIteratorDone) {
+		return concord.Errorf(concord.Corrupt, "section %q: %w", id, err)
+	}
+	return nil
+}
+
+// MaxFuzzyDistance and MaxFuzzyWord bound Fuzzy: the automaton grows with both.
+const (
+	MaxFuzzyDistance = 2
+	MaxFuzzyWord     = 32 // bytes
+)
+
+// Fuzzy matches words within an edit distance of one word; insertion, deletion, substitution and transposition of
+// neighbours count one each. It is made once and used on many segments.
+type Fuzzy struct {
+	dfa  *levenshtein.DFA
+	word string
+}
+
+// NewFuzzy prepares the automaton of a word. Errors: Invalid for a distance or word beyond the bounds.
+func NewFuzzy(word string, distance int) (*Fuzzy, error) {
+	if distance < 1 || distance > MaxFuzzyDistance || word == "" || len(word) > MaxFuzzyWord {
+		return nil, concord.Errorf(concord.Invalid, "fuzzy search for %q at distance %d: want at most %d bytes and a distance of 1 to %d",
+			concord.Clip(word, 40), distance, MaxFuzzyWord, MaxFuzzyDistance)
+	}
+	b, err := levenshtein.NewLevenshteinAutomatonBuilder(uint8(distance), true)
+	if err != nil {
+		return nil, fmt.Errorf("fuzzy search: %w", err)
+	}
+	dfa, err := b.BuildDfa(word, uint8(distance))
+	if err != nil {
+		return nil, fmt.Errorf("fuzzy search for %q: %w", word, err)
+	}
+	return &Fuzzy{dfa: dfa, word: word}, nil
+}
+
+// Distance returns the edit distance of a word, and whether it is within the bound.
+func (f *Fuzzy) Distance(word string) (int, bool) {
+	ok, d := f.dfa.MatchAndDistance(word)
+	return int(d), ok
+}
+
+// Fuzzy calls yield with the words of a field that f matches, in order, until it returns false. The word is valid during
+// the call only. Errors: Corrupt.
+func (s *Segment) Fuzzy(field Field, f *Fuzzy, yield func(word []byte, t Term) bool) (err error) {
+	id := secDictAll + sectionID(field)
+	defer guard(id, &err)
+	it, err := s.dicts[field].Search(f.dfa, nil, nil)
+	return s.walk(id, it, err, yield)
+}

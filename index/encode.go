@@ -1,0 +1,198 @@
+package index
+
+import (
+	"encoding/binary"
+
+	"concord"
+	"concord/pack"
+)
+
+// blockLen is the number of postings in a block; lists shorter than that are stored as one short list.
+const blockLen = pack.BlockLen
+
+// superLen is the number of blocks whose impacts share one superblock maximum.
+const superLen = 32
+
+// How the document numbers of a block are stored, one byte a block. Smaller values are the width of packed gaps.
+const (
+	docsBitmap = 0x40 // one bit a document number between the last of the block before and the last of this
+	docsTail   = 0x80 // fewer than blockLen: variable-length gaps
+)
+
+// postingsWriter encodes posting lists: short lists and blocks to the postings section, positions of blocks to the positions
+// section. One term at a time: add every posting, then finish.
+type postingsWriter struct {
+	out  *fileWriter // its open section is postings
+	pos  *spool
+	buf  []byte
+	gaps []uint32
+
+	n         int // postings in the open block
+	docs      pack.Block
+	impacts   [blockLen]byte
+	freqs     pack.Block
+	positions []uint32 // first position and gaps, all postings of the block
+
+	count     uint32 // postings of the term
+	dataStart uint64
+	posStart  uint64
+	last      uint32 // last document of the closed blocks
+	dir       []dirEntry
+}
+
+// dirEntry describes one closed block.
+type dirEntry struct {
+	last, docOff, posOff uint32
+	max, kind            byte
+}
+
+func (w *postingsWriter) begin() {
+	w.n, w.count, w.last = 0, 0, ^uint32(0)
+	w.dir = w.dir[:0]
+	w.positions = w.positions[:0]
+	w.dataStart, w.posStart = w.out.offset(), w.pos.off
+}
+
+// add appends a posting. Documents ascend; positions do not descend and there is at least one.
+func (w *postingsWriter) add(doc uint32, impact byte, positions []uint32) error {
+	if w.n == blockLen {
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+	w.docs[w.n], w.impacts[w.n], w.freqs[w.n] = doc, impact, uint32(len(positions)-1)
+	var prev uint32
+	for _, p := range positions {
+		w.positions = append(w.positions, p-prev)
+		prev = p
+	}
+	w.n++
+	w.count++
+	return nil
+}
+
+// finish ends the term and returns the value its dictionary entry gets.
+func (w *postingsWriter) finish() (uint64, error) {
+	if len(w.dir) == 0 && w.n < blockLen {
+		return w.finishShort()
+	}
+	if w.n > 0 {
+		if err := w.flush(); err != nil {
+			return 0, err
+		}
+	}
+	at := w.out.offset()
+	b := pack.AppendUvarint(w.buf[:0], uint64(w.count))
+	var top byte
+	for _, d := range w.dir {
+		top = max(top, d.max)
+	}
+	b = append(b, top)
+	b = pack.AppendUvarint(b, at-w.dataStart)
+	b = pack.AppendUvarint(b, w.posStart)
+	b = pack.AppendUvarint(b, w.pos.off-w.posStart)
+	for _, d := range w.dir {
+		b = binary.LittleEndian.AppendUint32(b, d.last)
+	}
+	for _, d := range w.dir {
+		b = binary.LittleEndian.AppendUint32(b, d.docOff)
+	}
+	for _, d := range w.dir {
+		b = binary.LittleEndian.AppendUint32(b, d.posOff)
+	}
+	for _, d := range w.dir {
+		b = append(b, d.max)
+	}
+	for _, d := range w.dir {
+		b = append(b, d.kind)
+	}
+	for i := 0; i < len(w.dir); i += superLen {
+		var m byte
+		for _, d := range w.dir[i:min(i+superLen, len(w.dir))] {
+			m = max(m, d.max)
+		}
+		b = append(b, m)
+	}
+	w.buf = b
+	_, err := w.out.Write(b)
+	return at, err
+}
+
+// finishShort writes a list of fewer than blockLen postings, positions included.
+func (w *postingsWriter) finishShort() (uint64, error) {
+	at := w.out.offset()
+	b := w.appendGaps(w.buf[:0])
+	b = append(b, w.impacts[:w.n]...)
+	for _, f := range w.freqs[:w.n] {
+		b = pack.AppendUvarint(b, uint64(f))
+	}
+	for _, p := range w.positions {
+		b = pack.AppendUvarint(b, uint64(p))
+	}
+	var head [2 * binary.MaxVarintLen64]byte
+	h := pack.AppendUvarint(head[:0], uint64(w.count))
+	h = pack.AppendUvarint(h, uint64(len(b)))
+	w.buf = b
+	if _, err := w.out.Write(h); err != nil {
+		return 0, err
+	}
+	_, err := w.out.Write(b)
+	return at, err
+}
+
+// appendGaps appends the open block's documents as variable-length gaps less one.
+func (w *postingsWriter) appendGaps(b []byte) []byte {
+	last := w.last
+	for _, d := range w.docs[:w.n] {
+		b = pack.AppendUvarint(b, uint64(d-last-1))
+		last = d
+	}
+	return b
+}
+
+// flush closes the open block.
+func (w *postingsWriter) flush() error {
+	docOff, posOff := w.out.offset()-w.dataStart, w.pos.off-w.posStart
+	if docOff > 1<<32-1 || posOff > 1<<32-1 {
+		return concord.Errorf(concord.Invalid, "write postings: list of more than 4 GiB; merge fewer segments")
+	}
+	e := dirEntry{last: w.docs[w.n-1], docOff: uint32(docOff), posOff: uint32(posOff), max: pack.MaxByte(w.impacts[:w.n])}
+	b := w.buf[:0]
+	if w.n < blockLen {
+		e.kind = docsTail
+		b = w.appendGaps(b)
+	} else {
+		b, e.kind = w.appendDocs(b)
+	}
+	b = append(b, w.impacts[:w.n]...)
+	if _, err := w.out.Write(b); err != nil {
+		return err
+	}
+	fw, pw := pack.Width(w.freqs[:w.n]), pack.Width(w.positions)
+	b = append(b[:0], byte(fw), byte(pw))
+	b = pack.Append(b, w.freqs[:w.n], fw)
+	b = pack.Append(b, w.positions, pw)
+	w.buf = b
+	if _, err := w.pos.Write(b); err != nil {
+		return err
+	}
+	w.dir = append(w.dir, e)
+	w.last, w.n, w.positions = e.last, 0, w.positions[:0]
+	return nil
+}
+
+// appendDocs appends a full block's documents in the smaller of the two forms.
+func (w *postingsWriter) appendDocs(b []byte) ([]byte, byte) {
+	w.gaps = w.gaps[:0]
+	last := w.last
+	for _, d := range w.docs {
+		w.gaps = append(w.gaps, d-last-1)
+		last = d
+	}
+	width := pack.Width(w.gaps)
+	span := uint64(last - w.last)
+	if width > 0 && (span+7)/8 <= uint64(pack.Size(blockLen, width)) {
+		return pack.AppendBits(b, w.docs[:], w.last, int(span)), docsBitmap
+	}
+	return pack.Append(b, w.gaps, width), byte(width)
+}
