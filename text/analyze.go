@@ -17,7 +17,7 @@ type Term struct {
 // Analyzer makes index terms of text in one language. It is not safe for concurrent use; indexing workers keep one each.
 type Analyzer struct {
 	lang      string
-	stem      func(*snowballstem.Env) bool
+	run       func(*snowballstem.Env) bool
 	tokenizer Tokenizer
 	tokens    []Token
 	forms     cache
@@ -25,7 +25,7 @@ type Analyzer struct {
 
 // NewAnalyzer returns the analyzer of a language, an ISO 639-1 code. For "" and languages without a stemmer words are only
 // folded.
-func NewAnalyzer(lang string) *Analyzer { return &Analyzer{lang: lang, stem: algorithm(lang)} }
+func NewAnalyzer(lang string) *Analyzer { return &Analyzer{lang: lang, run: algorithm(lang)} }
 
 // Append appends the terms of s to dst and returns the longer slice.
 func (a *Analyzer) Append(dst []Term, s string) []Term {
@@ -34,7 +34,7 @@ func (a *Analyzer) Append(dst []Term, s string) []Term {
 	for _, t := range a.tokens {
 		form, ok := a.forms.get(t.Term)
 		if !ok {
-			form = a.forms.put(t.Term, indexForm(a.lang, a.stem, t.Term))
+			form = a.forms.put(t.Term, indexForm(a.lang, a.run, t.Term))
 		}
 		dst = append(dst, Term{form, t.Position, t.Start, t.End})
 	}
@@ -66,40 +66,13 @@ func QueryForms(word string, langs []string) []string {
 
 // indexForm is the second half of the pipeline: what the index keeps of a token's term. Stems come before folding, because
 // the algorithms know the letters of their language. Terms with a digit are names and numbers, not words: no stem.
-func indexForm(lang string, stem func(*snowballstem.Env) bool, term string) string {
-	if stem != nil && !strings.ContainsAny(term, "0123456789") {
-		term = runStem(stem, elide(lang, term))
-	} else {
-		term = elide(lang, term)
+func indexForm(lang string, run func(*snowballstem.Env) bool, term string) string {
+	if strings.ContainsAny(term, "0123456789") {
+		run = nil
 	}
+	term = stem(lang, run, term)
 	if folded := foldMarks(term); folded != "" && len(folded) <= MaxTermBytes {
 		return folded
 	}
 	return term
-}
-
-// elide removes an article or pronoun that lost its vowel: l'homme -> homme. UAX #29 keeps them in one word.
-func elide(lang, term string) string {
-	i := strings.IndexByte(term, '\'')
-	if i <= 0 || i+1 == len(term) {
-		return term
-	}
-	if slices.Contains(elisions(lang), term[:i]) {
-		return term[i+1:]
-	}
-	return term
-}
-
-// elisions lists what stands before the apostrophe in a language that elides.
-func elisions(lang string) []string {
-	switch lang {
-	case "fr":
-		return []string{"l", "d", "c", "j", "m", "n", "s", "t", "qu", "jusqu", "lorsqu", "puisqu", "quoiqu"}
-	case "it":
-		return []string{"l", "d", "c", "m", "n", "s", "t", "v", "un", "all", "dall", "dell", "nell", "sull", "coll", "pell",
-			"gl", "agl", "dagl", "degl", "negl", "sugl", "quell", "quest", "sant", "anch", "dov", "com"}
-	case "ca":
-		return []string{"l", "d", "m", "n", "s", "t"}
-	}
-	return nil
 }

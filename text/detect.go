@@ -163,7 +163,10 @@ func (m *model) detect(s string, script *script) (lang string, confidence float6
 		return "", 0
 	}
 	total := 0.0
-	for _, score := range scores {
+	for i, score := range scores {
+		if i != best && m.langs[i] == m.langs[best] {
+			continue // another standard of the same language is no rival
+		}
 		total += math.Exp((score - scores[best]) / weightsPerNat / gramsPerFact)
 	}
 	return m.langs[best], sureness(letters, halfSure) / total

@@ -15,7 +15,7 @@ import (
 // counted by us in the Universal Declaration of Human Rights, which the United Nations publish in each of these languages;
 // TestGenerateModel makes it. Compressed by DEFLATE it holds, integers as uvarint:
 //
-//	number of languages, then each code as its length and bytes
+//	number of languages, then each code as its length and bytes; a language with two standards is there twice
 //	number of groups, then for each, in increasing order:
 //	    difference of its gram to the one before
 //	    number of languages, then for each the difference of its place to the one before and one byte of weight

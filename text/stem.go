@@ -62,16 +62,19 @@ func algorithm(lang string) func(*snowballstem.Env) bool {
 	return nil
 }
 
-// Stem returns the stem of a term by the Snowball algorithm of a language, and the term itself for languages without one.
-// A Stemmer does the same faster for many terms.
-func Stem(lang, term string) string { return runStem(algorithm(lang), term) }
+// Stem returns the stem of a term by the Snowball algorithm of a language, after what prepare does; for languages without
+// an algorithm prepare is all. A Stemmer does the same faster for many terms.
+//
+// The algorithms are those of Snowball 2.0. TestStemVocabularies lists where later versions decide otherwise.
+func Stem(lang, term string) string { return stem(lang, algorithm(lang), term) }
 
-func runStem(stem func(*snowballstem.Env) bool, term string) string {
-	if stem == nil {
+func stem(lang string, run func(*snowballstem.Env) bool, term string) string {
+	term = prepare(lang, term)
+	if run == nil {
 		return term
 	}
 	env := snowballstem.NewEnv(term)
-	stem(env)
+	run(env)
 	if env.Current() == "" {
 		return term
 	}
@@ -80,20 +83,18 @@ func runStem(stem func(*snowballstem.Env) bool, term string) string {
 
 // Stemmer stems terms of one language and remembers them, within a bound. It is not safe for concurrent use.
 type Stemmer struct {
-	stem  func(*snowballstem.Env) bool
+	lang  string
+	run   func(*snowballstem.Env) bool
 	stems cache
 }
 
 // NewStemmer returns a stemmer for a language; one that changes nothing where the language has no algorithm.
-func NewStemmer(lang string) *Stemmer { return &Stemmer{stem: algorithm(lang)} }
+func NewStemmer(lang string) *Stemmer { return &Stemmer{lang: lang, run: algorithm(lang)} }
 
 // Stem returns the stem of term.
 func (s *Stemmer) Stem(term string) string {
-	if s.stem == nil {
-		return term
-	}
 	if v, ok := s.stems.get(term); ok {
 		return v
 	}
-	return s.stems.put(term, runStem(s.stem, term))
+	return s.stems.put(term, stem(s.lang, s.run, term))
 }
