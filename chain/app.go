@@ -1,0 +1,147 @@
+package chain
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+
+	"concord"
+	"concord/ledger"
+)
+
+// app is the application that CometBFT drives. It translates; every decision is ledger's. CometBFT calls it on four
+// connections at once: what reads takes the machine of the last commit, which is immutable.
+type app struct {
+	abci.BaseApplication
+	c       *Chain
+	pending *block // decided by FinalizeBlock, not committed; used on the consensus connection only
+	height  int64
+}
+
+// codeOK is the ABCI code of success. Others are 1 + concord.Kind.
+const codeOK = abci.CodeTypeOK
+
+// guard turns a panic into an error and reports either to Run: CometBFT itself would log it and live on without
+// consensus.
+func (a *app) guard(what string, err *error) {
+	if p := recover(); p != nil {
+		*err = concord.Errorf(concord.Internal, "panic: %v", p)
+	}
+	if *err != nil {
+		*err = fmt.Errorf("%s: %w", what, *err)
+		a.c.fail(*err)
+	}
+}
+
+func (a *app) Info(context.Context, *abci.RequestInfo) (*abci.ResponseInfo, error) {
+	m := a.c.machine.Load()
+	root := m.Root()
+	return &abci.ResponseInfo{Data: "concord", Version: concord.Version, LastBlockHeight: m.Height(), LastBlockAppHash: root[:]}, nil
+}
+
+func (a *app) InitChain(_ context.Context, req *abci.RequestInitChain) (_ *abci.ResponseInitChain, err error) {
+	defer a.guard("found the chain", &err)
+	m := a.c.machine.Load()
+	if m.Height() != 0 || m.Size() != uint64(len(a.c.genesis.notes)) {
+		return nil, concord.Errorf(concord.Corrupt, "consensus starts from its genesis, but the log has %d entries at height %d: the engine's files are lost or older than the log", m.Size(), m.Height())
+	}
+	power := map[string]int64{}
+	for _, mem := range m.State().Members {
+		if mem.Power > 0 {
+			power[string(mem.Cons[:])] = int64(mem.Power)
+		}
+	}
+	for _, v := range req.Validators {
+		if k := string(v.PubKey.GetEd25519()); power[k] != v.Power {
+			return nil, concord.Errorf(concord.Invalid, "the genesis file's validators are not those of its founding notes")
+		}
+	}
+	if len(req.Validators) != len(power) {
+		return nil, concord.Errorf(concord.Invalid, "the genesis file has %d validators, its founding notes %d", len(req.Validators), len(power))
+	}
+	root := m.Root()
+	return &abci.ResponseInitChain{AppHash: root[:]}, nil
+}
+
+func (a *app) CheckTx(_ context.Context, req *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
+	if err := a.c.machine.Load().Check(req.Tx); err != nil {
+		return &abci.ResponseCheckTx{Code: 1 + uint32(concord.KindOf(err)), Log: err.Error()}, nil
+	}
+	return &abci.ResponseCheckTx{Code: codeOK}, nil
+}
+
+func (a *app) PrepareProposal(_ context.Context, req *abci.RequestPrepareProposal) (_ *abci.ResponsePrepareProposal, err error) {
+	defer a.guard("prepare a block", &err)
+	return &abci.ResponsePrepareProposal{Txs: a.c.machine.Load().Prepare(req.Txs, req.MaxTxBytes)}, nil
+}
+
+func (a *app) ProcessProposal(_ context.Context, req *abci.RequestProcessProposal) (_ *abci.ResponseProcessProposal, err error) {
+	defer a.guard("judge a block", &err)
+	if err := a.c.machine.Load().Process(req.Txs); err != nil {
+		a.c.cfg.Logger.Warn("refused a proposed block", "height", req.Height, "reason", err)
+		return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
+	}
+	return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_ACCEPT}, nil
+}
+
+func (a *app) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (_ *abci.ResponseFinalizeBlock, err error) {
+	defer a.guard("execute a block", &err)
+	b := ledger.Block{Height: req.Height, Time: req.Time.Unix(), Txs: req.Txs}
+	copy(b.Hash[:], req.Hash)
+	copy(b.NextValidators[:], req.NextValidatorsHash)
+	for _, m := range req.Misbehavior {
+		bad := ledger.Misbehaviour{Kind: m.Type.String(), Height: m.Height}
+		copy(bad.Address[:], m.Validator.Address)
+		b.Bad = append(b.Bad, bad)
+	}
+	out, err := a.c.machine.Load().Finalize(b)
+	if err != nil {
+		return nil, err
+	}
+	a.pending, a.height = &block{next: out.Next, entries: out.Entries, time: b.Time}, req.Height
+	root := out.Next.Root()
+	res := &abci.ResponseFinalizeBlock{AppHash: root[:], TxResults: make([]*abci.ExecTxResult, len(req.Txs))}
+	for i := range res.TxResults {
+		res.TxResults[i] = &abci.ExecTxResult{Code: codeOK}
+	}
+	for _, u := range out.Updates {
+		res.ValidatorUpdates = append(res.ValidatorUpdates, abci.Ed25519ValidatorUpdate(u.Cons[:], int64(u.Power)))
+	}
+	return res, nil
+}
+
+// Commit makes the decided block durable: the only place that writes the log.
+func (a *app) Commit(context.Context, *abci.RequestCommit) (_ *abci.ResponseCommit, err error) {
+	defer a.guard("commit a block", &err)
+	b := a.pending
+	if b == nil {
+		return nil, concord.Errorf(concord.Internal, "commit without a decided block")
+	}
+	a.pending = nil
+	if err := a.c.store.append(*b, a.height); err != nil {
+		return nil, err
+	}
+	a.c.machine.Store(b.next)
+	a.c.last.Store(b.time * 1e9)
+	if len(b.entries) > 0 {
+		a.c.wake()
+	}
+	return &abci.ResponseCommit{}, nil
+}
+
+// Query answers CometBFT's question whether a peer may connect: members' nodes only, by key, from any address.
+func (a *app) Query(_ context.Context, req *abci.RequestQuery) (*abci.ResponseQuery, error) {
+	if strings.HasPrefix(req.Path, "/p2p/filter/addr/") {
+		return &abci.ResponseQuery{Code: codeOK}, nil
+	}
+	if id, ok := strings.CutPrefix(req.Path, "/p2p/filter/id/"); ok {
+		for _, m := range a.c.machine.Load().State().Members {
+			if m.Node == id {
+				return &abci.ResponseQuery{Code: codeOK}, nil
+			}
+		}
+	}
+	return &abci.ResponseQuery{Code: 1 + uint32(concord.Unauthorized), Log: "not a member"}, nil
+}

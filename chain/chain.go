@@ -1,0 +1,335 @@
+// Package chain answers "how does a transaction get into the ledger, and how do I read it?". It is the fence around
+// CometBFT: it runs a validator inside the process, hands decided blocks to the state machine of package ledger, keeps
+// the log in a store of its own, and signs its heads. No type of CometBFT or Pebble appears in a signature of this
+// package.
+//
+// It does not decide what a transaction may say (ledger does), make attestations (attest) or check receipts (receipt).
+//
+// # Invariants
+//
+//   - Entries, hashes, state and height are written in one synced batch when a block is committed, never before, so the
+//     store is never ahead of consensus.
+//   - A transaction that Submit acknowledged is in the log, on disk, and under a checkpoint that was signed.
+//   - The cosigning key signs one root for a size, and never a smaller size after a larger one: what it signed last is on
+//     disk before the signature leaves.
+//   - An idle chain makes no blocks, opens no port and uses no processor time.
+//   - Damaged files are errors. The process is never ended from here.
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"concord"
+	"concord/ledger"
+	"concord/note"
+	"concord/receipt"
+)
+
+// Config says whose chain to run, and where its files are.
+type Config struct {
+	Dir       string     // the chain's own directory; made when it does not exist
+	Operator  string     // a lower-case host name, also the name of the op and cosign keys
+	ChainName string     // for example "net-1"; used when the chain is founded, checked afterwards
+	Keys      *note.Keys // the operator's keys; the log key's name is the origin of the log
+	Logger    *slog.Logger
+	// StallAfter is how long transactions may wait without a new block before Run gives up; default DefaultStall.
+	StallAfter time.Duration
+}
+
+// DefaultStall is far above the seconds a block takes while a member is down, and below a person's patience.
+const DefaultStall = 30 * time.Second
+
+// Validate reports what is missing or malformed.
+func (c *Config) Validate() error {
+	switch {
+	case c.Dir == "":
+		return concord.Errorf(concord.Invalid, "chain config: Dir is empty")
+	case !ledger.ValidOperator(c.Operator):
+		return concord.Errorf(concord.Invalid, "chain config: operator %q is not a lower-case host name", concord.Clip(c.Operator, 80))
+	case !ledger.ValidChainName(c.ChainName):
+		return concord.Errorf(concord.Invalid, "chain config: chain name %q must be lower-case letters, digits, dots and hyphens, at most %d", concord.Clip(c.ChainName, 80), ledger.MaxChainName)
+	case c.Keys == nil || c.Keys.Op == nil || c.Keys.Cosign == nil || c.Keys.Log == nil:
+		return concord.Errorf(concord.Invalid, "chain config: keys are missing")
+	case c.Keys.Op.Key().Name != c.Operator || c.Keys.Cosign.Key().Name != c.Operator:
+		return concord.Errorf(concord.Invalid, "chain config: the keys are those of %q, not of %q", c.Keys.Op.Key().Name, c.Operator)
+	case c.Logger == nil:
+		return concord.Errorf(concord.Invalid, "chain config: Logger is nil")
+	}
+	return nil
+}
+
+// Chain is one operator's node of the ledger. Its methods are safe for concurrent use. Reading works from Open to Close,
+// whether Run runs or not.
+type Chain struct {
+	cfg     Config
+	id      string // "<name>:<12 hex digits>"
+	genesis *genesis
+	store   *store
+
+	machine atomic.Pointer[ledger.Machine]     // after the last committed block
+	head    atomic.Pointer[concord.Checkpoint] // the newest signed one
+	last    atomic.Int64                       // unix nanoseconds of the last block's time
+	running atomic.Pointer[engine]             // nil: Run does not run
+
+	signer  *cosigner
+	waiters waiters
+	grown   chan struct{} // capacity 1: the log may have grown beyond head
+
+	mu     sync.Mutex
+	halted error // why the chain stopped; Run returns it
+	failed chan struct{}
+}
+
+// Open opens the chain of a directory; on first use it founds one: keys of the validator, a genesis file with the
+// founding notes, an empty store. It starts nothing. A second process on the same directory gets an Unavailable error.
+func Open(cfg Config) (*Chain, error) {
+	if cfg.StallAfter == 0 {
+		cfg.StallAfter = DefaultStall
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open chain: %w", err)
+	}
+	st, err := openStore(filepath.Join(cfg.Dir, "log"))
+	if err != nil {
+		return nil, fmt.Errorf("open chain: %w", err)
+	}
+	c := &Chain{cfg: cfg, store: st, grown: make(chan struct{}, 1), failed: make(chan struct{})}
+	c.waiters.byLeaf = map[concord.Digest][]*waiter{}
+	if err := c.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open chain: %w", err), st.close())
+	}
+	return c, nil
+}
+
+// load brings genesis, state and signer together and checks that they belong to each other.
+func (c *Chain) load() (err error) {
+	if c.genesis, err = loadOrFound(&c.cfg); err != nil {
+		return err
+	}
+	c.id = c.genesis.chainID
+	m, err := c.store.machine()
+	if err != nil {
+		return err
+	}
+	if m == nil {
+		if m, err = ledger.Found(c.id, c.genesis.notes); err != nil {
+			return fmt.Errorf("genesis: %w", err)
+		}
+		if err := c.store.append(block{next: m, entries: c.genesis.notes, time: c.genesis.doc.GenesisTime.Unix()}, 0); err != nil {
+			return err
+		}
+	}
+	if err := c.checkMachine(m); err != nil {
+		return err
+	}
+	c.machine.Store(m)
+	head, err := c.store.lastCheckpoint()
+	if err != nil {
+		return err
+	}
+	if head != nil {
+		c.head.Store(head)
+	}
+	if last, err := c.store.lastTime(); err == nil {
+		c.last.Store(last.UnixNano())
+	}
+	c.signer, err = openCosigner(filepath.Join(c.cfg.Dir, cosignFile), c.cfg.Keys, head)
+	return err
+}
+
+// checkMachine checks a stored state against the genesis, the keys and the stored hashes.
+func (c *Chain) checkMachine(m *ledger.Machine) error {
+	if got := m.State().Chain; got != c.id {
+		return concord.Errorf(concord.Corrupt, "the store is of chain %s, the genesis file of %s", got, c.id)
+	}
+	root, err := c.store.root(m.Size())
+	if err != nil {
+		return err
+	}
+	if root != m.Root() {
+		return concord.Errorf(concord.Corrupt, "the stored hashes of %d entries do not add up to the root of the state", m.Size())
+	}
+	me := m.State().Member(c.cfg.Operator)
+	if me == nil {
+		return concord.Errorf(concord.Conflict, "operator %s is not a member of chain %s", c.cfg.Operator, c.id)
+	}
+	k := c.cfg.Keys
+	if me.Op != k.Op.Key() || me.Cosign != k.Cosign.Key() || me.Log != k.Log.Key() {
+		return concord.Errorf(concord.Unauthorized, "the operator's keys are not those that chain %s knows; restore %s from your backup", c.id, note.KeysFile)
+	}
+	if me.Cons != c.genesis.cons {
+		return concord.Errorf(concord.Unauthorized, "the consensus key is not the one that chain %s knows; restore it from your backup", c.id)
+	}
+	return nil
+}
+
+// Close closes the store. Run must have returned.
+func (c *Chain) Close() error {
+	if err := c.store.close(); err != nil {
+		return fmt.Errorf("close chain: %w", err)
+	}
+	return nil
+}
+
+// ID returns what transactions name: "<chain name>:<first 12 hex digits of SHA-256(genesis file)>".
+func (c *Chain) ID() string { return c.id }
+
+// Origin returns the name of the log in its checkpoints.
+func (c *Chain) Origin() string { return c.machine.Load().State().Origin }
+
+// Genesis returns the genesis file, byte for byte. Its hash is the chain's identity. The caller must not change it.
+func (c *Chain) Genesis() []byte { return c.genesis.file }
+
+// Policy returns the tlog-policy text under which receipts of this chain verify: the members' log keys as alternatives,
+// their cosigning keys, and as quorum more than two thirds of them.
+func (c *Chain) Policy() string {
+	var logs, witnesses []note.Key
+	for _, m := range c.machine.Load().State().Members {
+		if m.Status == ledger.Active {
+			logs = append(logs, m.Log)
+			witnesses = append(witnesses, m.Cosign)
+		}
+	}
+	return receipt.FormatPolicy(logs, witnesses, ledger.Quorum(len(witnesses)))
+}
+
+// Next returns what the operator's next attestation must carry: its seq, and the root of its last batch.
+func (c *Chain) Next(operator string) (seq uint64, prev concord.Digest, err error) {
+	m := c.machine.Load().State().Member(operator)
+	if m == nil {
+		return 0, prev, concord.Errorf(concord.NotFound, "operator %q is not a member of chain %s", concord.Clip(operator, 80), c.id)
+	}
+	return m.Seq + 1, m.LastRoot, nil
+}
+
+// Status is the chain's condition.
+type Status struct {
+	Chain      string         `json:"chain"`
+	Origin     string         `json:"origin"`
+	Operator   string         `json:"operator"`
+	Running    bool           `json:"running"`
+	Halted     string         `json:"halted,omitempty"` // why the chain stopped
+	Height     int64          `json:"height"`
+	Size       uint64         `json:"size"` // entries of the log
+	Root       concord.Digest `json:"root"`
+	Signed     uint64         `json:"signed"`             // entries under the newest checkpoint
+	LastBlock  time.Time      `json:"lastBlock,omitzero"` // block time, which may lag on a quiet chain
+	Members    int            `json:"members"`
+	Validators int            `json:"validators"`
+	Peers      int            `json:"peers"`
+	Waiting    int            `json:"waiting"` // callers of Submit that wait
+}
+
+// Status returns the chain's condition now.
+func (c *Chain) Status() Status {
+	m := c.machine.Load()
+	s := Status{Chain: c.id, Origin: m.State().Origin, Operator: c.cfg.Operator, Height: m.Height(), Size: m.Size(), Root: m.Root(),
+		Signed: c.Checkpoint().Size, Members: len(m.State().Members), Waiting: c.waiters.len()}
+	for _, mem := range m.State().Members {
+		if mem.Power > 0 {
+			s.Validators++
+		}
+	}
+	if t := c.last.Load(); t != 0 {
+		s.LastBlock = time.Unix(0, t).UTC()
+	}
+	if e := c.running.Load(); e != nil {
+		s.Running = true
+		s.Peers = e.peers()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.halted != nil {
+		s.Halted = c.halted.Error()
+	}
+	return s
+}
+
+// fail stops the chain for good: the first reason counts, Run returns it.
+func (c *Chain) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.halted == nil {
+		c.halted = err
+		close(c.failed)
+	}
+}
+
+func (c *Chain) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.halted
+}
+
+// Run runs the validator until ctx ends (it then returns nil, within about two seconds) or the chain cannot go on. It may be
+// called once.
+func (c *Chain) Run(ctx context.Context) error {
+	if err := c.failure(); err != nil {
+		return concord.Errorf(concord.Conflict, "run chain: it has stopped and must be opened again: %w", err)
+	}
+	e, err := startEngine(c)
+	if err != nil {
+		c.fail(err)
+		return fmt.Errorf("run chain: %w", err)
+	}
+	c.running.Store(e)
+	c.wake()
+	err = c.tend(ctx)
+	c.running.Store(nil)
+	if err != nil {
+		c.fail(err)
+	} else {
+		c.fail(concord.Errorf(concord.Unavailable, "the chain was stopped"))
+	}
+	if stopErr := e.stop(); err == nil {
+		err = stopErr
+	}
+	if err != nil {
+		return fmt.Errorf("run chain: %w", err)
+	}
+	return nil
+}
+
+// tend signs new heads and watches over consensus until ctx ends or something fails.
+func (c *Chain) tend(ctx context.Context) error {
+	tick := time.NewTicker(max(c.cfg.StallAfter/8, time.Millisecond))
+	defer tick.Stop()
+	height, since := c.machine.Load().Height(), time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.failed:
+			return c.failure()
+		case <-c.grown:
+			if err := c.sign(); err != nil {
+				return err
+			}
+		case <-tick.C:
+			if h := c.machine.Load().Height(); h != height || c.waiters.len() == 0 {
+				height, since = h, time.Now()
+			} else if d := time.Since(since); d >= c.cfg.StallAfter {
+				return concord.Errorf(concord.Unavailable, "%d transactions have waited for %s and no block came after height %d", c.waiters.len(), d.Round(time.Second), height)
+			}
+		}
+	}
+}
+
+// wake asks the signing loop to look at the log.
+func (c *Chain) wake() {
+	select {
+	case c.grown <- struct{}{}:
+	default:
+	}
+}

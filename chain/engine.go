@@ -1,0 +1,167 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	dbm "github.com/cometbft/cometbft-db"
+	abci "github.com/cometbft/cometbft/abci/types"
+	cmtcfg "github.com/cometbft/cometbft/config"
+	"github.com/cometbft/cometbft/mempool"
+	"github.com/cometbft/cometbft/node"
+	"github.com/cometbft/cometbft/proxy"
+	cmttypes "github.com/cometbft/cometbft/types"
+
+	"concord"
+	"concord/note"
+)
+
+// stopWithin bounds the stop of the engine. Everything acknowledged is on disk: what does not end in time may be left.
+const stopWithin = 2 * time.Second
+
+// engine is CometBFT, running.
+type engine struct {
+	node *node.Node
+	mu   sync.Mutex
+	dbs  []dbm.DB
+}
+
+// startEngine starts consensus on the chain's files. A chain of one validator opens no port: CometBFT's node always
+// listens when it is started as a whole, so its parts are started without the transport (DESIGN.md).
+func startEngine(c *Chain) (*engine, error) {
+	f := filesOf(c.cfg.Dir)
+	pv, err := loadValidator(f)
+	if err != nil {
+		return nil, err
+	}
+	nodeKey, err := loadNodeKey(f)
+	if err != nil {
+		return nil, err
+	}
+	cfg := engineConfig(f.home)
+	if err := cfg.ValidateBasic(); err != nil {
+		return nil, fmt.Errorf("engine configuration: %w", err)
+	}
+	e := new(engine)
+	genesisDoc := func() (*cmttypes.GenesisDoc, error) { return c.genesis.doc, nil }
+	signed := pv.LastSignState.Height
+	e.node, err = newNode(cfg, pv, nodeKey, proxy.NewConnSyncLocalClientCreator(&app{c: c}), genesisDoc, e.openDB, logger{c: c, to: c.cfg.Logger})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start consensus: %w", err), c.failure(), e.closeDBs())
+	}
+	if stored := e.node.BlockStore().Height(); len(c.genesis.doc.Validators) == 1 && stored > signed {
+		err = concord.Errorf(concord.Conflict, "the validator's state has signed up to height %d, but block %d is stored: the state is older than it was. It must never be restored from a backup", signed, stored)
+	} else {
+		err = e.node.Switch().Start()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start consensus: %w", err), e.stop())
+	}
+	return e, nil
+}
+
+// engineConfig returns CometBFT's configuration: our departures from its defaults.
+func engineConfig(home string) *cmtcfg.Config {
+	cfg := cmtcfg.DefaultConfig()
+	cfg.SetRoot(home)
+	cfg.FilterPeers = true
+	cfg.RPC.ListenAddress = ""              // reads come from our own store, writes by function call
+	cfg.P2P.ListenAddress = "127.0.0.1:0"   // must parse; it is not listened on
+	cfg.P2P.PexReactor = false              // operators are known
+	cfg.P2P.LibP2PConfig.Enabled = false    // experimental
+	cfg.Mempool.MaxTxBytes = note.MaxBytes  // an entry of a tile log has a 16-bit length
+	cfg.Consensus.CreateEmptyBlocks = false // a quiet chain stands still
+	cfg.Consensus.TimeoutCommit = 0         // nobody else's votes to wait for
+	cfg.Consensus.DoubleSignCheckHeight = 0 // anything else fails every restart of a quiet chain
+	cfg.Consensus.TimeoutPropose = time.Second
+	cfg.TxIndex.Indexer = "null"            // our log is the index
+	cfg.Storage.DiscardABCIResponses = true // the last one is kept for replay
+	cfg.Instrumentation.Prometheus = false
+	return cfg
+}
+
+// newNode calls NewNode and makes an error of its panics, which damaged stores cause.
+func newNode(cfg *cmtcfg.Config, pv cmttypes.PrivValidator, nodeKey *nodeKey, creator proxy.ClientCreator, genesis node.GenesisDocProvider, dbs cmtcfg.DBProvider, l logger) (n *node.Node, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = concord.Errorf(concord.Corrupt, "consensus could not start from its files: %v", p)
+		}
+	}()
+	return node.NewNode(cfg, pv, nodeKey, creator, genesis, dbs, node.DefaultMetricsProvider(cfg.Instrumentation), l)
+}
+
+// openDB opens a database of CometBFT and remembers it: a node that does not come up leaves it open.
+func (e *engine) openDB(ctx *cmtcfg.DBContext) (db dbm.DB, err error) {
+	defer func() { // goleveldb's wrapper panics on some damaged files
+		if p := recover(); p != nil {
+			err = concord.Errorf(concord.Corrupt, "database %s: %v", ctx.ID, p)
+		}
+	}()
+	if db, err = cmtcfg.DefaultDBProvider(ctx); err != nil {
+		return nil, concord.Errorf(concord.Corrupt, "database %s: %w", ctx.ID, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.dbs = append(e.dbs, db)
+	return db, nil
+}
+
+func (e *engine) closeDBs() (err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, db := range e.dbs {
+		_ = db.Close() // closed already by a node that stopped in order
+	}
+	e.dbs = nil
+	return nil
+}
+
+// stop ends consensus and closes its files, within stopWithin.
+func (e *engine) stop() error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		e.node.OnStop() // not Stop: the node as a whole was never started
+		if err := e.node.ProxyApp().Stop(); err != nil {
+			_ = err // it was not running
+		}
+	}()
+	select {
+	case <-done:
+		return e.closeDBs()
+	case <-time.After(stopWithin):
+		return concord.Errorf(concord.Internal, "consensus did not stop within %s", stopWithin)
+	}
+}
+
+func (e *engine) peers() int {
+	out, in, _ := e.node.Switch().NumPeers()
+	return out + in
+}
+
+// offer gives a transaction to the mempool. A transaction that it has or had is not an error: the caller looks into the
+// log for it.
+func (e *engine) offer(ctx context.Context, tx []byte) error {
+	res := make(chan *abci.ResponseCheckTx, 1)
+	err := e.node.Mempool().CheckTx(tx, func(r *abci.ResponseCheckTx) { res <- r }, mempool.TxInfo{})
+	switch {
+	case errors.Is(err, mempool.ErrTxInCache):
+		return nil
+	case errors.As(err, new(mempool.ErrTxTooLarge)):
+		return concord.Errorf(concord.Invalid, "%w", err)
+	case err != nil:
+		return concord.Errorf(concord.Unavailable, "mempool: %w", err)
+	}
+	select {
+	case r := <-res:
+		if r.Code == codeOK {
+			return nil
+		}
+		return concord.Errorf(concord.Kind(r.Code-1), "%s", r.Log)
+	case <-ctx.Done():
+		return concord.Errorf(concord.Unavailable, "%w", ctx.Err())
+	}
+}

@@ -1,0 +1,237 @@
+package chain
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
+	cmtjson "github.com/cometbft/cometbft/libs/json"
+	"github.com/cometbft/cometbft/p2p"
+	"github.com/cometbft/cometbft/privval"
+	cmttypes "github.com/cometbft/cometbft/types"
+
+	"concord"
+	"concord/ledger"
+	"concord/note"
+)
+
+const (
+	genesisFile = "genesis.json"
+	engineDir   = "engine" // CometBFT's home directory
+	// maxBlockBytes is far above what an operator submits a second; the default of about 53 MiB invites abuse
+	// (advisory ASA-2023-002).
+	maxBlockBytes = 2 << 20
+	// maxSmallFile bounds the key, state and genesis files that are read whole.
+	maxSmallFile = 4 << 20
+)
+
+// genesis is the chain's identity: the file that every transaction names by its hash.
+type genesis struct {
+	file    []byte
+	chainID string
+	doc     *cmttypes.GenesisDoc
+	notes   [][]byte // founding gov notes
+	cons    [32]byte // this node's consensus key
+}
+
+// appState is the application's part of the genesis file.
+type appState struct {
+	Notes []string `json:"notes"` // founding gov notes, the first entries of the log
+}
+
+// engineFiles are the files of CometBFT that must not be lost or go back.
+type engineFiles struct{ home, consKey, consState, nodeKey string }
+
+func filesOf(dir string) engineFiles {
+	home := filepath.Join(dir, engineDir)
+	return engineFiles{home, filepath.Join(home, "config", "priv_validator_key.json"), filepath.Join(home, "data", "priv_validator_state.json"),
+		filepath.Join(home, "config", "node_key.json")}
+}
+
+// loadOrFound reads the genesis file of a directory, or founds a chain of one validator there.
+func loadOrFound(cfg *Config) (*genesis, error) {
+	path := filepath.Join(cfg.Dir, genesisFile)
+	file, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if file, err = found(cfg); err == nil {
+			err = note.WritePrivate(path, file) // the last step: without it the next Open founds again
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("genesis: %w", err)
+	}
+	g := &genesis{file: file}
+	if g.doc, err = cmttypes.GenesisDocFromJSON(file); err != nil {
+		return nil, concord.Errorf(concord.Corrupt, "genesis file %s: %w", path, err)
+	}
+	if g.doc.ChainID != cfg.ChainName {
+		return nil, concord.Errorf(concord.Conflict, "genesis file %s is of chain %q, not of %q", path, g.doc.ChainID, cfg.ChainName)
+	}
+	var st appState
+	if err := json.Unmarshal(g.doc.AppState, &st); err != nil {
+		return nil, concord.Errorf(concord.Corrupt, "genesis file %s: %w", path, err)
+	}
+	for _, n := range st.Notes {
+		g.notes = append(g.notes, []byte(n))
+	}
+	g.chainID = ledger.ChainID(g.doc.ChainID, file)
+	pv, err := loadValidator(filesOf(cfg.Dir))
+	if err != nil {
+		return nil, err
+	}
+	copy(g.cons[:], pv.Key.PubKey.Bytes())
+	return g, nil
+}
+
+// found makes the validator's keys and the genesis file of a new chain.
+func found(cfg *Config) ([]byte, error) {
+	f := filesOf(cfg.Dir)
+	for _, d := range []string{filepath.Dir(f.consKey), filepath.Dir(f.consState)} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	pv, err := loadOrMakeValidator(f)
+	if err != nil {
+		return nil, err
+	}
+	node, err := p2p.LoadOrGenNodeKey(f.nodeKey)
+	if err != nil {
+		return nil, err
+	}
+	notes, err := foundingNotes(cfg, pv, string(node.ID()))
+	if err != nil {
+		return nil, err
+	}
+	state, err := json.Marshal(appState{notes})
+	if err != nil {
+		return nil, err
+	}
+	params := cmttypes.DefaultConsensusParams()
+	params.Block.MaxBytes = maxBlockBytes
+	doc := cmttypes.GenesisDoc{GenesisTime: time.Now().UTC().Truncate(time.Second), ChainID: cfg.ChainName, InitialHeight: 1, ConsensusParams: params,
+		Validators: []cmttypes.GenesisValidator{{PubKey: pv.Key.PubKey, Power: 1, Name: cfg.Operator}}, AppState: state}
+	if err := doc.ValidateAndComplete(); err != nil {
+		return nil, err
+	}
+	return cmtjson.MarshalIndent(doc, "", "  ")
+}
+
+// foundingNotes returns the admission of the operator and the grant of power to it.
+func foundingNotes(cfg *Config, pv *privval.FilePV, nodeID string) ([]string, error) {
+	k := cfg.Keys
+	cons, err := note.NewSigner(cfg.Operator, note.Ed25519, pv.Key.PrivKey.Bytes()[:32])
+	if err != nil {
+		return nil, err
+	}
+	g := &ledger.Gov{Chain: ledger.FoundingID(cfg.ChainName), Epoch: 1, Admit: &ledger.Admission{Operator: cfg.Operator, Op: k.Op.Key(),
+		Cosign: k.Cosign.Key(), Log: k.Log.Key(), Cons: cons.Key().Public, Node: nodeID}}
+	text := g.String()
+	cosig, err := k.Cosign.Cosign(text, time.Now().Unix())
+	if err != nil {
+		return nil, err
+	}
+	sigs := []note.Sig{cosig}
+	for _, s := range []*note.Signer{k.Op, k.Log, cons} {
+		sig, err := s.Sign(text)
+		if err != nil {
+			return nil, err
+		}
+		sigs = append(sigs, sig)
+	}
+	power := &ledger.Gov{Chain: g.Chain, Epoch: 2, Powers: []ledger.Power{{Operator: cfg.Operator, Power: 1}}}
+	second, err := note.Sign(power.String(), k.Op)
+	if err != nil {
+		return nil, err
+	}
+	return []string{string(note.Join(text, sigs...)), string(second)}, nil
+}
+
+// loadOrMakeValidator returns the validator key of a directory that has no genesis file yet.
+func loadOrMakeValidator(f engineFiles) (*privval.FilePV, error) {
+	_, errKey := os.Stat(f.consKey)
+	_, errState := os.Stat(f.consState)
+	if errKey == nil && errState == nil {
+		return loadValidator(f)
+	}
+	if errKey == nil || errState == nil {
+		return nil, concord.Errorf(concord.Corrupt, "of the validator's key and state only one is there, and no genesis file; restore the other or remove %s", f.home)
+	}
+	pv := privval.GenFilePV(f.consKey, f.consState)
+	key, err := cmtjson.MarshalIndent(pv.Key, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	state, err := cmtjson.MarshalIndent(pv.LastSignState, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	// The state first: a crash in between leaves no key that could be used without it.
+	if err := errors.Join(note.WritePrivate(f.consState, state), note.WritePrivate(f.consKey, key)); err != nil {
+		return nil, fmt.Errorf("write validator key: %w", err)
+	}
+	return pv, nil
+}
+
+// loadValidator reads the validator's key and state. CometBFT's own loader ends the process when a file is missing or
+// damaged, so both are read and checked first.
+func loadValidator(f engineFiles) (*privval.FilePV, error) {
+	var key privval.FilePVKey
+	var state privval.FilePVLastSignState
+	for _, x := range []struct {
+		path string
+		into any
+	}{{f.consKey, &key}, {f.consState, &state}} {
+		b, err := readSmall(x.path)
+		if err == nil {
+			err = cmtjson.Unmarshal(b, x.into)
+		}
+		if err != nil {
+			return nil, concord.Errorf(concord.Corrupt, "validator file %s: %w; without it this node could sign two different blocks", x.path, err)
+		}
+	}
+	if info, err := os.Stat(f.consKey); err != nil || info.Mode().Perm()&0o077 != 0 {
+		return nil, concord.Errorf(concord.Unauthorized, "validator key %s can be read by others; run chmod 600 on it", f.consKey)
+	}
+	priv, ok := key.PrivKey.(cmted25519.PrivKey)
+	if !ok || len(priv) != cmted25519.PrivateKeySize || key.PubKey == nil || !priv.PubKey().Equals(key.PubKey) || state.Height < 0 {
+		return nil, concord.Errorf(concord.Corrupt, "validator key %s: the two halves do not belong together; restore it from your backup", f.consKey)
+	}
+	if state.SignBytes != nil && len(state.Signature) == 0 {
+		return nil, concord.Errorf(concord.Corrupt, "validator state %s: it has sign bytes without a signature", f.consState)
+	}
+	return privval.LoadFilePV(f.consKey, f.consState), nil
+}
+
+// loadNodeKey reads the peer-to-peer key.
+func loadNodeKey(f engineFiles) (*p2p.NodeKey, error) {
+	if _, err := readSmall(f.nodeKey); err != nil {
+		return nil, concord.Errorf(concord.Corrupt, "node key: %w", err)
+	}
+	k, err := p2p.LoadNodeKey(f.nodeKey)
+	if err == nil {
+		if priv, ok := k.PrivKey.(cmted25519.PrivKey); !ok || len(priv) != cmted25519.PrivateKeySize {
+			err = errors.New("not an Ed25519 key")
+		}
+	}
+	if err != nil {
+		return nil, concord.Errorf(concord.Corrupt, "node key %s: %w", f.nodeKey, err)
+	}
+	return k, nil
+}
+
+func readSmall(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxSmallFile {
+		return nil, fmt.Errorf("%d bytes are too many for this file", info.Size())
+	}
+	return os.ReadFile(path)
+}

@@ -1,0 +1,307 @@
+package chain
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"concord"
+	"concord/ledger"
+	"concord/note"
+)
+
+// The store's keys. Numbers are big-endian.
+//
+//	e <u64 index>   entry: u64 height, u64 unix seconds of the block, the entry's bytes
+//	h <u64 index>   32 bytes: a stored hash of the tree, in the layout of golang.org/x/mod/sumdb/tlog
+//	l <leaf hash>   u64 index of the entry with this leaf hash
+//	a <operator>    u64 index of the gov entry that admitted it
+//	c <u64 size>    checkpoint: u64 height, u64 unix seconds of the block, the signed note
+//	s               the state machine after the last block (ledger.Machine.Marshal)
+const (
+	keyEntry      = 'e'
+	keyHash       = 'h'
+	keyLeaf       = 'l'
+	keyAdmission  = 'a'
+	keyCheckpoint = 'c'
+	keyState      = 's'
+)
+
+// storeMemTable is small because the log is: a busy chain writes some 100 kB/s.
+const storeMemTable = 4 << 20
+
+// store keeps the log. It is safe for concurrent use; append has one caller at a time.
+type store struct{ db *pebble.DB }
+
+// block is what one append writes.
+type block struct {
+	next    *ledger.Machine
+	entries [][]byte
+	time    int64 // unix seconds
+}
+
+func openStore(dir string) (*store, error) {
+	db, err := pebble.Open(dir, &pebble.Options{MemTableSize: storeMemTable, Logger: quiet{}, FormatMajorVersion: pebble.FormatNewest})
+	if err != nil {
+		kind := concord.Corrupt
+		if strings.Contains(err.Error(), "lock") || errors.Is(err, os.ErrPermission) {
+			kind = concord.Unavailable
+		}
+		return nil, concord.Errorf(kind, "open the log's store: %w", err)
+	}
+	return &store{db}, nil
+}
+
+// quiet drops Pebble's notes about its compactions. Errors reach callers.
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)  {}
+func (quiet) Errorf(string, ...any) {}
+
+// Fatalf is called when the store's own durability has failed; Pebble requires that it does not return.
+func (quiet) Fatalf(format string, args ...any) { panic(fmt.Sprintf("log store: "+format, args...)) }
+
+func (s *store) close() error { return s.db.Close() }
+
+func key(kind byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{kind}, n)
+}
+
+// get returns a copy of a value, nil when it is not there.
+func (s *store) get(k []byte) ([]byte, error) {
+	v, closer, err := s.db.Get(k)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, concord.Errorf(concord.Corrupt, "read the log's store: %w", err)
+	}
+	return slices.Clone(v), closer.Close()
+}
+
+// append writes the entries of a block, their hashes and the state in one synced batch. It is durable when it returns.
+func (s *store) append(b block, height int64) error {
+	w := s.db.NewBatch()
+	defer w.Close()
+	n := b.next.Size() - uint64(len(b.entries))
+	r := &overlay{store: s, fresh: map[int64]tlog.Hash{}}
+	for i, e := range b.entries {
+		index := n + uint64(i)
+		val := binary.BigEndian.AppendUint64(nil, uint64(height))
+		val = binary.BigEndian.AppendUint64(val, uint64(b.time))
+		leaf := tlog.RecordHash(e)
+		hashes, err := tlog.StoredHashesForRecordHash(int64(index), leaf, r)
+		if err != nil {
+			return fmt.Errorf("hash entry %d: %w", index, err)
+		}
+		first := tlog.StoredHashCount(int64(index))
+		for j, h := range hashes {
+			r.fresh[first+int64(j)] = h
+			if err := w.Set(key(keyHash, uint64(first)+uint64(j)), h[:], nil); err != nil {
+				return err
+			}
+		}
+		if err := errors.Join(w.Set(key(keyEntry, index), append(val, e...), nil),
+			w.Set(append([]byte{keyLeaf}, leaf[:]...), binary.BigEndian.AppendUint64(nil, index), nil)); err != nil {
+			return err
+		}
+		if t, err := ledger.ParseTx(e); err == nil && t.Gov != nil && t.Gov.Admit != nil {
+			if err := w.Set(append([]byte{keyAdmission}, t.Gov.Admit.Operator...), binary.BigEndian.AppendUint64(nil, index), nil); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.Set([]byte{keyState}, b.next.Marshal(), nil); err != nil {
+		return err
+	}
+	if err := w.Commit(pebble.Sync); err != nil {
+		return fmt.Errorf("write block %d: %w", height, err)
+	}
+	return nil
+}
+
+// overlay reads hashes of which some are not written yet.
+type overlay struct {
+	*store
+	fresh map[int64]tlog.Hash
+}
+
+func (o *overlay) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	return readHashes(indexes, func(i int64) (tlog.Hash, error) {
+		if h, ok := o.fresh[i]; ok {
+			return h, nil
+		}
+		return o.hash(i)
+	})
+}
+
+// ReadHashes implements tlog.HashReader.
+func (s *store) ReadHashes(indexes []int64) ([]tlog.Hash, error) { return readHashes(indexes, s.hash) }
+
+func readHashes(indexes []int64, read func(int64) (tlog.Hash, error)) ([]tlog.Hash, error) {
+	list := make([]tlog.Hash, len(indexes))
+	for i, x := range indexes {
+		var err error
+		if list[i], err = read(x); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func (s *store) hash(i int64) (h tlog.Hash, err error) {
+	v, err := s.get(key(keyHash, uint64(i)))
+	if err == nil && len(v) != len(h) {
+		err = concord.Errorf(concord.Corrupt, "the log's store has no hash %d", i)
+	}
+	copy(h[:], v)
+	return h, err
+}
+
+func (s *store) root(size uint64) (concord.Digest, error) {
+	if size == 0 {
+		return concord.Sum(nil), nil
+	}
+	h, err := tlog.TreeHash(int64(size), s)
+	return concord.Digest(h), err
+}
+
+// machine returns the stored state, nil for a new store.
+func (s *store) machine() (*ledger.Machine, error) {
+	v, err := s.get([]byte{keyState})
+	if err != nil || v == nil {
+		return nil, err
+	}
+	return ledger.Unmarshal(v)
+}
+
+type rawEntry struct {
+	height int64
+	time   time.Time
+	data   []byte
+}
+
+func splitStamped(v []byte) (rawEntry, error) {
+	if len(v) < 16 {
+		return rawEntry{}, concord.Errorf(concord.Corrupt, "the log's store has a value of %d bytes", len(v))
+	}
+	return rawEntry{int64(binary.BigEndian.Uint64(v)), time.Unix(int64(binary.BigEndian.Uint64(v[8:])), 0).UTC(), v[16:]}, nil
+}
+
+func (s *store) entries(from uint64, n int) (list []rawEntry, err error) {
+	err = s.scan(keyEntry, from, ^uint64(0), false, func(k uint64, v []byte) (bool, error) {
+		if len(list) >= n {
+			return false, nil
+		}
+		if k != from+uint64(len(list)) {
+			return false, concord.Errorf(concord.Corrupt, "the log's store has no entry %d", from+uint64(len(list)))
+		}
+		e, err := splitStamped(v)
+		list = append(list, e)
+		return true, err
+	})
+	return list, err
+}
+
+// scan calls f with the numbers and copies of the values of a kind, from lo up to but not including hi, until it says no.
+func (s *store) scan(kind byte, lo, hi uint64, backwards bool, f func(uint64, []byte) (bool, error)) (err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: key(kind, lo), UpperBound: key(kind, hi)})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	step, ok := it.Next, false
+	if backwards {
+		step, ok = it.Prev, it.Last()
+	} else {
+		ok = it.First()
+	}
+	for ; ok; ok = step() {
+		more, err := f(binary.BigEndian.Uint64(it.Key()[1:]), slices.Clone(it.Value()))
+		if err != nil || !more {
+			return err
+		}
+	}
+	return it.Error()
+}
+
+func (s *store) number(k []byte) (uint64, bool, error) {
+	v, err := s.get(k)
+	if err != nil || len(v) != 8 {
+		return 0, false, err
+	}
+	return binary.BigEndian.Uint64(v), true, nil
+}
+
+func (s *store) lookup(leaf concord.Digest) (uint64, bool, error) {
+	return s.number(append([]byte{keyLeaf}, leaf[:]...))
+}
+
+func (s *store) admission(operator string) (uint64, bool, error) {
+	return s.number(append([]byte{keyAdmission}, operator...))
+}
+
+// lastTime returns the block time of the newest entry.
+func (s *store) lastTime() (t time.Time, err error) {
+	err = s.scan(keyEntry, 0, ^uint64(0), true, func(_ uint64, v []byte) (bool, error) {
+		e, err := splitStamped(v)
+		t = e.time
+		return false, err
+	})
+	return t, err
+}
+
+// putCheckpoint makes a signed checkpoint durable.
+func (s *store) putCheckpoint(cp concord.Checkpoint) error {
+	v := binary.BigEndian.AppendUint64(nil, uint64(cp.Height))
+	v = binary.BigEndian.AppendUint64(v, uint64(cp.Time.Unix()))
+	return s.db.Set(key(keyCheckpoint, cp.Size), append(v, cp.Note...), pebble.Sync)
+}
+
+func (s *store) lastCheckpoint() (*concord.Checkpoint, error) {
+	list, err := s.checkpoints(0, 1)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return &list[0], nil
+}
+
+// checkpoints returns up to n signed heads, newest first, of sizes up to upTo; 0: all.
+func (s *store) checkpoints(upTo uint64, n int) (list []concord.Checkpoint, err error) {
+	hi := upTo + 1
+	if upTo == 0 {
+		hi = ^uint64(0)
+	}
+	err = s.scan(keyCheckpoint, 0, hi, true, func(_ uint64, v []byte) (bool, error) {
+		if len(list) >= n {
+			return false, nil
+		}
+		r, err := splitStamped(v)
+		if err != nil {
+			return false, err
+		}
+		cp, err := readCheckpoint(r)
+		list = append(list, cp)
+		return true, err
+	})
+	return list, err
+}
+
+func readCheckpoint(r rawEntry) (concord.Checkpoint, error) {
+	n, err := note.Parse(r.data)
+	if err != nil {
+		return concord.Checkpoint{}, concord.Errorf(concord.Corrupt, "stored checkpoint: %w", err)
+	}
+	c, err := note.ParseCheckpoint(n.Text)
+	if err != nil {
+		return concord.Checkpoint{}, concord.Errorf(concord.Corrupt, "stored checkpoint: %w", err)
+	}
+	return concord.Checkpoint{Origin: c.Origin, Size: c.Size, Root: c.Root, Height: r.height, Time: r.time, Note: string(r.data)}, nil
+}
