@@ -1,0 +1,309 @@
+// Package attest answers "which batch proves this capture?". It is the attestor partition: it follows the captures log,
+// gathers captures into batches, signs the Merkle root of each batch and puts it into the ledger, and builds receipts.
+//
+// It does not order or keep the ledger (chain), check receipts (receipt) or fetch anything (crawl).
+//
+// # Invariants
+//
+//   - A capture is in one batch. Its line, salt and place, the signed attestation and the position in the log are written
+//     in one synced batch of the store before the attestation leaves: after a crash the same bytes are submitted again,
+//     and the ledger's seq sees to it that they count once.
+//   - No two attestations are signed for one seq.
+//   - At most one attestation is on its way; memory holds at most MaxBatch captures beside it.
+package attest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"concord"
+	"concord/note"
+)
+
+// Ledger is what the attestor needs of the ledger. Package chain provides it.
+type Ledger interface {
+	// ID returns the chain that transactions name.
+	ID() string
+	// Next returns the seq and prev of the operator's next attestation.
+	Next(operator string) (seq uint64, prev concord.Digest, err error)
+	// Submit puts a transaction into the log, once, and returns its index when a signed checkpoint covers it.
+	Submit(ctx context.Context, tx []byte) (index uint64, err error)
+	// Checkpoint returns the newest signed head.
+	Checkpoint() concord.Checkpoint
+	// Proof returns the inclusion path of an entry under the first size entries.
+	Proof(index, size uint64) ([]concord.Digest, error)
+	// Admission returns the operator's admission in the form that receipts carry.
+	Admission(operator string) ([]byte, error)
+}
+
+// Config says what to attest, and for whom.
+type Config struct {
+	Dir      string      // the attestor's own directory; made when it does not exist
+	Log      concord.Log // the captures log
+	Ledger   Ledger
+	Keys     *note.Keys // the op key signs
+	Operator string
+	Window   time.Duration // how long a batch stays open after its first capture; default DefaultWindow
+	MaxBatch int           // captures of a batch at most; default DefaultMaxBatch
+	Logger   *slog.Logger
+}
+
+const (
+	// DefaultWindow keeps receipts within a few seconds of the fetch, and transactions below one in two seconds.
+	DefaultWindow = 2 * time.Second
+	// DefaultMaxBatch makes paths of at most 12 hashes and bounds the memory of an open batch to a few MB.
+	DefaultMaxBatch = 4096
+	// maxMaxBatch keeps one store write below 100 MB with the longest URLs.
+	maxMaxBatch = 1 << 15
+	// retryAfter is the pause before an attestation is submitted again while the ledger is unavailable.
+	retryAfter = time.Second
+	// captureSubjects are the captures of all shards.
+	captureSubjects = "capture.*"
+)
+
+// Validate reports what is missing or out of bounds.
+func (c *Config) Validate() error {
+	switch {
+	case c.Dir == "":
+		return concord.Errorf(concord.Invalid, "attest config: Dir is empty")
+	case c.Log == nil || c.Ledger == nil || c.Logger == nil:
+		return concord.Errorf(concord.Invalid, "attest config: Log, Ledger and Logger must be set")
+	case c.Keys == nil || c.Keys.Op == nil || c.Keys.Op.Key().Name != c.Operator:
+		return concord.Errorf(concord.Invalid, "attest config: the op key is missing or not that of %q", c.Operator)
+	case c.Window < 0 || c.MaxBatch < 1 || c.MaxBatch > maxMaxBatch:
+		return concord.Errorf(concord.Invalid, "attest config: Window must not be negative, MaxBatch from 1 to %d", maxMaxBatch)
+	}
+	return nil
+}
+
+// Attestor is one operator's attestor. Its methods are safe for concurrent use.
+type Attestor struct {
+	cfg   Config
+	store *store
+
+	mu      sync.Mutex
+	room    *sync.Cond          // the open batch has room again, or Run ends
+	open    []item              // captures of the open batch
+	waiting map[string]struct{} // IDs in open and in the batch being written
+	pos     uint64              // newest message whose captures are all in open or stored
+	since   time.Time           // first capture of the open batch
+	ended   bool                // Run ends: apply must not wait
+	arrived chan struct{}       // capacity 1: open changed
+	stats   Stats
+}
+
+// item is a capture that waits for its batch.
+type item struct {
+	id    string
+	entry concord.Entry // without salt
+}
+
+// Stats are the attestor's counts.
+type Stats struct {
+	Attested  uint64    `json:"attested"` // captures in batches that are in the ledger
+	Batches   uint64    `json:"batches"`  // of these, batches
+	Pending   int       `json:"pending"`  // captures whose batch is not in the ledger yet
+	Skipped   uint64    `json:"skipped"`  // captures that have no canonical line, since the start
+	Position  uint64    `json:"position"` // durable position in the captures log
+	LastBatch time.Time `json:"lastBatch,omitzero"`
+	LastIndex uint64    `json:"lastIndex"` // ledger index of the newest batch
+}
+
+// Open opens the attestor's store. It starts nothing.
+func Open(cfg Config) (*Attestor, error) {
+	if cfg.Window == 0 {
+		cfg.Window = DefaultWindow
+	}
+	if cfg.MaxBatch == 0 {
+		cfg.MaxBatch = DefaultMaxBatch
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	st, err := openStore(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open attestor: %w", err)
+	}
+	a := &Attestor{cfg: cfg, store: st, waiting: map[string]struct{}{}, arrived: make(chan struct{}, 1)}
+	a.room = sync.NewCond(&a.mu)
+	if err := a.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open attestor: %w", err), st.close())
+	}
+	return a, nil
+}
+
+func (a *Attestor) load() (err error) {
+	if a.pos, err = a.store.position(); err != nil {
+		return err
+	}
+	a.stats.Position = a.pos
+	last, err := a.store.lastBatch()
+	if err != nil || last == nil {
+		return err
+	}
+	a.stats.Attested, a.stats.Batches = last.Total, last.Number
+	if last.Index == nil {
+		a.stats.Attested -= last.Count
+		a.stats.Batches--
+		a.stats.Pending = int(last.Count)
+	} else {
+		a.stats.LastBatch, a.stats.LastIndex = last.Time, *last.Index
+	}
+	return nil
+}
+
+// Close closes the store. Run must have returned.
+func (a *Attestor) Close() error {
+	if err := a.store.close(); err != nil {
+		return fmt.Errorf("close attestor: %w", err)
+	}
+	return nil
+}
+
+// Stats returns the counts now.
+func (a *Attestor) Stats() Stats {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.stats
+	s.Pending += len(a.open)
+	return s
+}
+
+// Position returns the message up to which the log has been applied durably; older messages are not needed any more.
+func (a *Attestor) Position() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stats.Position
+}
+
+// Batch returns a batch by its number, which counts from 1.
+func (a *Attestor) Batch(number uint64) (Batch, error) {
+	b, err := a.store.batch(number)
+	if err != nil {
+		return Batch{}, err
+	}
+	if b == nil {
+		return Batch{}, concord.Errorf(concord.NotFound, "batch %d: there is none", number)
+	}
+	return *b, nil
+}
+
+// Run attests captures until ctx ends (it then returns nil) or fails. It may be called again after it returned.
+func (a *Attestor) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	a.reset(false)
+	if err := a.recover(ctx); err != nil {
+		return a.ending(ctx, err)
+	}
+	followed := make(chan error, 1)
+	go func() {
+		err := a.cfg.Log.Follow(ctx, captureSubjects, a.Position(), a.apply)
+		cancel()
+		followed <- err
+	}()
+	err := a.flushLoop(ctx)
+	cancel()
+	a.reset(true)
+	if followErr := <-followed; err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = followErr
+	}
+	return a.ending(ctx, err)
+}
+
+// ending makes nil of an error that only says that ctx ended.
+func (a *Attestor) ending(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return nil
+	}
+	return fmt.Errorf("attest: %w", err)
+}
+
+// reset drops what is not stored: it is read from the log again. With ended set it also frees a waiting apply.
+func (a *Attestor) reset(ended bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.open, a.waiting, a.ended, a.pos = nil, map[string]struct{}{}, ended, a.stats.Position
+	a.room.Broadcast()
+}
+
+// apply takes messages of the captures log into the open batch. It waits while the batch is full.
+func (a *Attestor) apply(msgs []concord.Message) error {
+	for _, m := range msgs {
+		ev, err := concord.DecodeEvent(m.Data)
+		if err != nil {
+			return fmt.Errorf("message %d: %w", m.Seq, err)
+		}
+		if err := a.add(ev.Capture, m.Seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Attestor) add(c *concord.Capture, seq uint64) error {
+	stored := false
+	if c != nil {
+		var err error
+		if _, stored, err = a.store.place(c.ID); err != nil {
+			return err
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for len(a.open) >= a.cfg.MaxBatch && !a.ended {
+		a.room.Wait()
+	}
+	if a.ended {
+		return context.Canceled
+	}
+	if c != nil && !stored {
+		if _, twice := a.waiting[c.ID]; !twice {
+			a.take(c)
+		}
+	}
+	a.pos = seq
+	if len(a.open) == 1 || len(a.open) >= a.cfg.MaxBatch || len(a.open) == 0 {
+		a.signal()
+	}
+	return nil
+}
+
+// take adds a capture to the open batch, unless it has no canonical line.
+func (a *Attestor) take(c *concord.Capture) {
+	e := concord.EntryOf(c, [concord.SaltSize]byte{})
+	if _, err := concord.ParseEntry(e.String()); err != nil || c.ID == "" || len(c.ID) > maxID {
+		a.stats.Skipped++
+		a.cfg.Logger.Warn("a capture cannot be attested", "capture", concord.Clip(c.ID, maxID), "url", concord.Clip(c.URL, 200), "reason", err)
+		return
+	}
+	if len(a.open) == 0 {
+		a.since = time.Now()
+	}
+	a.open = append(a.open, item{c.ID, e})
+	a.waiting[c.ID] = struct{}{}
+}
+
+func (a *Attestor) signal() {
+	select {
+	case a.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// salt fills in fresh salts.
+func salt(items []item) error {
+	buf := make([]byte, concord.SaltSize*len(items))
+	if _, err := rand.Read(buf); err != nil {
+		return fmt.Errorf("draw salts: %w", err)
+	}
+	for i := range items {
+		copy(items[i].entry.Salt[:], buf[i*concord.SaltSize:])
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package attest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"concord"
+	"concord/note"
+)
+
+// recover finishes the batch that was on its way when the attestor stopped, and checks that store and ledger belong
+// together.
+func (a *Attestor) recover(ctx context.Context) error {
+	last, err := a.store.lastBatch()
+	if err != nil {
+		return err
+	}
+	if last != nil && last.Index == nil {
+		return a.submit(ctx, last)
+	}
+	next, _, err := a.cfg.Ledger.Next(a.cfg.Operator)
+	if err != nil {
+		return err
+	}
+	if last != nil && next <= last.Seq && last.chain() == a.cfg.Ledger.ID() {
+		return concord.Errorf(concord.Conflict, "the ledger expects seq %d, but seq %d was attested before: the ledger's files are older than the attestor's", next, last.Seq)
+	}
+	return nil
+}
+
+// flushLoop closes the open batch when its window is over or it is full.
+func (a *Attestor) flushLoop(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	<-timer.C
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-a.arrived:
+		case <-timer.C:
+		}
+		wait, due := a.due()
+		if !due {
+			timer.Reset(wait)
+			continue
+		}
+		if err := a.flush(ctx); err != nil {
+			return err
+		}
+		if wait, _ := a.due(); wait >= 0 {
+			timer.Reset(wait)
+		}
+	}
+}
+
+// due reports whether the open batch must be closed now, else after what time to look again. A position without captures
+// is due after a window as well, so that it is stored now and then.
+func (a *Attestor) due() (wait time.Duration, due bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case len(a.open) >= a.cfg.MaxBatch:
+		return 0, true
+	case len(a.open) > 0:
+		wait = a.cfg.Window - time.Since(a.since)
+		return max(wait, 0), wait <= 0
+	case a.pos > a.stats.Position:
+		return 0, true
+	}
+	return a.cfg.Window, false
+}
+
+// flush writes the open batch, then submits it.
+func (a *Attestor) flush(ctx context.Context) error {
+	a.mu.Lock()
+	items, pos := a.open, a.pos
+	a.open = nil
+	a.stats.Pending += len(items)
+	a.room.Broadcast()
+	a.mu.Unlock()
+	if len(items) == 0 {
+		if err := a.store.setPosition(pos); err != nil {
+			return err
+		}
+		a.mu.Lock()
+		a.stats.Position = pos
+		a.mu.Unlock()
+		return nil
+	}
+	b, err := a.seal(items, pos)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.stats.Position = pos
+	for _, it := range items {
+		delete(a.waiting, it.id)
+	}
+	a.mu.Unlock()
+	return a.submit(ctx, b)
+}
+
+// seal draws salts, signs the attestation and makes everything durable.
+func (a *Attestor) seal(items []item, pos uint64) (*Batch, error) {
+	if err := salt(items); err != nil {
+		return nil, err
+	}
+	seq, prev, err := a.cfg.Ledger.Next(a.cfg.Operator)
+	if err != nil {
+		return nil, err
+	}
+	last, err := a.store.lastBatch()
+	if err != nil {
+		return nil, err
+	}
+	b := &Batch{Number: 1, Seq: seq, Count: uint64(len(items)), Position: pos, Time: time.Now().UTC()}
+	if last != nil {
+		b.Number, b.Total = last.Number+1, last.Total
+	}
+	b.Total += b.Count
+	att := concord.Attestation{Chain: a.cfg.Ledger.ID(), From: a.cfg.Operator, Seq: seq, Count: b.Count, Prev: prev,
+		First: items[0].entry.Time, Last: items[0].entry.Time}
+	lines, leaves := make([]string, len(items)), make([]concord.Digest, len(items))
+	for i, it := range items {
+		lines[i] = it.entry.String()
+		leaves[i] = concord.Digest(tlog.RecordHash([]byte(lines[i])))
+		att.First, att.Last = min(att.First, it.entry.Time), max(att.Last, it.entry.Time)
+	}
+	att.Root = root(leaves)
+	n, err := note.Sign(att.String(), a.cfg.Keys.Op)
+	if err != nil {
+		return nil, err
+	}
+	b.Note = string(n)
+	return b, a.store.putBatch(b, items, lines, leaves)
+}
+
+// submit puts a written batch into the ledger and notes where it lies. While the ledger is unavailable it tries again.
+func (a *Attestor) submit(ctx context.Context, b *Batch) error {
+	var index uint64
+	for warned := false; ; warned = true {
+		var err error
+		if index, err = a.cfg.Ledger.Submit(ctx, []byte(b.Note)); err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if concord.KindOf(err) != concord.Unavailable {
+			return concord.Errorf(concord.KindOf(err), "batch %d, seq %d: %w", b.Number, b.Seq, err)
+		}
+		if !warned {
+			a.cfg.Logger.Warn("the ledger does not take attestations now; trying again", "batch", b.Number, "reason", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(retryAfter):
+		}
+	}
+	b.Index = &index
+	if err := a.store.setIndex(b); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stats.Attested, a.stats.Batches, a.stats.LastBatch, a.stats.LastIndex = b.Total, b.Number, b.Time, index
+	a.stats.Pending -= int(b.Count)
+	return nil
+}
+
+var errStore = errors.New("the attestor's store is damaged")

@@ -1,0 +1,77 @@
+package attest
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"concord"
+	"concord/receipt"
+)
+
+// Receipt builds the receipt of a capture under the newest checkpoint. Errors: Unavailable while its batch is open or on
+// its way, with the seconds to wait; NotFound for a capture that the attestor has not seen.
+func (a *Attestor) Receipt(ctx context.Context, captureID string) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, concord.Errorf(concord.Unavailable, "receipt of capture %s: %w", concord.Clip(captureID, maxID), err)
+	}
+	b, err := a.receipt(captureID)
+	if err != nil {
+		return nil, fmt.Errorf("receipt of capture %s: %w", concord.Clip(captureID, maxID), err)
+	}
+	return b, nil
+}
+
+func (a *Attestor) receipt(id string) ([]byte, error) {
+	if id == "" || len(id) > maxID {
+		return nil, concord.Errorf(concord.Invalid, "a capture's ID has 1 to %d characters", maxID)
+	}
+	at, ok, err := a.store.place(id)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, a.whyNot(id)
+	}
+	b, err := a.Batch(at.batch)
+	if err != nil {
+		return nil, err
+	}
+	if b.Index == nil {
+		return nil, concord.Errorf(concord.Unavailable, "its batch is on its way into the ledger; try again in about 1 second")
+	}
+	p := receipt.Parts{BatchIndex: uint64(at.i), BatchCount: b.Count, Attest: []byte(b.Note), Index: *b.Index}
+	if p.Entry, err = a.store.line(at); err != nil {
+		return nil, err
+	}
+	leaves, err := a.store.leaves(at.batch)
+	if err != nil {
+		return nil, err
+	}
+	if uint64(len(leaves)) != b.Count || uint64(at.i) >= b.Count {
+		return nil, concord.Errorf(concord.Corrupt, "batch %d: %w", at.batch, errStore)
+	}
+	p.BatchPath = path(leaves, int(at.i))
+	if p.Admit, err = a.cfg.Ledger.Admission(a.cfg.Operator); err != nil {
+		return nil, err
+	}
+	head := a.cfg.Ledger.Checkpoint()
+	if p.Path, err = a.cfg.Ledger.Proof(p.Index, head.Size); err != nil {
+		return nil, err
+	}
+	p.Checkpoint = []byte(head.Note)
+	return receipt.Build(p)
+}
+
+// whyNot explains why a capture has no batch yet.
+func (a *Attestor) whyNot(id string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, ok := a.waiting[id]; !ok {
+		return concord.Errorf(concord.NotFound, "the attestor has not seen this capture")
+	}
+	left := a.cfg.Window - time.Since(a.since)
+	seconds := max(1, int(math.Ceil(left.Seconds()))+1)
+	return concord.Errorf(concord.Unavailable, "its batch is still open; try again in about %d seconds", seconds)
+}
