@@ -1,11 +1,14 @@
 package weburl
 
 import (
+	"fmt"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
-	whatwg "github.com/nlnwa/whatwg-url/url"
+	"golang.org/x/net/idna"
 )
 
 const (
@@ -19,7 +22,7 @@ const (
 func appendHost(b []byte, scheme, authority string, end *uint16) ([]byte, error) {
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
 		if user := authority[:i]; user != "" && user != ":" {
-			return nil, invalid(authority, "holds a user name or password; leave it out")
+			return nil, invalid(authority[i+1:], "comes with a user name or password; leave them out") // not quoted: it is secret
 		}
 		authority = authority[i+1:]
 	}
@@ -105,34 +108,98 @@ func simpleHost(host string) bool {
 	return false
 }
 
-// generalHost brings any host the standard allows into normal form: percent-decoding, IDNA, IPv4 in all its spellings
-// and IPv6. Names that the DNS cannot hold are refused, although the standard allows them.
+// generalHost brings any host the standard allows into normal form: percent-decoding, IDNA (UTS 46, non-transitional),
+// IPv4 in all its spellings and IPv6. Names that the DNS cannot hold are refused, although the standard allows them.
 func generalHost(raw string) (string, error) {
 	if len(raw) > maxRawHostBytes {
 		return "", invalid(raw, "the host name is too long")
 	}
 	if strings.HasPrefix(raw, "[") {
-		a, err := netip.ParseAddr(strings.Trim(raw, "[]"))
-		if err != nil || a.Zone() != "" {
-			return "", invalid(raw, "not an IPv6 address")
-		}
+		return ipv6Host(raw)
 	}
-	w, err := whatwg.Parse("http://" + raw + "/")
+	name, err := url.PathUnescape(raw)
+	if err != nil || !utf8.ValidString(name) {
+		return "", invalid(raw, "the host name is not valid")
+	}
+	host, err := asciiName(name)
 	if err != nil {
 		return "", invalid(raw, "the host name is not valid")
 	}
-	host := w.Hostname()
-	if strings.HasPrefix(host, "[") {
-		return host, nil
+	host = strings.TrimSuffix(host, ".")
+	if endsInNumber(host) {
+		return ipv4Host(host)
 	}
-	if !w.IsIPv4() {
-		host = strings.TrimSuffix(host, ".")
-		return host, checkName(host)
+	return host, checkName(host)
+}
+
+// idnaProfile is "domain to ASCII" of the URL Standard, not strict.
+var idnaProfile = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.CheckJoiners(true), idna.CheckHyphens(false),
+	idna.StrictDomainName(false), idna.VerifyDNSLength(false), idna.Transitional(false))
+
+// asciiName returns the lower-case punycode form of a name, if that is a fixed point.
+func asciiName(name string) (string, error) {
+	host, err := idnaProfile.ToASCII(name)
+	if err != nil {
+		return "", err
 	}
-	if a, err := netip.ParseAddr(host); err != nil || !a.Is4() {
-		return "", invalid(raw, "not an IPv4 address")
+	if again, err := idnaProfile.ToASCII(host); err != nil || again != host {
+		return "", invalid(name, "the host name has no stable form")
 	}
 	return host, nil
+}
+
+// ipv6Host reads an address in brackets and writes it in the standard's one form, which has no dotted part.
+func ipv6Host(raw string) (string, error) {
+	a, err := netip.ParseAddr(strings.TrimSuffix(raw[1:], "]"))
+	if err != nil || !a.Is6() || a.Zone() != "" {
+		return "", invalid(raw, "not an IPv6 address")
+	}
+	if a.Is4In6() {
+		b := a.As16()
+		return fmt.Sprintf("[::ffff:%x:%x]", uint(b[12])<<8|uint(b[13]), uint(b[14])<<8|uint(b[15])), nil
+	}
+	return "[" + a.String() + "]", nil
+}
+
+// endsInNumber reports whether the last label of host is a number, which makes all of it an IPv4 address or invalid.
+func endsInNumber(host string) bool {
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		return allHex([]byte(hex))
+	}
+	return last != "" && strings.Trim(last, "0123456789") == ""
+}
+
+// ipv4Host reads one to four numbers, decimal, octal (0…) or hexadecimal (0x…), the last of which fills the rest.
+func ipv4Host(host string) (string, error) {
+	parts := strings.Split(host, ".")
+	var addr uint64
+	for i, p := range parts {
+		n, err := ipv4Number(p)
+		last := i == len(parts)-1
+		switch {
+		case err != nil || i > 3 || !last && n > 255 || last && n >= 1<<(8*(4-i)):
+			return "", invalid(host, "not an IPv4 address")
+		case last:
+			addr |= n
+		default:
+			addr |= n << (8 * (3 - i))
+		}
+	}
+	return netip.AddrFrom4([4]byte{byte(addr >> 24), byte(addr >> 16), byte(addr >> 8), byte(addr)}).String(), nil
+}
+
+func ipv4Number(s string) (uint64, error) {
+	if hex, ok := strings.CutPrefix(s, "0x"); ok {
+		if hex == "" {
+			return 0, nil
+		}
+		return strconv.ParseUint(hex, 16, 32)
+	}
+	if len(s) > 1 && s[0] == '0' {
+		return strconv.ParseUint(s[1:], 8, 32)
+	}
+	return strconv.ParseUint(s, 10, 32)
 }
 
 // checkName refuses what cannot be a name in the DNS: empty or long labels, punctuation, a last label that begins with
