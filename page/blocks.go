@@ -75,7 +75,7 @@ func proseBytes(t *tree) []int32 {
 		d := &t.nodes[id]
 		switch {
 		case d.isText:
-			prose[d.parent] += d.b - d.a
+			prose[d.parent] += inkBytes(t.text[d.a:d.b])
 		case d.tag == atom.A || isSkipped(d.tag):
 			prose[id] = 0
 		default:
@@ -83,6 +83,16 @@ func proseBytes(t *tree) []int32 {
 		}
 	}
 	return prose
+}
+
+// inkBytes counts the bytes that are not white space.
+func inkBytes(p []byte) (n int32) {
+	for _, c := range p {
+		if c > ' ' {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *segmenter) proseShare(id nodeID) float32 {
@@ -143,7 +153,7 @@ func (s *segmenter) element(id nodeID, tag atom.Atom, c place) {
 		return
 	}
 	h = inContext(h, tag, c)
-	if h == hintBoiler && s.proseShare(id) > maxBoilerShare {
+	if h == hintBoiler && tag != atom.Nav && tag != atom.Footer && s.proseShare(id) > maxBoilerShare {
 		h = hintNone
 	}
 	s.hints[id] = h

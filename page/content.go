@@ -15,6 +15,9 @@ const (
 	mediumChars     = 40   // and a little from this
 	linkDense       = 0.5  // share of link characters above which a block is a list of links
 	minProse        = 250  // score under which a page has no main text of its own
+	indexProse      = 1000 // prose above which a page is no index, whatever it lists beside
+	indexProsePart  = 0.05 // the same as a part of the visible text, for indexes of whole books
+	indexShare      = 0.35 // part of the visible text under which little prose is the introduction of an index
 	minSharePlain   = 0.80 // part of the prose a child must hold for the walk to go into it
 	minShareContent = 0.45 // the same for a child the author marks as content
 	goodQuality     = 0.75 // prose part of a sibling that is worth keeping
@@ -106,7 +109,7 @@ func (s *segmenter) choose() bool {
 	c.keepWithin(root)
 	c.judgeByNeighbours(root)
 	c.keepLead(root)
-	return true
+	return !c.isIndex()
 }
 
 // descend goes down from the document to the element that holds the main text.
@@ -357,6 +360,36 @@ func (s *segmenter) render(cut *bool) string {
 // utf8Slack is room for the block that passes the bound.
 const utf8Slack = 4096
 
+// mostlyBoiler reports whether most prose stands where the author's names say that none is.
+func (s *segmenter) mostlyBoiler() bool {
+	var in, out int32
+	for i := range s.blocks {
+		b := &s.blocks[i]
+		if b.zone <= hintBoiler {
+			in += b.chars - b.linkChars
+		} else {
+			out += b.chars - b.linkChars
+		}
+	}
+	return in > 2*out
+}
+
+// isIndex reports whether what is kept is only the introduction of a page that lists links.
+func (c *chooser) isIndex() bool {
+	var kept, visible int32
+	for i := range c.blocks {
+		b := &c.blocks[i]
+		if b.keep {
+			kept += b.chars
+		}
+		if b.zone > hintBoiler {
+			visible += b.chars
+		}
+	}
+	v := float32(visible)
+	return float32(kept) < indexShare*v && c.good[0] < max(indexProse, indexProsePart*v)
+}
+
 // mainText returns the main text of a page.
 func mainText(t *tree, cut *bool) string {
 	s := segment(t, false, false)
@@ -365,7 +398,11 @@ func mainText(t *tree, cut *bool) string {
 	}
 	if !s.choose() {
 		// Classes may mislead: a page built of "widgets" is one. Tags alone may still find prose.
-		if plain := segment(t, s.hidden, true); plain.choose() {
+		plain := s
+		if s.mostlyBoiler() {
+			plain = segment(t, s.hidden, true)
+		}
+		if plain != s && plain.choose() {
 			s = plain
 		} else {
 			s.keepVisible()

@@ -31,10 +31,10 @@ var hintWords = map[hint]string{
 		pager pagination paginator paging toolbar tagcloud tags taglist topics keywords blogroll copyright
 		colophon masthead impressum disclaimer byline dateline published posted postmeta postmetadata entrymeta timestamp authorbox authorbio bio aboutauthor
 		yarpp relatedposts trending mostread popular newsticker ticker rating ratings vote print printonly noprint
-		screenreader sronly visuallyhidden search searchbox searchform toc tableofcontents editsection mwjump
+		screenreader sronly visuallyhidden search searchbox searchform editsection mwjump
 		siteinfo docnav headerbar topbar bottombar bookmark* feedback report flag hotkeys metadata catlinks
 		navheader navfooter nextprev prevnext more morelinks readmore also seealso weiterlesen mehr prev next previous`,
-	hintSuspect: `header* head aside side left right col1 meta info date time author autor caption credit* credits source options teaser* widget widgets
+	hintSuspect: `header* head aside side left right col1 meta info date time author autor caption credit* credits source options teaser* widget widgets toc tableofcontents
 		tools tool extra banner box block module links list aux infobox sub secondary bottom utility utilities category categories kategorie top story-tools stats`,
 	hintContent: `content* article* post* entry story* body text main* page* blog hentry inhalt contenido contenu textkorper
 		prose markdown paragraph artikel articolo recipe document section sect1 chapter refentry`,
