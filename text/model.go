@@ -43,7 +43,7 @@ type model struct {
 	rows  map[gram][]weight
 }
 
-// languageModel reads the model when it is first needed: about 5 ms and 2 MB that many commands do without.
+// languageModel reads the model when it is first needed: about 20 ms and 5 MB that many commands do without.
 var languageModel = sync.OnceValue(func() *model {
 	m, err := readModel(languagesBin)
 	if err != nil {
@@ -60,13 +60,15 @@ func readModel(compressed []byte) (*model, error) {
 		return nil, err
 	}
 	d := modelReader{b: raw}
-	m := &model{rows: map[gram][]weight{}}
+	m := &model{}
 	for range d.uvarint() {
 		m.langs = append(m.langs, string(d.bytes(d.uvarint())))
 	}
 	var g gram
 	var pool []weight
-	for range d.uvarint() {
+	groups := d.uvarint()
+	m.rows = make(map[gram][]weight, min(groups, uint64(len(d.b)))) // each takes more than a byte
+	for range groups {
 		g += gram(d.uvarint())
 		start, lang := len(pool), uint64(0)
 		for range d.uvarint() {

@@ -9,6 +9,9 @@ import (
 // MinSimhashWords is the number of words below which a text has no simhash: a few words in common say nothing.
 const MinSimhashWords = 32
 
+// bytesPerWord is a usual distance between words, to make room for their tokens at once.
+const bytesPerWord = 5
+
 // Simhash returns a 64-bit fingerprint such that texts that share most of their runs of three words differ in few bits
 // (Charikar, "Similarity estimation techniques from rounding algorithms", STOC 2002). It is 0 for texts of fewer than
 // MinSimhashWords words, and never 0 for others.
@@ -17,7 +20,7 @@ const MinSimhashWords = 32
 // mix(mix(mix(h1)+h2)+h3), where mix(x) = y xor y>>29 with y = x*0x9E3779B97F4A7C15 (mod 2^64). Bit i of the result is set when
 // more runs have bit i set than not. Runs count as often as they occur.
 func Simhash(s string) uint64 {
-	tokens := new(Tokenizer).AppendTokens(nil, s)
+	tokens := new(Tokenizer).AppendTokens(make([]Token, 0, len(s)/bytesPerWord), s)
 	if len(tokens) < MinSimhashWords {
 		return 0
 	}
