@@ -82,6 +82,7 @@ type Chain struct {
 	signer  *cosigner
 	waiters waiters
 	grown   chan struct{} // capacity 1: the log may have grown beyond head
+	started chan struct{} // closed when Run has started consensus
 
 	mu     sync.Mutex
 	halted error // why the chain stopped; Run returns it
@@ -104,7 +105,8 @@ func Open(cfg Config) (*Chain, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open chain: %w", err)
 	}
-	c := &Chain{cfg: cfg, store: st, grown: make(chan struct{}, 1), failed: make(chan struct{})}
+	c := &Chain{cfg: cfg, store: st, grown: make(chan struct{}, 1),
+		started: make(chan struct{}), failed: make(chan struct{})}
 	c.waiters.byLeaf = map[concord.Digest][]*waiter{}
 	if err := c.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open chain: %w", err), st.close())
@@ -284,6 +286,7 @@ func (c *Chain) Run(ctx context.Context) error {
 		return fmt.Errorf("run chain: %w", err)
 	}
 	c.running.Store(e)
+	close(c.started)
 	c.wake()
 	err = c.tend(ctx)
 	c.running.Store(nil)

@@ -99,6 +99,7 @@ func (c *Chain) Submit(ctx context.Context, tx []byte) (index uint64, err error)
 	defer c.waiters.remove(leaf, w)
 	tick := time.NewTicker(offerAgain)
 	defer tick.Stop()
+	started := c.started
 	for {
 		if index, ok := c.signedIndex(leaf); ok { // it may have come in before the waiter was there to be woken
 			return index, nil
@@ -113,6 +114,8 @@ func (c *Chain) Submit(ctx context.Context, tx []byte) (index uint64, err error)
 			return 0, concord.Errorf(concord.Unavailable, "submit transaction: %w", ctx.Err())
 		case <-c.failed:
 			return 0, concord.Errorf(concord.Unavailable, "submit transaction: %w", c.failure())
+		case <-started:
+			started = nil // offer it once more, now that somebody takes it
 		case <-tick.C:
 		}
 	}
