@@ -152,10 +152,10 @@ func dechunk(body []byte) (payload []byte, note string) {
 		switch {
 		case len(rest) == 0 && first:
 			return nil, ""
-		case len(rest) == 0 || !ok:
-			return payload, "chunked body ends before its last chunk"
 		case !valid && first:
 			return body, "body is not chunked although its head says so"
+		case len(rest) == 0 || !ok:
+			return payload, "chunked body ends before its last chunk"
 		case !valid:
 			return payload, "chunked body is broken; what follows the break is left out"
 		case size == 0:

@@ -103,15 +103,19 @@ func NewReader(src io.Reader, limits Limits) *Reader {
 	return r
 }
 
-// counter counts the bytes read from r.
+// counter counts the bytes read from r, and remembers how reading failed.
 type counter struct {
-	r io.Reader
-	n int64
+	r   io.Reader
+	n   int64
+	err error // not io.EOF
 }
 
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n += int64(n)
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
 	return n, err
 }
 

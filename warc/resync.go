@@ -6,13 +6,12 @@ import (
 	"errors"
 	"io"
 
-	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
 )
 
 // broken reports stored bytes that do not decode, and places the Reader at the next gzip member that holds a record.
 func (r *Reader) broken(start int64, reason string, err error) error {
-	if r.gz == nil || !isDecodeError(err) {
+	if r.gz == nil || r.src.err != nil { // not the bytes, but the source failed
 		return err
 	}
 	if rerr := r.resync(); rerr != nil {
@@ -21,17 +20,13 @@ func (r *Reader) broken(start int64, reason string, err error) error {
 	return &Damage{Offset: start, Reason: reason, Err: err}
 }
 
-// isDecodeError tells damaged bytes from a source that failed.
-func isDecodeError(err error) bool {
-	_, corrupt := errors.AsType[flate.CorruptInputError](err)
-	return corrupt || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, io.EOF)
-}
-
 // lost reports decoded bytes that are no record, and places the Reader at the next line that begins like one, or at the
 // next member.
 func (r *Reader) lost(start int64, cause error) error {
 	for {
+		if b, _ := r.text.Peek(5); bytes.Equal(b, []byte("WARC/")) {
+			break
+		}
 		_, err := r.discardLine()
 		if err == io.EOF {
 			r.inMember = r.gz == nil
@@ -39,9 +34,6 @@ func (r *Reader) lost(start int64, cause error) error {
 		}
 		if err != nil {
 			return r.broken(start, cause.Error(), err)
-		}
-		if b, _ := r.text.Peek(5); bytes.Equal(b, []byte("WARC/")) {
-			break
 		}
 	}
 	return &Damage{Offset: start, Reason: cause.Error()}
