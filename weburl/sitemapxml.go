@@ -130,11 +130,11 @@ func (x *xmlScanner) skipPast(end string, keep bool) error {
 		if err != nil && err != bufio.ErrBufferFull {
 			return err
 		}
-		if keep {
+		if keep && !x.tooLong {
 			x.keep(bytes.ReplaceAll(chunk, []byte("&"), []byte("&amp;")))
 		}
 		tail = append(tail, chunk[max(0, len(chunk)-len(end)):]...)
-		tail = tail[max(0, len(tail)-len(end)):]
+		tail = append(tail[:0], tail[max(0, len(tail)-len(end)):]...)
 		if string(tail) == end {
 			if keep && !x.tooLong {
 				x.text = x.text[:len(x.text)-len(end)]

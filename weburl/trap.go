@@ -102,25 +102,30 @@ var (
 // calendarTrap finds dates that no calendar of real events has: "next month" links go on for ever.
 func calendarTrap(u URL) string {
 	uri := u.RequestURI()
-	if !hasFourDigits(uri) {
+	if !hasOddYear(uri) {
 		return ""
 	}
 	for _, m := range yearMonth.FindAllStringSubmatch(uri, -1) {
 		year, _ := strconv.Atoi(m[1] + m[2])
-		if (year < firstYear || year > lastYear) && calendarWord.MatchString(uri) {
+		if oddYear(year) && calendarWord.MatchString(uri) {
 			return fmt.Sprintf("calendar page of the year %d", year)
 		}
 	}
 	return ""
 }
 
-// hasFourDigits saves most URLs the regular expressions.
-func hasFourDigits(s string) bool {
-	run := 0
+func oddYear(year int) bool { return year < firstYear || year > lastYear }
+
+// hasOddYear reports whether any four digits in s could be such a year. It saves most URLs the regular expressions.
+func hasOddYear(s string) bool {
+	run, n := 0, 0
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
-			run = 0
-		} else if run++; run == 4 {
+			run, n = 0, 0
+			continue
+		}
+		run, n = run+1, n*10%10_000+int(s[i]-'0')
+		if run >= 4 && oddYear(n) {
 			return true
 		}
 	}
