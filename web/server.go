@@ -1,16 +1,28 @@
 package web
 
 import (
-	"context"
+	"html/template"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 )
 
 // Server answers HTTP requests about one node. It is safe for concurrent use and starts nothing by itself.
 type Server struct {
-	cfg     Config
-	handler http.Handler // everything but the checks that depend on how the request came in
+	cfg      Config
+	pages    map[string]*template.Template
+	static   *static
+	manual   *manual
+	openapi  *huma.OpenAPI
+	meters   *meters
+	origins  *http.CrossOriginProtection
+	handler  http.Handler // all routes, without the checks that depend on how the request came in
+	sessions *sessions
+	searches *limiter
+	signIns  *limiter
+	streams  chan struct{} // one place a stream of events
 
 	closed    chan struct{} // closed by Close: streams end
 	closeOnce sync.Once
@@ -21,26 +33,31 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg.withDefaults(), closed: make(chan struct{})}
+	cfg = cfg.withDefaults()
+	s := &Server{cfg: cfg, meters: newMeters(), origins: http.NewCrossOriginProtection(), sessions: newSessions(),
+		searches: newLimiter(cfg.SearchRate, cfg.SearchBurst), signIns: newLimiter(signInRate, signInBurst),
+		streams: make(chan struct{}, maxStreams), closed: make(chan struct{})}
+	var err error
+	if s.pages, err = parsePages(); err != nil {
+		return nil, err
+	}
+	if s.static, err = newStatic(); err != nil {
+		return nil, err
+	}
+	if s.manual, err = loadManual(cfg.Manual); err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
-	s.handler = mux
+	s.routes(mux)
+	s.handler = s.route(mux)
 	return s, nil
 }
 
 // Handler serves TCP: reading is free, writing needs the API key or a session.
-func (s *Server) Handler() http.Handler { return s.handler }
+func (s *Server) Handler() http.Handler { return s.guard(false, s.handler) }
 
 // SocketHandler serves the Unix socket: whoever can open it may write, so there is no key and no Host check.
-func (s *Server) SocketHandler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), socketKey{}, true)))
-	})
-}
-
-type socketKey struct{}
-
-// viaSocket reports whether the request came over the Unix socket.
-func viaSocket(ctx context.Context) bool { return ctx.Value(socketKey{}) != nil }
+func (s *Server) SocketHandler() http.Handler { return s.guard(true, s.handler) }
 
 // Close ends all streams (live events), so that a graceful shutdown does not wait for them. Requests go on being served.
 func (s *Server) Close() { s.closeOnce.Do(func() { close(s.closed) }) }

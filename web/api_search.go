@@ -1,0 +1,115 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"concord"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// SearchAnswer is one page of results.
+type SearchAnswer struct {
+	Query      string         `json:"query" example:"\"block-max\" site:example.org"`
+	Results    []SearchResult `json:"results" nullable:"false"`
+	Total      uint64         `json:"total" doc:"Matching pages in the shards that answered, exact."`
+	Offset     int            `json:"offset"`
+	Limit      int            `json:"limit"`
+	Shards     ShardCount     `json:"shards"`
+	Failures   []string       `json:"failures,omitempty" nullable:"false" doc:"One line a shard that did not answer."`
+	Suggestion string         `json:"suggestion,omitempty" doc:"A better spelling, only when nothing was found."`
+	Took       float64        `json:"tookMs" doc:"Milliseconds the search took."`
+}
+
+// ShardCount says how complete an answer is.
+type ShardCount struct {
+	Asked    int `json:"asked" example:"8"`
+	Answered int `json:"answered" example:"8"`
+}
+
+// SearchResult is one result.
+type SearchResult struct {
+	URL        string             `json:"url" format:"uri"`
+	Title      string             `json:"title"`
+	Snippet    string             `json:"snippet" doc:"Plain text."`
+	Highlights []concord.Fragment `json:"highlights,omitempty" nullable:"false" doc:"The snippet in pieces; those with match are words of the query."`
+	Fetched    time.Time          `json:"fetched"`
+	Published  time.Time          `json:"published,omitzero" doc:"As the page claims it."`
+	Site       string             `json:"site"`
+	Language   string             `json:"language,omitempty" example:"en"`
+	FileType   string             `json:"filetype,omitempty" example:"html"`
+	Score      float64            `json:"score"`
+	Capture    string             `json:"capture" doc:"The capture that was indexed."`
+	Receipt    string             `json:"receipt" format:"uri" doc:"Where its receipt is downloaded."`
+	Archived   string             `json:"archived,omitempty" format:"uri" doc:"Where its archived copy is seen; absent when the page asks for none."`
+}
+
+const defaultLimit = 10
+
+type searchInput struct {
+	Query  string `query:"q" required:"true" maxLength:"2048" example:"\"access method\" site:postgresql.org" doc:"Words, \"phrases\", -not, OR, parentheses, site: lang: intitle: inurl: before: after: filetype:"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"10" example:"10" doc:"Results wanted."`
+	Offset int    `query:"offset" minimum:"0" maximum:"10000" default:"0" example:"0" doc:"Results to leave out."`
+}
+
+type searchOutput struct {
+	Cache string `header:"Cache-Control"`
+	Body  SearchAnswer
+}
+
+func (s *Server) searchAPI(api huma.API) {
+	register(s, api, call{Operation: huma.Operation{
+		OperationID: "search", Method: http.MethodGet, Path: "/search", Tags: []string{tagSearch}, Summary: "Search",
+		Description: "A malformed query is a 422 problem whose errors[0] says where, with the byte offset and length in the query. A shard " +
+			"that does not answer is no error: compare shards.asked with shards.answered.",
+		Middlewares: huma.Middlewares{s.searchLimit},
+	}, example: exampleSearch}, s.searchCall)
+}
+
+func (s *Server) searchCall(ctx context.Context, in *searchInput) (*searchOutput, error) {
+	a, err := s.cfg.Searcher.Search(ctx, concord.Request{Query: in.Query, Offset: in.Offset, Limit: in.Limit})
+	if err != nil {
+		return nil, err
+	}
+	base := callerOf(ctx).base
+	out := &searchOutput{Cache: "no-store", Body: SearchAnswer{
+		Query: in.Query, Results: make([]SearchResult, 0, len(a.Hits)), Total: a.Total, Offset: in.Offset, Limit: in.Limit,
+		Shards: ShardCount{a.Shards, a.Answered}, Failures: a.Failures, Suggestion: a.Suggestion,
+		Took: float64(a.Took.Microseconds()) / 1000,
+	}}
+	for i := range a.Hits {
+		out.Body.Results = append(out.Body.Results, resultOf(&a.Hits[i], base))
+	}
+	return out, nil
+}
+
+func resultOf(h *concord.Hit, base string) SearchResult {
+	var text strings.Builder
+	for _, f := range h.Snippet {
+		text.WriteString(f.Text)
+	}
+	r := SearchResult{URL: h.URL, Title: h.Title, Snippet: text.String(), Highlights: h.Snippet, Fetched: h.Fetched, Published: h.Published,
+		Site: h.Site, Language: h.Language, FileType: h.FileType, Score: h.Score, Capture: h.Capture,
+		Receipt: base + receiptFileLink(h.Capture, h.URL)}
+	if !h.NoArchive {
+		r.Archived = base + archiveLink(h.Capture, h.URL)
+	}
+	return r
+}
+
+var exampleTime = time.Date(2026, 11, 22, 10, 15, 0, 0, time.UTC)
+
+const (
+	exampleURL     = "https://example.org/manual/indexes.html"
+	exampleCapture = "0f6f4c1e-7d0a-4c57-9a3e-2b1f7c5f5e11"
+	exampleNode    = "http://127.0.0.1:7667"
+)
+
+var exampleSearch = SearchAnswer{Query: "access method", Limit: 10, Total: 1, Shards: ShardCount{8, 8}, Took: 1.9,
+	Results: []SearchResult{{URL: exampleURL, Title: "Index access methods", Snippet: "Each index access method is described by …",
+		Highlights: []concord.Fragment{{Text: "Each index "}, {Text: "access method", Match: true}, {Text: " is described by …"}},
+		Fetched:    exampleTime, Site: "example.org", Language: "en", FileType: "html", Score: 11.25, Capture: exampleCapture,
+		Receipt: exampleNode + receiptFileLink(exampleCapture, exampleURL), Archived: exampleNode + archiveLink(exampleCapture, exampleURL)}}}

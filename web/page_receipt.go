@@ -1,0 +1,135 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"concord"
+	"concord/receipt"
+)
+
+// receiptPage explains one receipt in plain words.
+type receiptPage struct {
+	frame
+	URL      string
+	Link     string // the live page
+	Capture  string
+	Report   *receipt.Report
+	Failed   string // why this node's own check of the receipt failed
+	Pending  int    // seconds until it is expected; 0: it is there
+	File     string // where it is downloaded
+	Name     string // of the downloaded file
+	Archived string
+	Entry    string     // of the ledger
+	Copy     copyResult // what the archived bytes say
+}
+
+func (*receiptPage) template() string { return "receipt" }
+
+// copyResult says how the archived bytes compare with the receipt.
+type copyResult struct {
+	Checked bool
+	Matches bool
+	Reason  string
+}
+
+func (s *Server) receiptPage(w http.ResponseWriter, r *http.Request) {
+	v := r.URL.Query()
+	ctx := r.Context()
+	id := strings.TrimSpace(v.Get("capture"))
+	p := &receiptPage{frame: frame{Title: "Receipt", BoxInTop: true, NoIndex: true}, Capture: id}
+	if raw := v.Get("url"); raw != "" {
+		u, err := pageURL(raw)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		p.URL = u
+		if id == "" {
+			c, err := s.newestAttested(ctx, u)
+			if p.wait(err) {
+				s.render(w, r, http.StatusServiceUnavailable, p)
+				return
+			}
+			if err != nil {
+				s.fail(w, r, err)
+				return
+			}
+			p.Capture = c.ID
+		}
+	}
+	if p.Capture == "" {
+		s.fail(w, r, newProblem(http.StatusUnprocessableEntity, "say which receipt: give url or capture"))
+		return
+	}
+	proof, err := s.receipt(ctx, p.Capture)
+	if p.wait(err) {
+		s.render(w, r, http.StatusServiceUnavailable, p)
+		return
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	p.explain(proof, s.cfg.Receipts.Policy())
+	s.checkCopy(ctx, p)
+	s.render(w, r, http.StatusOK, p)
+}
+
+// wait reports whether err means that the receipt is still to come, and prepares the page to say so.
+func (p *receiptPage) wait(err error) bool {
+	var problem *Problem
+	if !errors.As(err, &problem) || problem.Status != http.StatusServiceUnavailable {
+		return false
+	}
+	p.Pending, p.Refresh = 1, 2
+	p.Failed = sentence(problem.Detail)
+	p.Link = webLink(p.URL)
+	return true
+}
+
+// explain checks the receipt just as its holder will, and takes what it shows from there.
+func (p *receiptPage) explain(proof []byte, policy string) {
+	report, err := receipt.Verify(proof, []byte(policy), receipt.Options{URL: p.URL})
+	if err != nil {
+		p.Failed = sentence(err.Error())
+	} else {
+		p.Report, p.URL, p.Entry = report, report.URL, entryLink(report.Index)
+		p.Title = "Receipt of " + concord.Clip(report.URL, 80)
+	}
+	p.Link = webLink(p.URL)
+	p.Archived = archiveLink(p.Capture, p.URL)
+	p.File = receiptFileLink(p.Capture, p.URL)
+	p.Name = fileName(p.URL, captureTime(report), ".tlog-proof")
+}
+
+// checkCopy compares the archived bytes with the receipt.
+func (s *Server) checkCopy(ctx context.Context, p *receiptPage) {
+	if p.Report == nil {
+		return
+	}
+	c, _, err := s.capture(ctx, p.Capture, p.URL)
+	if err == nil {
+		var content Content
+		if content, err = s.cfg.Archive.Content(ctx, c); err == nil {
+			err = p.Report.CheckContent(content.Raw)
+		}
+	}
+	if concord.KindOf(err) == concord.NotFound {
+		return
+	}
+	p.Copy.Checked, p.Copy.Matches = true, err == nil
+	if err != nil {
+		p.Copy.Reason = sentence(problemOf(err).Detail)
+	}
+}
+
+func captureTime(r *receipt.Report) (t time.Time) {
+	if r != nil {
+		t = r.Captured
+	}
+	return t
+}
