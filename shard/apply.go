@@ -162,7 +162,8 @@ func (s *Shard) flush() error {
 	if err := s.commit(b, man); err != nil {
 		return err
 	}
-	return s.publish(man, changed, added)
+	s.publish(man, changed, added)
+	return nil
 }
 
 // commitAnchors adds new link texts to the batch, gives the staged documents all that are known, and marks the other
@@ -301,14 +302,15 @@ func setDeletes(b *pebble.Batch, g *segment, d *index.Deletes) (*index.Segment, 
 }
 
 // publish shows a committed state to readers.
-func (s *Shard) publish(man manifest, changed map[uint64]*index.Segment, added *segment) error {
+func (s *Shard) publish(man manifest, changed map[uint64]*index.Segment, added *segment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.man = man
 	next := make([]*segment, 0, len(s.segments)+1)
+	var old []*segment
 	for _, g := range s.segments {
 		if view, ok := changed[g.id]; ok {
-			g.seg.Close()
+			old = append(old, g)
 			g = &segment{g.id, view}
 		}
 		next = append(next, g)
@@ -317,5 +319,8 @@ func (s *Shard) publish(man manifest, changed map[uint64]*index.Segment, added *
 		next = append(next, added)
 	}
 	s.segments = next
-	return nil
+	s.show()
+	for _, g := range old {
+		g.seg.Close()
+	}
 }

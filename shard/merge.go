@@ -185,6 +185,7 @@ func (s *Shard) replace(picked []*segment, views []*index.Segment, id uint64) er
 		}
 		return old[x.id]
 	}), g)
+	s.show()
 	s.mu.Unlock()
 	for _, x := range gone {
 		x.seg.Close()

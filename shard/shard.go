@@ -26,6 +26,7 @@ import (
 	"concord"
 	"concord/durable"
 	"concord/index"
+	"concord/search"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -54,8 +55,9 @@ type Config struct {
 
 // Shard is one open shard. Reading is safe for concurrent use; Run is called once at a time.
 type Shard struct {
-	cfg Config
-	db  *pebble.DB
+	cfg      Config
+	db       *pebble.DB
+	searcher *search.Searcher
 
 	commitMu sync.Mutex // held while the state changes: one commit after another
 	mu       sync.RWMutex
@@ -105,7 +107,7 @@ func Open(ctx context.Context, cfg Config) (*Shard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open shard %d: %w", cfg.Shard, err)
 	}
-	s := &Shard{cfg: cfg, db: db, wake: make(chan struct{}, 1), staged: newStaging()}
+	s := &Shard{cfg: cfg, db: db, wake: make(chan struct{}, 1), staged: newStaging(), searcher: search.New()}
 	if err := s.load(ctx); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("open shard %d: %w", cfg.Shard, err)
@@ -152,8 +154,21 @@ func (s *Shard) load(ctx context.Context) error {
 			return err
 		}
 	}
+	s.show()
 	return s.removeStrays()
 }
+
+// show hands the current segments to searches that begin from now on.
+func (s *Shard) show() {
+	current := make([]*index.Segment, len(s.segments))
+	for i, g := range s.segments {
+		current[i] = g.seg
+	}
+	s.searcher.Replace(current...)
+}
+
+// Searcher searches the shard as it is committed at the moment of the search.
+func (s *Shard) Searcher() concord.Searcher { return s.searcher }
 
 func (s *Shard) segmentDir() string { return filepath.Join(s.cfg.Dir, "segments") }
 
@@ -212,11 +227,12 @@ func (s *Shard) Close() error {
 		return nil
 	}
 	s.ended = true
+	err := s.searcher.Close()
 	for _, seg := range s.segments {
 		seg.seg.Close()
 	}
 	s.segments = nil
-	return s.db.Close()
+	return errors.Join(err, s.db.Close())
 }
 
 // Name implements cluster.Partition.

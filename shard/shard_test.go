@@ -164,6 +164,9 @@ func TestNewestIndexableCaptureIsWhatIsFound(t *testing.T) {
 	f.expect("http://a.example/1 one again", "http://a.example/3 three", "http://a.example/4 four")
 	f.wait(f.send(&concord.Event{Remove: &concord.Removal{URL: "http://a.example/1", Reason: "gone"}}))
 	f.expect("http://a.example/3 three", "http://a.example/4 four")
+	if a, err := f.s.Searcher().Search(t.Context(), concord.Request{Query: "text about three", Limit: 10}); err != nil || len(a.Hits) != 1 || a.Hits[0].URL != "http://a.example/3" {
+		t.Fatalf("search: %+v, %v", a, err)
+	}
 
 	cs, err := f.s.Captures("http://a.example/1", 10)
 	if err != nil || len(cs) != 2 || cs[0].Time.Unix() != 200 || cs[1].Time.Unix() != 100 {
