@@ -114,24 +114,3 @@ func (s *Segment) SiteDocs(site string) (first, end DocID) {
 	}
 	return 0, 0
 }
-
-// Hosts calls yield with each host whose name is, or is a subdomain of, name - ports are ignored - and with the range in which all its documents
-// lie; other documents may lie there too.
-func (s *Segment) Hosts(name string, yield func(code uint32, first, end DocID)) {
-	for i, h := range s.cols.hosts {
-		host := h.value
-		if j := strings.LastIndexByte(host, ':'); j > strings.LastIndexByte(host, ']') {
-			if host == name {
-				yield(uint32(i), DocID(h.first), DocID(h.last)+1)
-				continue
-			}
-			host = host[:j]
-		}
-		if host == name || len(host) > len(name) && strings.HasSuffix(host, name) && host[len(host)-len(name)-1] == '.' {
-			yield(uint32(i), DocID(h.first), DocID(h.last)+1)
-		}
-	}
-}
-
-// HostCode returns the number of a document's host, as Hosts gives it.
-func (s *Segment) HostCode(doc DocID) uint32 { return u32(s.cols.host, int(doc)) }

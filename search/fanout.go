@@ -1,0 +1,200 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"concord"
+)
+
+// DefaultTimeout is how long a Fanout waits for one shard: an answer that takes longer is worth less than one without it.
+const DefaultTimeout = 3 * time.Second
+
+// FanoutConfig sets a Fanout up.
+type FanoutConfig struct {
+	Shards  []concord.Searcher // each holds documents no other holds
+	Names   []string           // for failures, one a shard; nil: "shard 0", …
+	Timeout time.Duration      // for each round of questions to one shard; 0: DefaultTimeout
+}
+
+// Fanout asks several Searchers and merges their answers. It implements concord.Searcher and is safe for concurrent use.
+type Fanout struct{ cfg FanoutConfig }
+
+// NewFanout returns a Fanout. Errors: Invalid.
+func NewFanout(cfg FanoutConfig) (*Fanout, error) {
+	if cfg.Names != nil && len(cfg.Names) != len(cfg.Shards) {
+		return nil, concord.Errorf(concord.Invalid, "fan-out over %d shards with %d names", len(cfg.Shards), len(cfg.Names))
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	return &Fanout{cfg: cfg}, nil
+}
+
+func (f *Fanout) name(i int) string {
+	if f.cfg.Names != nil {
+		return f.cfg.Names[i]
+	}
+	return fmt.Sprintf("shard %d", i)
+}
+
+// Stats adds up what the shards say. Shards that fail are left out; it is an error when all do, or when the query is malformed.
+func (f *Fanout) Stats(ctx context.Context, query string) (concord.Stats, error) {
+	stats, errs := ask(ctx, f, f.all(), func(ctx context.Context, s concord.Searcher) (concord.Stats, error) { return s.Stats(ctx, query) })
+	var sum concord.Stats
+	for i, err := range errs {
+		if err == nil {
+			sum.Add(stats[i])
+		}
+	}
+	return sum, f.failed(ctx, errs)
+}
+
+// Search asks all shards for their statistics, unless the request has them, then all that gave them for their best results. Shards that
+// fail in either round are named in Failures.
+func (f *Fanout) Search(ctx context.Context, req concord.Request) (*concord.Answer, error) {
+	began := time.Now()
+	if err := validate(req); err != nil {
+		return nil, err
+	}
+	shards := f.all()
+	failures := make([]error, len(shards))
+	if req.Stats == nil {
+		stats, errs := ask(ctx, f, shards, func(ctx context.Context, s concord.Searcher) (concord.Stats, error) { return s.Stats(ctx, req.Query) })
+		if err := f.failed(ctx, errs); err != nil {
+			return nil, err
+		}
+		req.Stats = &concord.Stats{}
+		var alive []int
+		for i, err := range errs {
+			if failures[i] = err; err == nil {
+				req.Stats.Add(stats[i])
+				alive = append(alive, i)
+			}
+		}
+		shards = alive
+	}
+	part := req
+	part.Offset = 0
+	answers, err := f.pages(ctx, shards, part, req, failures)
+	if err != nil {
+		return nil, err
+	}
+	out := Combine(answers, req.Offset, req.Limit)
+	for i, err := range failures {
+		if err != nil {
+			out.Shards++
+			out.Failures = append(out.Failures, fmt.Sprintf("%s did not answer: %s", f.name(i), reason(err)))
+		}
+	}
+	out.Took = time.Since(began)
+	return out, nil
+}
+
+// pages asks the shards for their first offset+limit results, in as many requests as MaxLimit makes necessary: first each shard's
+// share of the page, which is all there is to ask for the first pages.
+func (f *Fanout) pages(ctx context.Context, shards []int, part, req concord.Request, failures []error) ([]*concord.Answer, error) {
+	want := req.Offset + req.Limit
+	answers, errs := ask(ctx, f, shards, func(ctx context.Context, s concord.Searcher) (*concord.Answer, error) {
+		var whole *concord.Answer
+		for at := 0; at < want; at += concord.MaxLimit {
+			part.Offset, part.Limit = at, min(want-at, concord.MaxLimit)
+			a, err := s.Search(ctx, part)
+			if err != nil {
+				return nil, err
+			}
+			if whole == nil {
+				whole = a
+			} else {
+				whole.Hits = append(whole.Hits, a.Hits...)
+			}
+			if len(a.Hits) < part.Limit {
+				break
+			}
+		}
+		return whole, nil
+	})
+	if err := f.failed(ctx, errs); err != nil {
+		return nil, err
+	}
+	for k, i := range shards {
+		failures[i] = errs[k]
+	}
+	return answers, nil
+}
+
+func (f *Fanout) all() []int {
+	all := make([]int, len(f.cfg.Shards))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// failed returns the error that stands for all of errs: that of the caller's context, a malformed query, or nil as long
+// as one shard answered.
+func (f *Fanout) failed(ctx context.Context, errs []error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if slices.Contains(errs, nil) {
+		return nil
+	}
+	var first error
+	for _, err := range errs {
+		if concord.KindOf(err) == concord.Invalid {
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return concord.Errorf(concord.Unavailable, "none of %d shards answered: %w", len(errs), first)
+}
+
+// reason says in plain words why a shard did not answer.
+func reason(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "it took too long"
+	}
+	return err.Error()
+}
+
+// ask calls one function on several shards at once, each under the timeout, and waits for all. A shard that ignores its context is
+// left behind when its time is up.
+func ask[T any](ctx context.Context, f *Fanout, shards []int, call func(context.Context, concord.Searcher) (T, error)) ([]T, []error) {
+	type result struct {
+		v   T
+		err error
+	}
+	results, errs := make([]T, len(shards)), make([]error, len(shards))
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	for k, i := range shards {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			done := make(chan result, 1)
+			go func() {
+				v, err := call(ctx, f.cfg.Shards[i])
+				done <- result{v, err}
+			}()
+			select {
+			case r := <-done:
+				results[k], errs[k] = r.v, r.err
+			case <-ctx.Done():
+				errs[k] = ctx.Err()
+			}
+		}()
+	}
+	wg.Wait()
+	return results, errs
+}

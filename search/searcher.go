@@ -1,0 +1,55 @@
+package search
+
+import (
+	"context"
+	"fmt"
+
+	"concord"
+)
+
+var (
+	_ concord.Searcher = (*Searcher)(nil)
+	_ concord.Searcher = (*Fanout)(nil)
+)
+
+// validate refuses requests beyond their bounds.
+func validate(req concord.Request) error {
+	switch {
+	case len(req.Query) > concord.MaxQueryBytes:
+		return concord.Errorf(concord.Invalid, "query of %d bytes, at most %d: %w", len(req.Query), concord.MaxQueryBytes,
+			&concord.QueryError{Query: req.Query, Offset: concord.MaxQueryBytes, Length: len(req.Query) - concord.MaxQueryBytes, Reason: fmt.Sprintf("query is longer than %d bytes", concord.MaxQueryBytes)})
+	case req.Limit < 1 || req.Limit > concord.MaxLimit:
+		return concord.Errorf(concord.Invalid, "limit %d is not between 1 and %d", req.Limit, concord.MaxLimit)
+	case req.Offset < 0 || req.Offset > concord.MaxOffset:
+		return concord.Errorf(concord.Invalid, "offset %d is not between 0 and %d", req.Offset, concord.MaxOffset)
+	}
+	return nil
+}
+
+func (s *Searcher) acquire() (*Snapshot, error) {
+	snap := s.Acquire()
+	if snap == nil {
+		return nil, concord.Errorf(concord.Unavailable, "search: the index is closed")
+	}
+	return snap, nil
+}
+
+// Stats implements concord.Searcher. Keys of Terms are the field's name, a colon and the index term, as in "all:run" or "title:run".
+func (s *Searcher) Stats(ctx context.Context, text string) (concord.Stats, error) {
+	snap, err := s.acquire()
+	if err != nil {
+		return concord.Stats{}, err
+	}
+	defer snap.Release()
+	return snap.Stats(ctx, text)
+}
+
+// Search implements concord.Searcher.
+func (s *Searcher) Search(ctx context.Context, req concord.Request) (*concord.Answer, error) {
+	snap, err := s.acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Release()
+	return snap.Search(ctx, req)
+}
