@@ -9,8 +9,8 @@ import (
 	"concord"
 )
 
-// conformance is where the WHATWG URL test cases (urltestdata.json of web-platform-tests) lie, outside the repository.
-const conformance = "../../shared/data/conformance/url/urltestdata.json"
+// conformance is where the WHATWG URL test cases of web-platform-tests lie, outside the repository.
+const conformance = "../../shared/data/conformance/url/"
 
 // deviation says on purpose why the normal form of a test case is not what the standard serialises.
 type deviation string
@@ -59,7 +59,7 @@ var deviations = map[deviation]map[string]string{
 
 // TestStandard runs the standard's test cases about web pages: those that end on http or https, and those that fail.
 func TestStandard(t *testing.T) {
-	data, err := os.ReadFile(conformance)
+	data, err := os.ReadFile(conformance + "urltestdata.json")
 	if err != nil {
 		t.Skipf("SKIPPED, no WHATWG test cases: %v", err)
 	}
@@ -151,4 +151,38 @@ func decoded(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// TestStandardHosts runs the test cases for host names. A name that the standard takes and the DNS cannot hold is refused.
+func TestStandardHosts(t *testing.T) {
+	for _, name := range []string{"toascii.json", "IdnaTestV2.json"} {
+		data, err := os.ReadFile(conformance + name)
+		if err != nil {
+			t.Skipf("SKIPPED, no WHATWG test cases: %v", err)
+		}
+		var cases []json.RawMessage
+		if err := json.Unmarshal(data, &cases); err != nil {
+			t.Fatal(err)
+		}
+		same, refused := 0, 0
+		for _, raw := range cases {
+			var c struct {
+				Input  string
+				Output *string
+			}
+			if raw[0] != '{' || json.Unmarshal(raw, &c) != nil || c.Input == "" || strings.ContainsAny(c.Input, "/?#") {
+				continue // a comment, or more than a host name where it stands in a URL
+			}
+			u, err := Parse("https://" + c.Input + "/x")
+			switch {
+			case c.Output == nil && err != nil, c.Output != nil && err == nil && u.Host() == *c.Output:
+				same++
+			case err != nil && checkName(strings.TrimSuffix(*c.Output, ".")) != nil, err == nil && c.Output != nil && u.Host()+"." == *c.Output:
+				refused++
+			default:
+				t.Errorf("%s: %+q: %q, %v", name, c.Input, u, err)
+			}
+		}
+		t.Logf("%s: %d equal, %d not for the DNS", name, same, refused)
+	}
 }

@@ -265,11 +265,10 @@ func decodeEntities(s string) string {
 		if !ok {
 			return b.String()
 		}
-		name, after, ok := strings.Cut(rest[:min(len(rest), maxEntity+1)], ";")
-		after = rest[min(len(rest), len(name)+1):]
+		name, _, ok := strings.Cut(rest[:min(len(rest), maxEntity+1)], ";")
 		if v := entity(name); ok && v != "" {
 			b.WriteString(v)
-			s = after
+			s = rest[len(name)+1:]
 		} else {
 			b.WriteByte('&')
 			s = rest

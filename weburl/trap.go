@@ -21,11 +21,14 @@ const (
 // a machine makes up, or "" when it looks fine. Session ids that can be taken out safely are not in the normal form and
 // so are no trap; those that are part of the path, or that have unknown names, are.
 func Trap(u URL) string {
-	segments := make([]string, 0, maxPathSegments+1)
-	for s := range strings.SplitSeq(strings.Trim(u.Path(), "/"), "/") {
+	var stack [maxPathSegments]string
+	segments := stack[:0]
+	for path, more := strings.Trim(u.Path(), "/"), true; more; {
 		if len(segments) == maxPathSegments {
 			return fmt.Sprintf("more than %d path segments", maxPathSegments)
 		}
+		var s string
+		s, path, more = strings.Cut(path, "/")
 		segments = append(segments, s)
 	}
 	query := u.Query()
@@ -87,7 +90,7 @@ func hasSession(segments []string, query string) bool {
 	}
 	for param := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(param, "=")
-		if len(value) >= minSessionBytes && strings.Contains(strings.ToLower(name), "sess") && isSessionValue([]byte(value)) {
+		if len(value) >= minSessionBytes && isSessionValue([]byte(value)) && strings.Contains(strings.ToLower(name), "sess") {
 			return true
 		}
 	}
@@ -116,18 +119,18 @@ func calendarTrap(u URL) string {
 
 func oddYear(year int) bool { return year < firstYear || year > lastYear }
 
-// hasOddYear reports whether any four digits in s could be such a year. It saves most URLs the regular expressions.
+// hasOddYear reports whether four digits in s, no more, could be such a year. It saves most URLs the regular expressions.
 func hasOddYear(s string) bool {
 	run, n := 0, 0
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			run, n = 0, 0
+	for i := range len(s) + 1 {
+		if i < len(s) && '0' <= s[i] && s[i] <= '9' {
+			run, n = run+1, n*10%10_000+int(s[i]-'0')
 			continue
 		}
-		run, n = run+1, n*10%10_000+int(s[i]-'0')
-		if run >= 4 && oddYear(n) {
+		if run == 4 && oddYear(n) {
 			return true
 		}
+		run, n = 0, 0
 	}
 	return false
 }
