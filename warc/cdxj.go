@@ -30,6 +30,14 @@ type CDXLine struct {
 // MaxCDXLine bounds one line: a URL of a few kilobytes, twice, and some digits.
 const MaxCDXLine = 64 << 10
 
+const (
+	// maxIndexedURL is the longest URL that gets an index line; crawl takes URLs of 2 KiB. Percent-encoded as a key and
+	// escaped as JSON it stays well within MaxCDXLine.
+	maxIndexedURL = 4 << 10
+	// maxIndexedToken bounds media type and digest in the same way.
+	maxIndexedToken = 256
+)
+
 type cdxJSON struct {
 	URL      string    `json:"url"`
 	Mime     string    `json:"mime,omitempty"`
@@ -111,7 +119,7 @@ func indexLine(r *Record) (l CDXLine, ok bool) {
 	}
 	date, err := r.Date()
 	target := r.TargetURI()
-	if err != nil || target == "" {
+	if err != nil || target == "" || len(target) > maxIndexedURL {
 		return CDXLine{}, false
 	}
 	l = CDXLine{Key: sortKey(target), Stamp: stampOf(date), URL: target, Mime: r.ContentType(), Digest: r.Header.Get("WARC-Payload-Digest")}
@@ -123,6 +131,12 @@ func indexLine(r *Record) (l CDXLine, ok bool) {
 	}
 	if kind == TypeRevisit {
 		l.Mime = "warc/revisit"
+	}
+	if len(l.Mime) > maxIndexedToken {
+		l.Mime = ""
+	}
+	if len(l.Digest) > maxIndexedToken {
+		l.Digest = ""
 	}
 	if l.Digest == "" && kind == TypeResponse {
 		if _, payload, err := Payload(r.Block); err == nil {

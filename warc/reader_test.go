@@ -199,6 +199,15 @@ func FuzzReader(f *testing.F) {
 		}
 		_, _ = Scan(bytes.NewReader(data), "fuzz", Limits{MaxBlock: 1 << 16}, func(it Item) error {
 			_, _ = DecodeContent(it.Header, it.Payload, 1<<16)
+			for _, r := range append(it.Related, it.Record) {
+				var buf bytes.Buffer
+				if _, _, err := NewWriter(&buf, true).Write(&r); err != nil {
+					t.Fatalf("item cannot be kept: %v", err)
+				}
+				if got, err := NewReader(&buf, Limits{}).Next(); err != nil || got.ID() != r.ID() || !bytes.Equal(got.Block, r.Block) {
+					t.Fatalf("item changes when it is kept: %v", err)
+				}
+			}
 			return nil
 		})
 	})

@@ -122,18 +122,27 @@ func mediaType(s string) string {
 	return strings.ToLower(strings.TrimSpace(s))
 }
 
-// check refuses a header that could not be read back: a field with a line break is two fields to a reader.
+// check refuses a header that could not be read back.
 func (r *Record) check() error {
 	for _, f := range r.Header {
-		if f.Name == "" || strings.ContainsAny(f.Name, "\r\n\x00: \t") || strings.ContainsAny(f.Value, "\r\n\x00") {
+		if !f.writable() {
 			return concord.Errorf(concord.Invalid, "WARC field %q holds a line break or is no field: %q",
 				concord.Clip(f.Name, 40), concord.Clip(f.Value, 80))
 		}
 	}
-	if r.Header.Get("WARC-Type") == "" || r.Header.Get("WARC-Record-ID") == "" || r.Header.Get("WARC-Date") == "" {
+	if !r.complete() {
 		return concord.Errorf(concord.Invalid, "WARC record lacks its type, ID or date")
 	}
 	return nil
+}
+
+// writable reports whether the field can be read back: one with a line break is two fields to a reader.
+func (f Field) writable() bool {
+	return f.Name != "" && !strings.ContainsAny(f.Name, "\r\n\x00: \t") && !strings.ContainsAny(f.Value, "\r\n\x00")
+}
+
+func (r *Record) complete() bool {
+	return r.Header.Get("WARC-Type") != "" && r.Header.Get("WARC-Record-ID") != "" && r.Header.Get("WARC-Date") != ""
 }
 
 // appendTo appends the record as it stands in a file, with the two line breaks that end it.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ type Item struct {
 	Raw     concord.Digest
 	Block   concord.Digest // of the record's block
 
-	Truncated string // reason the tool states for a payload that is not whole
+	Truncated string // reason the tool states for a payload that is not whole; "segmented": the rest is in other records
 	Check     Check  // what came of checking the stated digests
 	Note      string // what had to be tolerated in the HTTP response
 
@@ -44,7 +45,7 @@ type Item struct {
 type Summary struct {
 	Name     string
 	Records  int            // whole records of any type
-	ByType   map[string]int // whole records by WARC-Type
+	ByType   map[string]int // whole records by WARC-Type; "other": types the standard does not know
 	Items    int            // items handed to fn
 	Skipped  int            // records that are no capture or cannot be used, and damaged places
 	Problems []string       // "<name>: at offset …: …", at most MaxProblems of them
@@ -98,6 +99,14 @@ func Scan(r io.Reader, name string, limits Limits, fn func(Item) error) (Summary
 	return s.sum, nil
 }
 
+func knownType(kind string) bool {
+	switch kind {
+	case TypeWarcinfo, TypeResponse, TypeResource, TypeRequest, TypeMetadata, TypeRevisit, TypeConversion, TypeContinuation:
+		return true
+	}
+	return false
+}
+
 type scanner struct {
 	fn     func(Item) error
 	sum    Summary
@@ -107,7 +116,12 @@ type scanner struct {
 
 func (s *scanner) record(rec *Record) error {
 	s.sum.Records++
+	// Fields that cannot be written again are dropped, so that the record can be kept.
+	rec.Header = slices.DeleteFunc(rec.Header, func(f Field) bool { return !f.writable() })
 	kind := rec.Type()
+	if !knownType(kind) {
+		kind = "other"
+	}
 	s.sum.ByType[kind]++
 	switch kind {
 	case TypeResponse, TypeRevisit, TypeResource, TypeConversion:
@@ -126,6 +140,10 @@ func (s *scanner) record(rec *Record) error {
 
 // companion files a request or metadata record with the capture it names, or keeps it for the next one.
 func (s *scanner) companion(rec *Record) {
+	if !rec.complete() {
+		s.sum.Skipped++
+		return
+	}
 	if s.item != nil && belongs(rec, &s.item.Record) {
 		if len(s.item.Related) < maxRelated {
 			s.item.Related = append(s.item.Related, *rec)
@@ -168,29 +186,24 @@ func (s *scanner) flush() error {
 // newItem makes an item of a capture's record; nil: it cannot be used, and is counted as skipped.
 func (s *scanner) newItem(rec *Record) *Item {
 	item := &Item{Kind: rec.Type(), ID: rec.ID(), URL: rec.TargetURI(), Record: *rec, Block: concord.Sum(rec.Block),
-		Truncated: rec.Header.Get("WARC-Truncated"), Check: rec.Verify()}
-	for _, b := range s.before {
-		if belongs(&b, rec) {
-			item.Related = append(item.Related, b)
-		} else {
-			s.sum.Skipped++
-		}
+		Truncated: rec.Header.Get("WARC-Truncated"), Check: rec.Verify(), Related: s.related(rec)}
+	if item.Truncated == "" && rec.Header.Get("WARC-Segment-Number") != "" {
+		item.Truncated = "segmented"
 	}
-	s.before = s.before[:0]
+	item.IP, _ = netip.ParseAddr(rec.Header.Get("WARC-IP-Address"))
 	var err error
 	if item.Time, err = rec.Date(); err != nil {
 		s.sum.problem(rec.Offset, "%v", err)
 		return nil
 	}
 	switch {
-	case item.URL == "":
-		s.sum.problem(rec.Offset, "%s record without a target URI", item.Kind)
+	case item.URL == "" || item.ID == "":
+		s.sum.problem(rec.Offset, "%s record without a target URI or record ID", item.Kind)
 		return nil
 	case item.Check.Block == Mismatch && item.Check.Payload != Verified:
 		s.sum.problem(rec.Offset, "block of %s does not match its digest", concord.Clip(item.URL, 200))
 		return nil
 	}
-	item.IP, _ = netip.ParseAddr(rec.Header.Get("WARC-IP-Address"))
 	if err := item.content(rec); err != nil {
 		s.sum.problem(rec.Offset, "%s: %v", concord.Clip(item.URL, 200), err)
 		return nil
@@ -199,6 +212,20 @@ func (s *scanner) newItem(rec *Record) *Item {
 		item.restate()
 	}
 	return item
+}
+
+// related returns those of the kept records that belong to rec, and forgets the others.
+func (s *scanner) related(rec *Record) []Record {
+	var out []Record
+	for _, b := range s.before {
+		if belongs(&b, rec) {
+			out = append(out, b)
+		} else {
+			s.sum.Skipped++
+		}
+	}
+	s.before = s.before[:0]
+	return out
 }
 
 // restate gives a record whose payload is proven whole, but whose block digest was wrong when its tool wrote it, a right
