@@ -54,7 +54,7 @@ func (a *app) InitChain(_ context.Context, req *abci.RequestInitChain) (_ *abci.
 		}
 	}
 	for _, v := range req.Validators {
-		if k := string(v.PubKey.GetEd25519()); power[k] != v.Power {
+		if power[string(v.PubKey.GetEd25519())] != v.Power {
 			return nil, concord.Errorf(concord.Invalid, "the genesis file's validators are not those of its founding notes")
 		}
 	}
@@ -125,6 +125,7 @@ func (a *app) Commit(context.Context, *abci.RequestCommit) (_ *abci.ResponseComm
 	}
 	a.c.machine.Store(b.next)
 	a.c.last.Store(b.time * 1e9)
+	a.c.busy.Store(len(b.entries) > 0)
 	if len(b.entries) > 0 {
 		a.c.wake()
 	}

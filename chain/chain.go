@@ -77,6 +77,7 @@ type Chain struct {
 	machine atomic.Pointer[ledger.Machine]     // after the last committed block
 	head    atomic.Pointer[concord.Checkpoint] // the newest signed one
 	last    atomic.Int64                       // unix nanoseconds of the last block's time
+	busy    atomic.Bool                        // the last block appended, so that another, empty one follows at once
 	running atomic.Pointer[engine]             // nil: Run does not run
 
 	signer  *cosigner
@@ -116,14 +117,14 @@ func Open(cfg Config) (*Chain, error) {
 
 // load brings genesis, state and signer together and checks that they belong to each other.
 func (c *Chain) load() (err error) {
-	if c.genesis, err = loadOrFound(&c.cfg); err != nil {
-		return err
-	}
-	c.id = c.genesis.chainID
 	m, err := c.store.machine()
 	if err != nil {
 		return err
 	}
+	if c.genesis, err = loadOrFound(&c.cfg, m == nil); err != nil {
+		return err
+	}
+	c.id = c.genesis.chainID
 	if m == nil {
 		if m, err = ledger.Found(c.id, c.genesis.notes); err != nil {
 			return fmt.Errorf("genesis: %w", err)
@@ -295,6 +296,7 @@ func (c *Chain) Run(ctx context.Context) error {
 	} else {
 		c.fail(concord.Errorf(concord.Unavailable, "the chain was stopped"))
 	}
+	c.settle()
 	if stopErr := e.stop(); err == nil {
 		err = stopErr
 	}
@@ -302,6 +304,16 @@ func (c *Chain) Run(ctx context.Context) error {
 		return fmt.Errorf("run chain: %w", err)
 	}
 	return nil
+}
+
+// settleWithin bounds how long a stop waits for the empty block that follows one with transactions.
+const settleWithin = 500 * time.Millisecond
+
+// settle waits until no block is under way: one that is cut short costs the next start a round of timeouts.
+func (c *Chain) settle() {
+	for end := time.Now().Add(settleWithin); c.busy.Load() && time.Now().Before(end); {
+		time.Sleep(settleWithin / 100)
+	}
 }
 
 // tend signs new heads and watches over consensus until ctx ends or something fails.

@@ -41,6 +41,9 @@ func startEngine(c *Chain) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if me := c.machine.Load().State().Member(c.cfg.Operator); me.Node != string(nodeKey.ID()) {
+		return nil, concord.Errorf(concord.Unauthorized, "node key %s is not the one that chain %s knows; restore it from your backup", f.nodeKey, c.id)
+	}
 	cfg := engineConfig(f.home)
 	if err := cfg.ValidateBasic(); err != nil {
 		return nil, fmt.Errorf("engine configuration: %w", err)
@@ -77,8 +80,10 @@ func engineConfig(home string) *cmtcfg.Config {
 	cfg.Consensus.TimeoutCommit = 0         // nobody else's votes to wait for
 	cfg.Consensus.DoubleSignCheckHeight = 0 // anything else fails every restart of a quiet chain
 	cfg.Consensus.TimeoutPropose = time.Second
-	cfg.TxIndex.Indexer = "null"            // our log is the index
-	cfg.Storage.DiscardABCIResponses = true // the last one is kept for replay
+	cfg.Consensus.TimeoutPrevote = 100 * time.Millisecond   // how long to wait for more votes once two
+	cfg.Consensus.TimeoutPrecommit = 100 * time.Millisecond // thirds are there: alone, there are none
+	cfg.TxIndex.Indexer = "null"                            // our log is the index
+	cfg.Storage.DiscardABCIResponses = true                 // the last one is kept for replay
 	cfg.Instrumentation.Prometheus = false
 	return cfg
 }

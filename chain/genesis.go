@@ -53,10 +53,13 @@ func filesOf(dir string) engineFiles {
 		filepath.Join(home, "config", "node_key.json")}
 }
 
-// loadOrFound reads the genesis file of a directory, or founds a chain of one validator there.
-func loadOrFound(cfg *Config) (*genesis, error) {
+// loadOrFound reads the genesis file of a directory, or, while there is no state yet, founds a chain of one validator there.
+func loadOrFound(cfg *Config, fresh bool) (*genesis, error) {
 	path := filepath.Join(cfg.Dir, genesisFile)
 	file, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && !fresh {
+		return nil, concord.Errorf(concord.Corrupt, "genesis file %s is missing, and there is a log already; restore the file from your backup", path)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if file, err = found(cfg); err == nil {
 			err = note.WritePrivate(path, file) // the last step: without it the next Open founds again
@@ -202,8 +205,8 @@ func loadValidator(f engineFiles) (*privval.FilePV, error) {
 	if !ok || len(priv) != cmted25519.PrivateKeySize || key.PubKey == nil || !priv.PubKey().Equals(key.PubKey) || state.Height < 0 {
 		return nil, concord.Errorf(concord.Corrupt, "validator key %s: the two halves do not belong together; restore it from your backup", f.consKey)
 	}
-	if state.SignBytes != nil && len(state.Signature) == 0 {
-		return nil, concord.Errorf(concord.Corrupt, "validator state %s: it has sign bytes without a signature", f.consState)
+	if (state.SignBytes != nil || state.Signature != nil) && !key.PubKey.VerifySignature(state.SignBytes, state.Signature) {
+		return nil, concord.Errorf(concord.Corrupt, "validator state %s: its signature is not that of its sign bytes; without it this node could sign two different blocks", f.consState)
 	}
 	return privval.LoadFilePV(f.consKey, f.consState), nil
 }

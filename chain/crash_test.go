@@ -1,0 +1,239 @@
+package chain
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"concord"
+	"concord/ledger"
+)
+
+// childDir is set in the environment of a test binary that is to run a chain until it is killed.
+const childDir = "CONCORD_CHAIN_TEST_DIR"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		child(dir)
+	}
+	os.Exit(m.Run())
+}
+
+// child runs a chain, submits without pause, and prints a line for each transaction that was acknowledged.
+func child(dir string) {
+	t := new(testing.T)
+	cfg := testConfig(t, dir)
+	c, err := Open(cfg)
+	if err != nil {
+		fmt.Println("error", err)
+		os.Exit(1)
+	}
+	go func() { fmt.Println("stopped", c.Run(context.Background())) }()
+	for {
+		seq, prev, err := c.Next(testOperator)
+		if err != nil {
+			fmt.Println("error", err)
+			os.Exit(1)
+		}
+		tx, _ := attestation(t, c, cfg.Keys, seq, prev)
+		index, err := c.Submit(context.Background(), tx)
+		if err != nil {
+			fmt.Println("error", err)
+			os.Exit(1)
+		}
+		fmt.Println("ack", ledger.LeafHash(tx), index)
+	}
+}
+
+// Every transaction that was acknowledged before kill -9 is in the log exactly once afterwards, and the chain goes on.
+func TestKill(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Skip("no path of the test binary: ", err)
+	}
+	dir := t.TempDir()
+	acked := map[string]uint64{}
+	for round := range 3 {
+		killChild(t, exe, dir, acked, 5+7*round)
+	}
+	cfg := testConfig(t, dir)
+	c := start(t, cfg)
+	submitNext(t, c.Chain, cfg.Keys)
+	count := map[string]int{}
+	list, err := c.Entries(0, MaxEntries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		count[e.Leaf.String()]++
+		if index, ok := acked[e.Leaf.String()]; ok && index != e.Index {
+			t.Errorf("entry %d was acknowledged as %d", e.Index, index)
+		}
+	}
+	for leaf := range acked {
+		if count[leaf] != 1 {
+			t.Errorf("an acknowledged transaction is in the log %d times", count[leaf])
+		}
+	}
+	if _, err := c.Replay(); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d acknowledged, %d entries", len(acked), len(list))
+}
+
+// killChild runs a child until it has acknowledged some transactions, then kills it.
+func killChild(t *testing.T, exe, dir string, acked map[string]uint64, some int) {
+	t.Helper()
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	guard := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
+	defer guard.Stop()
+	got := 0
+	for sc := bufio.NewScanner(out); sc.Scan(); {
+		f := strings.Fields(sc.Text())
+		if f[0] != "ack" {
+			t.Errorf("child: %s", sc.Text())
+			continue
+		}
+		var index uint64
+		fmt.Sscan(f[2], &index)
+		acked[f[1]] = index
+		if got++; got == some {
+			_ = cmd.Process.Kill() // lines that are in the pipe already count as acknowledged: read on
+		}
+	}
+	_ = cmd.Wait()
+	if got < some {
+		t.Fatalf("the child acknowledged %d transactions, want %d", got, some)
+	}
+}
+
+// Each damaged or missing file is an error with its name or reason, and never the end of the process.
+func TestDamagedFiles(t *testing.T) {
+	base := t.TempDir()
+	cfg := testConfig(t, base)
+	c := start(t, cfg)
+	submitNext(t, c.Chain, cfg.Keys)
+	if err := c.stop(); err != nil {
+		t.Fatal(err)
+	}
+	files := []string{"genesis.json", "cosign.state", "engine/config/priv_validator_key.json", "engine/data/priv_validator_state.json",
+		"engine/config/node_key.json"}
+	for _, f := range files {
+		for _, how := range []string{"missing", "empty", "flipped", "garbage"} {
+			t.Run(filepath.Base(f)+" "+how, func(t *testing.T) {
+				path := filepath.Join(cfg.Dir, f)
+				good, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() {
+					if err := os.WriteFile(path, good, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}()
+				damage(t, path, good, how)
+				if err := openAndRun(t, cfg); err == nil {
+					t.Error("the chain started")
+				} else if concord.KindOf(err) == concord.Internal {
+					t.Errorf("an error of no kind: %v", err)
+				}
+			})
+		}
+	}
+	if err := openAndRun(t, cfg); err != nil {
+		t.Errorf("with all files as they were: %v", err)
+	}
+}
+
+func damage(t *testing.T, path string, good []byte, how string) {
+	t.Helper()
+	bad := append([]byte(nil), good...)
+	switch how {
+	case "missing":
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		return
+	case "empty":
+		bad = nil
+	case "flipped":
+		// Inside the last value of the file, where JSON stays JSON.
+		i := strings.LastIndexAny(string(bad), "0123456789ABCDEFabcdef")
+		bad[i-1] ^= 1
+	case "garbage":
+		bad = []byte("\x00\xff{")
+	}
+	if err := os.WriteFile(path, bad, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func openAndRun(t *testing.T, cfg Config) error {
+	t.Helper()
+	c, err := Open(cfg)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	return c.Run(ctx)
+}
+
+// A store that was restored from a backup is older than what the keys have signed.
+func TestOlderStoreIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	cfg := testConfig(t, dir)
+	c := start(t, cfg)
+	submitNext(t, c.Chain, cfg.Keys)
+	if err := c.stop(); err != nil {
+		t.Fatal(err)
+	}
+	backup := filepath.Join(dir, "backup")
+	if err := os.CopyFS(backup, os.DirFS(filepath.Join(cfg.Dir, "log"))); err != nil {
+		t.Fatal(err)
+	}
+	engine := filepath.Join(dir, "engine")
+	if err := os.CopyFS(engine, os.DirFS(filepath.Join(cfg.Dir, engineDir))); err != nil {
+		t.Fatal(err)
+	}
+	c = start(t, cfg)
+	submitNext(t, c.Chain, cfg.Keys)
+	if err := c.stop(); err != nil {
+		t.Fatal(err)
+	}
+	restore := func(from, to string) {
+		if err := os.RemoveAll(to); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restore(backup, filepath.Join(cfg.Dir, "log"))
+	if err := openAndRun(t, cfg); err != nil {
+		t.Errorf("only the log is older, its blocks are still there to be applied again: %v", err)
+	}
+	restore(backup, filepath.Join(cfg.Dir, "log"))
+	restore(engine, filepath.Join(cfg.Dir, engineDir))
+	if err := os.Chmod(filesOf(cfg.Dir).consKey, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := openAndRun(t, cfg); err == nil || !strings.Contains(err.Error(), "refuse to sign") {
+		t.Errorf("log and engine are older than the cosigner's state: %v", err)
+	}
+}
