@@ -26,7 +26,7 @@ type Config struct {
 	MaxBlock int64        // bytes of the largest block; 0: DefaultMaxBlock
 	Reads    int          // reads at a time; 0: DefaultReads
 	Log      *slog.Logger // nil: discarded
-	Now      func() time.Time
+	Now      func() time.Time // for file names and warcinfo records; nil: time.Now
 }
 
 func (c Config) withDefaults() Config {

@@ -5,6 +5,13 @@
 // read WARC files of any tool, whole or damaged. Payload and DecodeContent take a stored response apart. Each archive
 // file gets a CDXJ index beside it when it is full; Export writes a part of the archive for others to keep.
 //
+// An archive directory holds
+//
+//	concord-<utc 14 digits>-<serial>-<6 random>.warc.gz         records; the newest one without an index is appended to
+//	concord-<utc 14 digits>-<serial>-<6 random>.cdxj            index of a file that is full, sorted by bytes
+//	concord-<utc 14 digits>-<serial>-<6 random>.warc.gz.damage  places of it that could not be read, one a line
+//	lock                                                        held by the process that has the archive open
+//
 // It is not for fetching (package crawl), nor for looking captures up by URL while the system runs (the shards keep a
 // catalogue; the CDXJ files are for other tools and for export).
 //

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/klauspost/compress/gzip"
@@ -116,4 +117,41 @@ func (r *Reader) goBack() error {
 	r.src.n = to
 	r.raw.Reset(&r.src)
 	return nil
+}
+
+// skipStray passes over bytes up to a line that begins like a record.
+func (r *Reader) skipStray(start int64) error {
+	var skipped int64
+	for {
+		b, err := r.text.Peek(5)
+		if bytes.Equal(b, []byte("WARC/")) {
+			break
+		}
+		if len(b) == 0 && err != io.EOF {
+			return r.broken(start, "cannot decode the end of the gzip member", err)
+		}
+		if len(b) == 0 {
+			break
+		}
+		n, err := r.discardLine()
+		skipped += n
+		if err != nil && err != io.EOF {
+			return r.broken(start, "cannot decode the end of the gzip member", err)
+		}
+	}
+	if skipped > 0 {
+		r.pending = &Damage{Offset: start, Reason: fmt.Sprintf("%d stray bytes after the record were passed over", skipped)}
+		r.damages++
+	}
+	return nil
+}
+
+func (r *Reader) discardLine() (n int64, err error) {
+	for {
+		line, err := r.text.ReadSlice('\n')
+		n += int64(len(line))
+		if err != bufio.ErrBufferFull {
+			return n, err
+		}
+	}
 }
