@@ -18,14 +18,14 @@ const (
 
 // Config says where an archive is and what it writes about itself.
 type Config struct {
-	Dir      string       // made when missing
-	FS       durable.FS   // nil: the machine's, durable.OS
-	Operator string       // for the warcinfo records; empty: left out
-	Software string       // default "concord/<version>"
-	MaxFile  int64        // bytes after which a file is sealed and the next one begun; 0: DefaultMaxFile
-	MaxBlock int64        // bytes of the largest block; 0: DefaultMaxBlock
-	Reads    int          // reads at a time; 0: DefaultReads
-	Log      *slog.Logger // nil: discarded
+	Dir      string           // made when missing
+	FS       durable.FS       // nil: the machine's, durable.OS
+	Operator string           // for the warcinfo records; empty: left out
+	Software string           // default "concord/<version>"
+	MaxFile  int64            // bytes after which a file is sealed and the next one begun; 0: DefaultMaxFile
+	MaxBlock int64            // bytes of the largest block; 0: DefaultMaxBlock
+	Reads    int              // reads at a time; 0: DefaultReads
+	Log      *slog.Logger     // nil: discarded
 	Now      func() time.Time // for file names and warcinfo records; nil: time.Now
 }
 
