@@ -390,24 +390,21 @@ func (c *chooser) isIndex() bool {
 	return float32(kept) < indexShare*v && c.good[0] < max(indexProse, indexProsePart*v)
 }
 
-// mainText returns the main text of a page.
-func mainText(t *tree, cut *bool) string {
+// mainText returns the main text of a page, and whether it is prose rather than the little an index page says.
+func mainText(t *tree, cut *bool) (body string, prose bool) {
 	s := segment(t, false, false)
 	if len(s.blocks) == 0 {
 		s = segment(t, true, false) // a page that scripts would show
 	}
-	if !s.choose() {
+	if prose = s.choose(); !prose && s.mostlyBoiler() {
 		// Classes may mislead: a page built of "widgets" is one. Tags alone may still find prose.
-		plain := s
-		if s.mostlyBoiler() {
-			plain = segment(t, s.hidden, true)
-		}
-		if plain != s && plain.choose() {
-			s = plain
-		} else {
-			s.keepVisible()
+		if plain := segment(t, s.hidden, true); plain.choose() {
+			s, prose = plain, true
 		}
 	}
+	if !prose {
+		s.keepVisible()
+	}
 	*cut = *cut || s.full
-	return s.render(cut)
+	return s.render(cut), prose
 }

@@ -19,6 +19,7 @@ type claims struct {
 	published, modified time.Time
 	timeElement         time.Time // of the first time element in an article
 	modifiedByPage      bool      // modified is the page's own word, not the header's
+	article             string    // articleBody of a schema.org description
 	titles              [3]string // by preference: title element, og:title, first h1
 }
 
@@ -98,13 +99,20 @@ func hasToken(list, token string) bool {
 // extractHTML fills a page from an HTML body.
 func extractHTML(in Input, p *concord.Page, c *claims) {
 	p.FileType = "html"
-	body, _ := decode(in.Body, in.ContentType, true)
-	t := parse(body)
+	source, _ := decode(in.Body, in.ContentType, true)
+	t := parse(source)
 	p.Truncated = p.Truncated || t.cut
 	x := &reader{tree: t, in: in, page: p, claims: c, base: in.URL}
 	x.read()
-	p.Body = mainText(t, &p.Truncated)
+	body, prose := mainText(t, &p.Truncated)
+	if !prose && len(c.article) > 2*len(body) && len(c.article) > minArticle {
+		body = cleanLines(c.article) // scripts would show it
+	}
+	p.Body = body
 }
+
+// minArticle is the length under which a described article is a summary.
+const minArticle = 200
 
 // reader collects what the head and the elements of a page say: one pass over the tree in document order.
 type reader struct {
@@ -249,7 +257,7 @@ func decideLanguage(p *concord.Page, c *claims) string {
 }
 
 const (
-	languageSampleBytes = 4096 // enough for certainty
+	languageSampleBytes = 2048 // enough for certainty, and detection costs as much as parsing 30 kB
 	minDetectBytes      = 200  // under this a claim stands
 	minConfidence       = 0.5  // for a page that claims nothing
 	sureConfidence      = 0.8  // to overrule a claim

@@ -142,8 +142,21 @@ func (x *reader) jsonLDValue(v any, depth int) {
 		if s, ok := v["headline"].(string); ok && x.claims.titles[1] == "" {
 			x.claims.titles[1] = collapse(s)
 		}
+		if s, ok := v["articleBody"].(string); ok && len(s) > len(x.claims.article) {
+			x.claims.article = plainText(s)
+		}
 		for _, key := range [...]string{"@graph", "mainEntity", "mainEntityOfPage"} { // in fixed order: maps have none
 			x.jsonLDValue(v[key], depth+1)
 		}
 	}
+}
+
+// plainText returns s, or what its mark-up says when it is HTML.
+func plainText(s string) string {
+	if !strings.Contains(s, "</") && !strings.Contains(s, "&#") {
+		return s
+	}
+	var cut bool
+	body, _ := mainText(parse(s), &cut)
+	return body
 }
