@@ -91,6 +91,7 @@ type Attestor struct {
 	open    []item              // captures of the open batch
 	waiting map[string]struct{} // IDs in open and in the batch being written
 	pos     uint64              // newest message whose captures are all in open or stored
+	moved   time.Time           // when pos last left the stored position
 	since   time.Time           // first capture of the open batch
 	ended   bool                // Run ends: apply must not wait
 	arrived chan struct{}       // capacity 1: open changed
@@ -228,7 +229,7 @@ func (a *Attestor) ending(ctx context.Context, err error) error {
 func (a *Attestor) reset(ended bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.open, a.waiting, a.ended, a.pos = nil, map[string]struct{}{}, ended, a.stats.Position
+	a.open, a.waiting, a.ended, a.pos, a.stats.Pending = nil, map[string]struct{}{}, ended, a.stats.Position, 0
 	a.room.Broadcast()
 }
 
@@ -266,6 +267,9 @@ func (a *Attestor) add(c *concord.Capture, seq uint64) error {
 		if _, twice := a.waiting[c.ID]; !twice {
 			a.take(c)
 		}
+	}
+	if a.pos <= a.stats.Position {
+		a.moved = time.Now()
 	}
 	a.pos = seq
 	if len(a.open) == 1 || len(a.open) >= a.cfg.MaxBatch || len(a.open) == 0 {

@@ -19,6 +19,9 @@ func (a *Attestor) recover(ctx context.Context) error {
 		return err
 	}
 	if last != nil && last.Index == nil {
+		a.mu.Lock()
+		a.stats.Pending = int(last.Count)
+		a.mu.Unlock()
 		return a.submit(ctx, last)
 	}
 	next, _, err := a.cfg.Ledger.Next(a.cfg.Operator)
@@ -69,7 +72,8 @@ func (a *Attestor) due() (wait time.Duration, due bool) {
 		wait = a.cfg.Window - time.Since(a.since)
 		return max(wait, 0), wait <= 0
 	case a.pos > a.stats.Position:
-		return 0, true
+		wait = a.cfg.Window - time.Since(a.moved)
+		return max(wait, 0), wait <= 0
 	}
 	return a.cfg.Window, false
 }

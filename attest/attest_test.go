@@ -1,0 +1,296 @@
+package attest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"concord"
+	"concord/chain"
+	"concord/note"
+	"concord/receipt"
+)
+
+const operator = "alice.example"
+
+func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func testKeys(t testing.TB, dir string) *note.Keys {
+	t.Helper()
+	k, err := note.LoadOrCreateKeys(filepath.Join(dir, "keys"), operator, operator+"/net-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// startChain runs a real chain until the test ends.
+func startChain(t testing.TB, dir string) *chain.Chain {
+	t.Helper()
+	c, err := chain.Open(chain.Config{Dir: filepath.Join(dir, "chain"), Operator: operator, ChainName: "net-1", Keys: testKeys(t, dir), Logger: discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := errors.Join(<-done, c.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// attestor runs one until stop is called or the test ends.
+type attestor struct {
+	*Attestor
+	stop func() error
+}
+
+func startAttestor(t testing.TB, dir string, log concord.Log, l Ledger, window time.Duration, max int) *attestor {
+	t.Helper()
+	a, err := Open(Config{Dir: filepath.Join(dir, "attest"), Log: log, Ledger: l, Keys: testKeys(t, dir), Operator: operator,
+		Window: window, MaxBatch: max, Logger: discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	var stopped atomic.Bool
+	stop := func() error {
+		if stopped.Swap(true) {
+			return nil
+		}
+		cancel()
+		return errors.Join(<-done, a.Close())
+	}
+	t.Cleanup(func() { _ = stop() })
+	return &attestor{a, stop}
+}
+
+func capture(i int) *concord.Capture {
+	body := concord.Sum(fmt.Appendf(nil, "body %d", i))
+	c := &concord.Capture{ID: fmt.Sprintf("00000000-0000-4000-8000-%012d", i), URL: fmt.Sprintf("https://example.com/page/%d", i),
+		Time: time.Unix(1795320000+int64(i), 0), Status: 200, Raw: body, Record: concord.Sum(body[:])}
+	if i%3 != 0 {
+		c.Text, c.Profile = concord.Sum(fmt.Appendf(nil, "text %d", i)), "text-1"
+	}
+	return c
+}
+
+func appendCaptures(t testing.TB, log concord.Log, from, to int) {
+	t.Helper()
+	var msgs []concord.Message
+	for i := from; i < to; i++ {
+		data, err := (&concord.Event{Capture: capture(i)}).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		msgs = append(msgs, concord.Message{Subject: concord.CaptureSubject(i % 4), ID: capture(i).ID, Data: data})
+	}
+	if _, err := log.Append(context.Background(), msgs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// await waits for a receipt.
+func await(t testing.TB, a *Attestor, id string) []byte {
+	t.Helper()
+	for end := time.Now().Add(15 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		b, err := a.Receipt(context.Background(), id)
+		if err == nil {
+			return b
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func checkReceipt(t testing.TB, proof []byte, c *chain.Chain, want *concord.Capture) *receipt.Report {
+	t.Helper()
+	r, err := receipt.Verify(proof, []byte(c.Policy()), receipt.Options{URL: want.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Raw != want.Raw || r.Text != want.Text || r.Record != want.Record || !r.Captured.Equal(want.Time) || r.Level != 1 || r.Operator != operator {
+		t.Fatalf("receipt says %+v, the capture was %+v", r, want)
+	}
+	return r
+}
+
+func TestCapturesGetReceipts(t *testing.T) {
+	dir := t.TempDir()
+	c, log := startChain(t, dir), newMemoryLog()
+	a := startAttestor(t, dir, log, c, 50*time.Millisecond, 64)
+	const n = 300
+	appendCaptures(t, log, 0, n)
+	appendCaptures(t, log, 0, n) // the same again
+	if _, err := log.Append(t.Context(), concord.Message{Subject: "capture.1", Data: []byte(`{"anchors":[{"url":"https://example.com/","text":"x"}]}`)}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		checkReceipt(t, await(t, a.Attestor, capture(i).ID), c, capture(i))
+	}
+	s := a.Stats()
+	if s.Attested != n || s.Pending != 0 || s.Batches < n/64 {
+		t.Errorf("stats: %+v", s)
+	}
+	if _, err := a.Receipt(t.Context(), "no such capture"); concord.KindOf(err) != concord.NotFound {
+		t.Errorf("a capture that is not there: %v", err)
+	}
+	// The position reaches the message that has no capture.
+	last, _ := log.Last(t.Context(), "capture.*")
+	for end := time.Now().Add(5 * time.Second); a.Position() != last; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("position %d, the log ends at %d", a.Position(), last)
+		}
+	}
+	// A second delivery after a restart does not attest again.
+	if err := a.stop(); err != nil {
+		t.Fatal(err)
+	}
+	a = startAttestor(t, dir, log, c, 50*time.Millisecond, 64)
+	if err := a.apply(log.msgs[:50]); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(150 * time.Millisecond)
+	if s := a.Stats(); s.Attested != n || s.Pending != 0 {
+		t.Errorf("after a restart: %+v", s)
+	}
+}
+
+func TestOpenBatchSaysWhenToAsk(t *testing.T) {
+	dir := t.TempDir()
+	c, log := startChain(t, dir), newMemoryLog()
+	a := startAttestor(t, dir, log, c, 5*time.Second, 0)
+	appendCaptures(t, log, 0, 1)
+	time.Sleep(100 * time.Millisecond)
+	_, err := a.Receipt(t.Context(), capture(0).ID)
+	if concord.KindOf(err) != concord.Unavailable || !strings.Contains(err.Error(), "in about 6 seconds") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// faultyLedger fails at a chosen step of Submit, as a crash does.
+type faultyLedger struct {
+	*chain.Chain
+	before, after atomic.Int32 // how many calls fail before, or after, the transaction is in the log
+}
+
+var errCrash = errors.New("crash")
+
+func (f *faultyLedger) Submit(ctx context.Context, tx []byte) (uint64, error) {
+	if f.before.Add(-1) >= 0 {
+		return 0, errCrash
+	}
+	index, err := f.Chain.Submit(ctx, tx)
+	if f.after.Add(-1) >= 0 {
+		return 0, errCrash
+	}
+	return index, err
+}
+
+// Crashes before the store, between store and ledger, and between ledger and store: each capture is attested once.
+func TestCrashBetweenSteps(t *testing.T) {
+	dir := t.TempDir()
+	c, log := startChain(t, dir), newMemoryLog()
+	f := &faultyLedger{Chain: c}
+	for round := range 6 {
+		appendCaptures(t, log, round*10, round*10+10)
+		switch round % 3 {
+		case 0: // stopped while the batch is open: nothing is stored
+			a := startAttestor(t, dir, log, f, time.Hour, 0)
+			time.Sleep(20 * time.Millisecond)
+			if err := a.stop(); err != nil {
+				t.Fatal(err)
+			}
+		case 1:
+			crash(t, dir, log, f, &f.before)
+		case 2:
+			crash(t, dir, log, f, &f.after)
+		}
+	}
+	a := startAttestor(t, dir, log, f, time.Millisecond, 0)
+	for i := range 60 {
+		checkReceipt(t, await(t, a.Attestor, capture(i).ID), c, capture(i))
+	}
+	var counted, seq uint64
+	list, err := c.Entries(0, chain.MaxEntries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		if e.Type != "attest" {
+			continue
+		}
+		text, _, _ := strings.Cut(e.Text, "\n\n")
+		at, err := concord.ParseAttestation(text + "\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		counted += at.Count
+		if seq++; at.Seq != seq {
+			t.Errorf("entry %d has seq %d, want %d", e.Index, at.Seq, seq)
+		}
+	}
+	if counted != 60 {
+		t.Errorf("%d captures in the ledger, want 60", counted)
+	}
+}
+
+func crash(t *testing.T, dir string, log concord.Log, f *faultyLedger, when *atomic.Int32) {
+	t.Helper()
+	when.Store(1)
+	a, err := Open(Config{Dir: filepath.Join(dir, "attest"), Log: log, Ledger: f, Keys: testKeys(t, dir), Operator: operator, Window: time.Millisecond, Logger: discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Run(t.Context()); !errors.Is(err, errCrash) {
+		t.Fatalf("Run: %v", err)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A store that is newer than the ledger must not sign a second attestation for a seq.
+func TestOlderLedgerIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	c, log := startChain(t, dir), newMemoryLog()
+	a := startAttestor(t, dir, log, c, time.Millisecond, 0)
+	appendCaptures(t, log, 0, 5)
+	await(t, a.Attestor, capture(0).ID)
+	for a.Stats().Pending > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := a.stop(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := Open(Config{Dir: filepath.Join(dir, "attest"), Log: log, Ledger: older{c}, Keys: testKeys(t, dir), Operator: operator, Logger: discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if err := b.Run(t.Context()); concord.KindOf(err) != concord.Conflict {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// older is a ledger that has forgotten the last attestation.
+type older struct{ *chain.Chain }
+
+func (o older) Next(name string) (uint64, concord.Digest, error) {
+	seq, prev, err := o.Chain.Next(name)
+	return seq - 1, prev, err
+}
