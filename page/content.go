@@ -390,9 +390,10 @@ func (c *chooser) isIndex() bool {
 	return float32(kept) < indexShare*v && c.good[0] < max(indexProse, indexProsePart*v)
 }
 
-// mainText returns the main text of a page, and whether it is prose rather than the little an index page says.
-func mainText(t *tree, cut *bool) (body string, prose bool) {
-	s := segment(t, false, false)
+// mainText returns the blocks of a page with those of its main text marked, and whether that is prose rather than the
+// little an index page says.
+func mainText(t *tree, cut *bool) (s *segmenter, prose bool) {
+	s = segment(t, false, false)
 	if len(s.blocks) == 0 {
 		s = segment(t, true, false) // a page that scripts would show
 	}
@@ -406,5 +407,5 @@ func mainText(t *tree, cut *bool) (body string, prose bool) {
 		s.keepVisible()
 	}
 	*cut = *cut || s.full
-	return s.render(cut), prose
+	return s, prose
 }

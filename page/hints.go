@@ -23,7 +23,7 @@ const (
 // hintWords are words of class names and ids. A word is matched whole, after names are split at punctuation, digits and
 // capitals; one that ends in "*" matches as a prefix as well.
 var hintWords = map[hint]string{
-	hintBoiler: `nav* navi navbar navigation navbox menu* menubar submenu breadcrumb* crumb crumbs sidebar* sidenav footer* foot
+	hintBoiler: `nav* navi navbar navigation navbox menu* menubar submenu breadcrumb* crumb crumbs sidebar* sphinxsidebar* sidenav footer* foot
 		headerlink comment* kommentar* disqus respond reply replies pingback* trackback* share* sharing sharedaddy social*
 		facebook twitter whatsapp pinterest linkedin addthis addtoany shariff related* similar recommend* recommended recirc
 		recirculation outbrain taboola advert* adsense adslot adbox ads ad werbung anzeige sponsor* promo promos promotion promobox cookie* consent gdpr

@@ -104,7 +104,9 @@ func extractHTML(in Input, p *concord.Page, c *claims) {
 	p.Truncated = p.Truncated || t.cut
 	x := &reader{tree: t, in: in, page: p, claims: c, base: in.URL}
 	x.read()
-	body, prose := mainText(t, &p.Truncated)
+	main, prose := mainText(t, &p.Truncated)
+	x.keepHeadings(main)
+	body := main.render(&p.Truncated)
 	if !prose && len(c.article) > 2*len(body) && len(c.article) > minArticle {
 		body = cleanLines(c.article) // scripts would show it
 	}
@@ -203,6 +205,29 @@ func (x *reader) heading(id nodeID, tag atom.Atom) {
 		x.claims.titles[2] = h
 	}
 	x.page.Headings = append(x.page.Headings, h)
+	x.heads = append(x.heads, id)
+}
+
+// keepHeadings leaves the headings of the main text, and first-level ones that are not in boilerplate: a headline often
+// stands above the main text.
+func (x *reader) keepHeadings(main *segmenter) {
+	kept := x.page.Headings[:0]
+	i := 0
+	for n, id := range x.heads {
+		for i < len(main.blocks) && main.blocks[i].el < id {
+			i++
+		}
+		for j := i; j < len(main.blocks) && main.blocks[j].el < x.end(id); j++ {
+			if b := &main.blocks[j]; b.keep || x.nodes[id].tag == atom.H1 && b.zone > hintBoiler {
+				kept = append(kept, x.page.Headings[n])
+				break
+			}
+		}
+	}
+	x.page.Headings = kept
+	if len(kept) == 0 {
+		x.page.Headings = nil
+	}
 }
 
 // inside reports whether an element has an ancestor of a tag.

@@ -157,6 +157,6 @@ func plainText(s string) string {
 		return s
 	}
 	var cut bool
-	body, _ := mainText(parse(s), &cut)
-	return body
+	main, _ := mainText(parse(s), &cut)
+	return main.render(&cut)
 }

@@ -161,7 +161,7 @@ func TestHostilePDF(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := child(t)
-			c.Timeout, c.MemoryBytes = 3*time.Second, 96<<20
+			c.Timeout, c.MemoryBytes = 2*time.Second, 96<<20
 			start := time.Now()
 			_, text, err := c.Text(context.Background(), body)
 			if took := time.Since(start); took > 6*time.Second {

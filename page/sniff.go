@@ -66,12 +66,12 @@ func Sniff(contentType string, body []byte) string {
 
 // mediaType returns the type of a Content-Type header, tolerant of bad parameters.
 func mediaType(contentType string) string {
-	if t, _, err := mime.ParseMediaType(contentType); err == nil || t != "" {
-		return t
+	t, _, err := mime.ParseMediaType(contentType)
+	if err != nil && t == "" {
+		t, _, _ = strings.Cut(contentType, ";")
+		t, _, _ = strings.Cut(t, ",")
+		t = strings.ToLower(strings.TrimSpace(t))
 	}
-	t, _, _ := strings.Cut(contentType, ";")
-	t, _, _ = strings.Cut(t, ",")
-	t = strings.ToLower(strings.TrimSpace(t))
 	if strings.Count(t, "/") != 1 || strings.ContainsAny(t, " \t\r\n\"") {
 		return ""
 	}

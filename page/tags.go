@@ -1,13 +1,15 @@
 package page
 
-import (
-	"io"
-	"strings"
+import "golang.org/x/net/html/atom"
 
-	"golang.org/x/net/html/atom"
-)
-
-func newStringReader(s string) io.Reader { return strings.NewReader(s) }
+// isRawText reports the elements whose content the tokenizer returns as one text. noscript is none here.
+func isRawText(t atom.Atom) bool {
+	switch t {
+	case atom.Script, atom.Style, atom.Title, atom.Textarea, atom.Iframe, atom.Noembed, atom.Noframes, atom.Xmp, atom.Plaintext:
+		return true
+	}
+	return false
+}
 
 func isVoid(t atom.Atom) bool {
 	switch t {

@@ -1,7 +1,7 @@
 package page
 
 import (
-	"bytes"
+	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/net/html"
@@ -16,7 +16,7 @@ const (
 	maxNodes     = 400_000   // 16 MB; the largest of 13,000 documentation pages has 190,000
 	maxDepth     = 200       // deeper elements become siblings; real pages stay under 60
 	maxAttrBytes = 4096      // longer values are cut; URLs of more than 2,048 bytes are not crawled anyway
-	maxTagBytes  = 1 << 20   // a single tag or text run beyond this ends the page: data in an attribute
+	maxTagAttrs  = 64        // attributes of one tag after which the tokenizer is replaced, see parse
 	maxLDBytes   = 256 << 10 // JSON-LD blocks together
 )
 
@@ -115,31 +115,39 @@ func (t *tree) end(n nodeID) nodeID {
 // builder makes a tree of tokens.
 type builder struct {
 	tree
-	open []nodeID // open elements, the document first
-	over int      // start tags above maxDepth that were not opened
+	open  []nodeID // open elements, the document first
+	over  int      // start tags above maxDepth that were not opened
+	heavy bool     // a tag had more than maxTagAttrs attributes
+	raw   bool     // the next token is raw text
 }
 
 // parse builds the tree of a UTF-8 page. It never fails: what is not understood is text or nothing.
 func parse(body string) *tree {
 	b := &builder{open: make([]nodeID, 1, maxDepth)}
-	b.nodes = make([]node, 1, len(body)/24+16)
+	b.nodes = make([]node, 1, min(len(body)/24, maxNodes)+16)
 	b.text = make([]byte, 0, len(body)/2)
-	z := html.NewTokenizer(newStringReader(body))
-	z.SetMaxBuf(maxTagBytes)
+	z := html.NewTokenizer(strings.NewReader(body))
+	at := 0 // bytes of body that were read
 	for len(b.nodes) < maxNodes {
-		switch z.Next() {
+		kind := z.Next()
+		at += len(z.Raw())
+		switch kind {
 		case html.ErrorToken:
-			b.cut = b.cut || z.Err() == html.ErrBufferExceeded
 			return &b.tree
 		case html.TextToken:
+			b.raw = false
 			b.addText(z.Text())
-		case html.StartTagToken:
-			b.start(z, false)
-		case html.SelfClosingTagToken:
-			b.start(z, true)
+		case html.StartTagToken, html.SelfClosingTagToken:
+			at += b.start(z, kind == html.SelfClosingTagToken)
 		case html.EndTagToken:
+			b.raw = false
 			name, _ := z.TagName()
 			b.endTag(atom.Lookup(name))
+		}
+		if b.heavy && !b.raw {
+			// The tokenizer clears a table of attribute names at every tag, and the table never shrinks: one tag of a
+			// million attributes would make every later tag cost a millisecond.
+			z, b.heavy = html.NewTokenizer(strings.NewReader(body[at:])), false
 		}
 	}
 	b.cut = true
@@ -170,57 +178,60 @@ func (b *builder) addText(s []byte) {
 	b.add(node{isText: true, a: from, b: int32(len(b.text))})
 }
 
-// start handles a start tag. Void and self-closing foreign elements are closed at once.
-func (b *builder) start(z *html.Tokenizer, selfClosing bool) {
+// start handles a start tag. Void and self-closing foreign elements are closed at once. It returns the bytes of the raw
+// text it read after the tag.
+func (b *builder) start(z *html.Tokenizer, selfClosing bool) int {
 	name, more := z.TagName()
 	tag := atom.Lookup(name)
 	from := int32(len(b.attrs))
-	for more {
+	for n := 0; more; n++ {
 		var k, v []byte
 		k, v, more = z.TagAttr()
+		b.heavy = b.heavy || n > maxTagAttrs
 		if key := attrKeys[string(k)]; key != attrNone {
 			b.attrs = append(b.attrs, attr{key, string(clipBytes(v, maxAttrBytes))})
 		}
 	}
+	b.raw = isRawText(tag)
 	switch tag {
 	case atom.Script, atom.Style:
-		b.rawText(z, tag, from)
-		return
+		return b.rawText(z, from)
 	case atom.Noscript:
 		z.NextIsNotRawText() // we run no scripts: what it holds is the page
 	case atom.Html, atom.Body, atom.Head:
 		if b.reopen(tag, from) {
-			return
+			return 0
 		}
 	}
 	b.implyEnds(tag)
 	id := b.add(node{tag: tag, a: from, b: int32(len(b.attrs))})
-	if isVoid(tag) || selfClosing && (tag == 0 || b.inForeign()) {
-		return
-	}
-	if len(b.open) >= maxDepth {
+	switch {
+	case isVoid(tag) || selfClosing && (tag == 0 || b.inForeign()):
+	case len(b.open) >= maxDepth:
 		b.over++
-		return
+	default:
+		b.open = append(b.open, id)
 	}
-	b.open = append(b.open, id)
+	return 0
 }
 
-// rawText skips the content of a script or style element, but for JSON-LD.
-func (b *builder) rawText(z *html.Tokenizer, tag atom.Atom, from int32) {
+// rawText reads the content of a script or style element. Only JSON-LD is kept. It returns the bytes read.
+func (b *builder) rawText(z *html.Tokenizer, from int32) int {
 	ld := false
 	for _, a := range b.attrs[from:] {
-		ld = ld || a.key == attrType && bytes.EqualFold([]byte(a.value), []byte("application/ld+json"))
+		ld = ld || a.key == attrType && strings.EqualFold(strings.TrimSpace(a.value), "application/ld+json")
 	}
 	b.attrs = b.attrs[:from]
-	if b.inForeign() && tag == atom.Style {
-		return
+	kind := z.Next()
+	size := len(z.Raw())
+	b.raw = false
+	if kind != html.TextToken { // the end tag of an empty element, or the end of the page
+		return size
 	}
-	if z.Next() != html.TextToken || !ld {
-		return
-	}
-	if s := z.Text(); len(b.ld)+len(s) < maxLDBytes {
+	if s := z.Text(); ld && len(b.ld)+len(s) < maxLDBytes {
 		b.ld = append(append(b.ld, s...), 0)
 	}
+	return size
 }
 
 // reopen merges the attributes of a second html or body tag into the first, and drops a second head.
