@@ -14,7 +14,7 @@ import (
 // statusPage is what the node says about itself.
 type statusPage struct {
 	frame
-	Status
+	Facts   Status
 	Lag     uint64 // messages not yet searchable, all shards
 	Bytes   int64  // of the index
 	Percent int    // of the disk that is free
@@ -29,7 +29,7 @@ func (s *Server) statusPage(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	p := &statusPage{frame: frame{Title: "Status", Section: "status", BoxInTop: true, Refresh: 2 * pollSeconds}, Status: st}
+	p := &statusPage{frame: frame{Title: "Status", Section: "status", BoxInTop: true, Refresh: 2 * pollSeconds}, Facts: st}
 	for _, sh := range st.Shards {
 		p.Lag += sh.Lag
 		p.Bytes += sh.Bytes

@@ -1,0 +1,213 @@
+package web
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"concord"
+	"concord/note"
+	"concord/receipt"
+)
+
+// memoryLedger is a log of one operator, in memory: its receipts verify with package receipt.
+type memoryLedger struct {
+	lmu     sync.Mutex
+	entries []concord.LedgerEntry
+	hashes  []tlog.Hash // as tlog.StoredHashes orders them
+	points  []concord.Checkpoint
+	seq     uint64
+	prev    concord.Digest
+	pending []concord.Capture
+	places  map[string]place // by capture ID
+
+	op, cosign, log *note.Signer
+	admit           []byte
+	genesis         time.Time
+}
+
+type place struct {
+	entry  concord.Entry
+	index  uint64 // in the batch
+	count  uint64
+	path   []concord.Digest
+	ledger uint64
+}
+
+const (
+	testChain  = "net-1:9f2c41d07ab3"
+	testOrigin = "net-1.example/log"
+)
+
+func newMemoryLedger(genesis time.Time) *memoryLedger {
+	l := &memoryLedger{places: map[string]place{}, genesis: genesis}
+	key := func(name, which string, typ note.Type) *note.Signer {
+		seed := concord.Sum([]byte("concord test key " + name + " " + which))
+		return must(note.NewSigner(name, typ, seed[:]))
+	}
+	l.op, l.cosign, l.log = key(testOperator, "op", note.Ed25519), key(testOperator, "cosign", note.Cosignature), key(testOrigin, "log", note.Ed25519)
+	cons := concord.Sum([]byte("cons"))
+	text := fmt.Sprintf("concord/tx/v1 gov\nchain net-1\nepoch 1\nadmit %s\nop %s\ncosign %s\nlog %s\ncons %s\nnode 5f0f\n",
+		testOperator, l.op.Key(), l.cosign.Key(), l.log.Key(), base64.StdEncoding.EncodeToString(cons[:]))
+	gov := note.Join(text, must(l.op.Sign(text)), must(l.cosign.Cosign(text, genesis.Unix())))
+	l.admit = must(receipt.AdmitNote(gov))
+	l.append("gov", testOperator, string(gov), genesis)
+	l.checkpoint(genesis)
+	return l
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+type hashReader []tlog.Hash
+
+func (r hashReader) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, 0, len(indexes))
+	for _, i := range indexes {
+		out = append(out, r[i])
+	}
+	return out, nil
+}
+
+func (l *memoryLedger) append(kind, from, text string, at time.Time) uint64 {
+	n := int64(len(l.entries))
+	l.hashes = append(l.hashes, must(tlog.StoredHashes(n, []byte(text), hashReader(l.hashes)))...)
+	l.entries = append(l.entries, concord.LedgerEntry{Index: uint64(n), Type: kind, From: from, Height: n + 2, Time: at,
+		Leaf: concord.Digest(tlog.RecordHash([]byte(text))), Text: text})
+	return uint64(n)
+}
+
+func (l *memoryLedger) checkpoint(at time.Time) {
+	size := int64(len(l.entries))
+	root := concord.Digest(must(tlog.TreeHash(size, hashReader(l.hashes))))
+	text := note.Checkpoint{Origin: testOrigin, Size: uint64(size), Root: root}.String()
+	msg := note.Join(text, must(l.log.Sign(text)), must(l.cosign.Cosign(text, at.Unix())))
+	l.points = append(l.points, concord.Checkpoint{Origin: testOrigin, Size: uint64(size), Root: root, Height: size + 1, Time: at, Note: string(msg)})
+}
+
+// seal attests what is pending, as one batch, and makes a checkpoint.
+func (l *memoryLedger) seal(at time.Time) {
+	l.lmu.Lock()
+	defer l.lmu.Unlock()
+	if len(l.pending) == 0 {
+		return
+	}
+	var hashes []tlog.Hash
+	var list []concord.Entry
+	a := concord.Attestation{Chain: testChain, From: testOperator, Seq: l.seq, Count: uint64(len(l.pending)), First: 1 << 60, Prev: l.prev}
+	for i := range l.pending {
+		sum := concord.Sum([]byte("salt " + l.pending[i].ID))
+		e := concord.EntryOf(&l.pending[i], [concord.SaltSize]byte(sum[:concord.SaltSize]))
+		hashes = append(hashes, must(tlog.StoredHashes(int64(i), []byte(e.String()), hashReader(hashes)))...)
+		list = append(list, e)
+		a.First, a.Last = min(a.First, e.Time), max(a.Last, e.Time)
+	}
+	a.Root = concord.Digest(must(tlog.TreeHash(int64(len(list)), hashReader(hashes))))
+	text := a.String()
+	index := l.append("attest", testOperator, string(note.Join(text, must(l.op.Sign(text)))), at)
+	for i, e := range list {
+		l.places[l.pending[i].ID] = place{e, uint64(i), a.Count, digests(must(tlog.ProveRecord(int64(len(list)), int64(i), hashReader(hashes)))), index}
+	}
+	l.seq++
+	l.prev, l.pending = a.Root, nil
+	l.checkpoint(at)
+}
+
+func digests(p tlog.RecordProof) (out []concord.Digest) {
+	for _, h := range p {
+		out = append(out, concord.Digest(h))
+	}
+	return out
+}
+
+func (l *memoryLedger) Receipt(_ context.Context, id string) ([]byte, error) {
+	l.lmu.Lock()
+	defer l.lmu.Unlock()
+	p, ok := l.places[id]
+	if !ok {
+		if l.waits(id) {
+			return nil, concord.Errorf(concord.Unavailable, "capture %s waits for its batch", id)
+		}
+		return nil, concord.Errorf(concord.NotFound, "there is no capture %q", concord.Clip(id, 60))
+	}
+	last := l.points[len(l.points)-1]
+	return receipt.Build(receipt.Parts{Entry: p.entry, BatchIndex: p.index, BatchCount: p.count, BatchPath: p.path,
+		Attest: []byte(l.entries[p.ledger].Text), Admit: l.admit, Index: p.ledger,
+		Path: digests(must(tlog.ProveRecord(int64(last.Size), int64(p.ledger), hashReader(l.hashes)))), Checkpoint: []byte(last.Note)})
+}
+
+func (l *memoryLedger) waits(id string) bool {
+	for _, c := range l.pending {
+		if c.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *memoryLedger) Attested(_ context.Context, id string) (AttestState, error) {
+	l.lmu.Lock()
+	defer l.lmu.Unlock()
+	if p, ok := l.places[id]; ok {
+		return AttestState{Done: true, Index: p.ledger}, nil
+	}
+	if l.waits(id) {
+		return AttestState{Wait: 4 * time.Second}, nil
+	}
+	return AttestState{}, concord.Errorf(concord.NotFound, "there is no capture %q", concord.Clip(id, 60))
+}
+
+func (l *memoryLedger) Policy() string {
+	return receipt.FormatPolicy([]note.Key{l.log.Key()}, []note.Key{l.cosign.Key()}, 1)
+}
+
+func (l *memoryLedger) Info() LedgerInfo {
+	return LedgerInfo{Chain: testChain, Origin: testOrigin, Height: int64(len(l.entries)) + 1, Quorum: "1 of 1 operators must cosign", Genesis: l.genesis,
+		Operators: []OperatorInfo{{Name: testOperator, State: "active", Power: 10, Keys: map[string]string{"op": l.op.Key().String(), "cosign": l.cosign.Key().String(), "log": l.log.Key().String()}}}}
+}
+
+func (l *memoryLedger) Size() uint64 { return uint64(len(l.entries)) }
+
+func (l *memoryLedger) Checkpoint() concord.Checkpoint { return l.points[len(l.points)-1] }
+
+func (l *memoryLedger) Checkpoints(n int) (out []concord.Checkpoint, err error) {
+	for i := len(l.points) - 1; i >= 0 && len(out) < n; i-- {
+		out = append(out, l.points[i])
+	}
+	return out, nil
+}
+
+func (l *memoryLedger) Entry(index uint64) (*concord.LedgerEntry, error) {
+	if index >= l.Size() {
+		return nil, concord.Errorf(concord.NotFound, "the ledger has no entry %d, only %d", index, l.Size())
+	}
+	return &l.entries[index], nil
+}
+
+func (l *memoryLedger) Entries(from uint64, n int) ([]concord.LedgerEntry, error) {
+	from = min(from, l.Size())
+	return l.entries[from:min(from+uint64(n), l.Size())], nil
+}
+
+func (l *memoryLedger) Proof(index uint64) ([]byte, error) {
+	if _, err := l.Entry(index); err != nil {
+		return nil, err
+	}
+	last := l.Checkpoint()
+	var b strings.Builder
+	fmt.Fprintf(&b, "c2sp.org/tlog-proof@v1\nindex %d\n", index)
+	for _, h := range digests(must(tlog.ProveRecord(int64(last.Size), int64(index), hashReader(l.hashes)))) {
+		b.WriteString(h.String() + "\n")
+	}
+	b.WriteString("\n" + last.Note)
+	return []byte(b.String()), nil
+}
