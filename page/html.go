@@ -125,6 +125,7 @@ type reader struct {
 	base   weburl.URL
 
 	links linkSet
+	heads []nodeID // elements of page.Headings
 }
 
 func (x *reader) read() {
@@ -211,24 +212,27 @@ func (x *reader) heading(id nodeID, tag atom.Atom) {
 // keepHeadings leaves the headings of the main text, and first-level ones that are not in boilerplate: a headline often
 // stands above the main text.
 func (x *reader) keepHeadings(main *segmenter) {
-	kept := x.page.Headings[:0]
-	i := 0
-	for n, id := range x.heads {
-		for i < len(main.blocks) && main.blocks[i].el < id {
-			i++
-		}
-		for j := i; j < len(main.blocks) && main.blocks[j].el < x.end(id); j++ {
-			if b := &main.blocks[j]; b.keep || x.nodes[id].tag == atom.H1 && b.zone > hintBoiler {
-				kept = append(kept, x.page.Headings[n])
+	wanted := make(map[nodeID]bool, len(x.heads))
+	for i := range main.blocks {
+		b := &main.blocks[i]
+		for n, up := b.el, 0; n != 0 && up < headingDepth; n, up = x.nodes[n].parent, up+1 {
+			if tag := x.nodes[n].tag; isHeading(tag) {
+				wanted[n] = wanted[n] || b.keep || tag == atom.H1 && b.zone > hintBoiler
 				break
 			}
 		}
 	}
-	x.page.Headings = kept
-	if len(kept) == 0 {
-		x.page.Headings = nil
+	var kept []string
+	for i, id := range x.heads {
+		if wanted[id] {
+			kept = append(kept, x.page.Headings[i])
+		}
 	}
+	x.page.Headings = kept
 }
+
+// headingDepth is how deep inside a heading its text may stand.
+const headingDepth = 4
 
 // inside reports whether an element has an ancestor of a tag.
 func (x *reader) inside(id nodeID, tag atom.Atom) bool {
