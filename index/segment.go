@@ -48,7 +48,7 @@ func Open(path string) (*Segment, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open segment: %w", err)
 	}
-	s, err := openBytes(m.Bytes())
+	s, err := openBytes(m.Bytes(), eagerSize)
 	if err != nil {
 		m.Close()
 		return nil, fmt.Errorf("open segment %s: %w", path, err)
@@ -57,8 +57,8 @@ func Open(path string) (*Segment, error) {
 	return s, nil
 }
 
-// openBytes opens a segment that lies in memory.
-func openBytes(data []byte) (*Segment, error) {
+// openBytes opens a segment that lies in memory; of one larger than eager the lazy sections are checked on use.
+func openBytes(data []byte, eager int) (*Segment, error) {
 	entries, err := parseTable(data)
 	if err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func openBytes(data []byte) (*Segment, error) {
 	for _, e := range entries {
 		s := newSection(data, e)
 		f.sections[e.id] = s
-		if len(data) <= eagerSize || !e.id.lazy() {
+		if len(data) <= eager || !e.id.lazy() {
 			if err := s.verify(); err != nil {
 				return nil, err
 			}

@@ -1,0 +1,370 @@
+package search
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"concord"
+	"concord/index"
+	"concord/query"
+	"concord/text"
+)
+
+// The naive evaluator answers a query by reading every document anew: words by the analyser, phrases by position, scores by
+// walking the posting list of each word for its impact. It shares no evaluation code with the package.
+type naive struct {
+	t     *testing.T
+	p     *plan
+	cache map[listKey]map[index.DocID]byte
+}
+
+type naiveDoc struct {
+	seg   *index.Segment
+	id    index.DocID
+	doc   *index.Document
+	terms map[query.Field][][]string // per string of the field: term at each position
+}
+
+func (n *naive) load(seg *index.Segment, id index.DocID) *naiveDoc {
+	d, err := seg.Document(id)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	a := text.NewAnalyzer(d.Language)
+	words := func(s string) []string {
+		var out []string
+		for _, t := range a.Append(nil, s) {
+			for int(t.Position) >= len(out) {
+				out = append(out, "")
+			}
+			out[t.Position] = t.Text
+		}
+		return out
+	}
+	nd := &naiveDoc{seg: seg, id: id, doc: d, terms: map[query.Field][][]string{}}
+	url := strings.Map(func(r rune) rune {
+		if strings.ContainsRune("/.:-_?=&", r) {
+			return ' '
+		}
+		return r
+	}, strings.TrimPrefix(d.URL, "https://"))
+	nd.terms[query.Title] = [][]string{words(d.Title)}
+	nd.terms[query.URL] = [][]string{words(url)}
+	nd.terms[query.Any] = append(nd.terms[query.Any], words(d.Title), words(url), words(d.Body))
+	for _, s := range append(append([]string{}, d.Headings...), d.Anchors...) {
+		nd.terms[query.Any] = append(nd.terms[query.Any], words(s))
+	}
+	return nd
+}
+
+// has reports whether the words stand side by side in a string of the field.
+func (n *naive) has(d *naiveDoc, f query.Field, words ...string) bool {
+	for _, s := range d.terms[f] {
+		for at := 0; at+len(words) <= len(s); at++ {
+			ok := true
+			for i, w := range words {
+				ok = ok && slices.Contains(n.p.groups[groupKey{indexField(f), w}].forms, s[at+i])
+			}
+			if ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// value is what a word adds to the score of a document.
+func (n *naive) value(d *naiveDoc, f query.Field, word string) uint32 {
+	g := n.p.groups[groupKey{indexField(f), word}]
+	var m byte
+	for _, form := range g.forms {
+		m = max(m, n.impacts(d.seg, g.field, form)[d.id])
+	}
+	return g.table[m]
+}
+
+// impacts returns the impact of a term in every document that has it.
+func (n *naive) impacts(seg *index.Segment, f index.Field, form string) map[index.DocID]byte {
+	key := listKey{seg, f, form}
+	if m, ok := n.cache[key]; ok {
+		return m
+	}
+	m := map[index.DocID]byte{}
+	n.cache[key] = m
+	t, ok, err := seg.Term(f, form)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	var p index.Postings
+	if !ok {
+		return m
+	}
+	if err := p.Reset(seg, t); err != nil {
+		n.t.Fatal(err)
+	}
+	for x := p.Next(); x != index.NoDoc; x = p.Next() {
+		m[x] = p.Impact()
+	}
+	return m
+}
+
+type listKey struct {
+	seg  *index.Segment
+	f    index.Field
+	form string
+}
+
+func (n *naive) eval(d *naiveDoc, q query.Node) (bool, uint32) {
+	switch q := q.(type) {
+	case query.Word:
+		if n.has(d, q.Field, q.Text) {
+			return true, n.value(d, q.Field, q.Text)
+		}
+	case query.Phrase:
+		if n.has(d, q.Field, q.Words...) {
+			var sum uint32
+			for _, w := range q.Words {
+				sum += n.value(d, q.Field, w)
+			}
+			return true, sum
+		}
+	case query.And:
+		var sum uint32
+		for _, k := range q.Nodes {
+			ok, s := n.eval(d, k)
+			if !ok {
+				return false, 0
+			}
+			sum += s
+		}
+		return true, sum
+	case query.Or:
+		any, sum := false, uint32(0)
+		for _, k := range q.Nodes {
+			if ok, s := n.eval(d, k); ok {
+				any, sum = true, sum+s
+			}
+		}
+		return any, sum
+	case query.Not:
+		ok, _ := n.eval(d, q.Node)
+		return !ok, 0
+	case query.Site:
+		return q.Match(d.doc.Host), 0
+	case query.Lang:
+		return d.doc.Language == q.Code, 0
+	case query.FileType:
+		return d.doc.FileType == q.Type, 0
+	case query.Date:
+		if d.doc.Published.IsZero() {
+			return q.Match(d.doc.Fetched), 0
+		}
+		return q.Match(d.doc.Published), 0
+	}
+	return false, 0
+}
+
+// answer returns all results in order.
+func (n *naive) answer(docs []*naiveDoc) (out []string) {
+	type hit struct {
+		score     uint32
+		site, url string
+	}
+	var hits []hit
+	for _, d := range docs {
+		if ok, s := n.eval(d, n.p.root); ok {
+			hits = append(hits, hit{s, d.doc.Site, d.doc.URL})
+		}
+	}
+	slices.SortFunc(hits, func(a, b hit) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), strings.Compare(a.site, b.site), strings.Compare(a.url, b.url))
+	})
+	for _, h := range hits {
+		out = append(out, fmt.Sprintf("%.6f %s", float64(h.score)/scoreScale, h.url))
+	}
+	return out
+}
+
+func randomWord(r *rand.Rand) string {
+	words := []string{"run", "running", "ran", "house", "houses", "haus", "häuser", "index", "indexes", "apple", "pears", "green", "tree",
+		"trees", "river", "alpha", "beta", "gamma", "delta", "q1", "q2", "q3", "rare"}
+	i := int(float64(len(words)) * r.Float64() * r.Float64())
+	return words[i]
+}
+
+func randomText(r *rand.Rand, n int) string {
+	var b strings.Builder
+	for range n {
+		b.WriteString(randomWord(r))
+		b.WriteByte(' ')
+	}
+	return b.String()
+}
+
+func randomDoc(r *rand.Rand, i int) *index.Document {
+	site := fmt.Sprintf("s%d.example", r.IntN(4))
+	host := fmt.Sprintf("h%d.%s", r.IntN(2), site)
+	d := &index.Document{URL: fmt.Sprintf("https://%s/%s/%d", host, randomWord(r), i), Site: site, Host: host, Language: []string{"en", "de", "en", ""}[r.IntN(4)],
+		FileType: []string{"html", "pdf"}[r.IntN(2)], Fetched: time.Unix(1.7e9+int64(r.IntN(1e7)), 0), Title: randomText(r, r.IntN(5)), Body: randomText(r, 1+r.IntN(40))}
+	if r.IntN(3) == 0 {
+		d.Published = time.Unix(1.6e9+int64(r.IntN(2e8)), 0)
+	}
+	for range r.IntN(3) {
+		d.Headings = append(d.Headings, randomText(r, 1+r.IntN(3)))
+		d.Anchors = append(d.Anchors, randomText(r, 1+r.IntN(3)))
+	}
+	return d
+}
+
+func randomQuery(r *rand.Rand, depth int) string {
+	leaf := func() string {
+		switch r.IntN(14) {
+		case 0, 1:
+			return fmt.Sprintf("%q", strings.TrimSpace(randomText(r, 2+r.IntN(2))))
+		case 2:
+			return "intitle:" + randomWord(r)
+		case 3:
+			return "inurl:" + randomWord(r)
+		case 4:
+			return fmt.Sprintf("intitle:%q", strings.TrimSpace(randomText(r, 2)))
+		case 5:
+			return fmt.Sprintf("site:s%d.example", r.IntN(5))
+		case 6:
+			return "lang:" + []string{"en", "de", "fr"}[r.IntN(3)]
+		case 7:
+			return []string{"filetype:pdf", "after:2023", "before:2023-12", "site:h1.s2.example"}[r.IntN(4)]
+		}
+		return randomWord(r)
+	}
+	if depth == 0 || r.IntN(3) == 0 {
+		return leaf()
+	}
+	var parts []string
+	for range 1 + r.IntN(4) {
+		parts = append(parts, randomQuery(r, depth-1))
+	}
+	switch r.IntN(3) {
+	case 0:
+		return "(" + strings.Join(parts, " OR ") + ")"
+	case 1:
+		return "(" + strings.Join(parts, " ") + " -" + leaf() + ")"
+	}
+	return "(" + strings.Join(parts, " ") + ")"
+}
+
+// TestAnswersEqualNaive holds every page of every answer equal to exhaustive evaluation, over random collections in random
+// arrangements of segments, with deletes, and over shards.
+func TestAnswersEqualNaive(t *testing.T) {
+	for seed := range uint64(6) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		var docs []*index.Document
+		n := []int{30, 300, 700, 1500, 4500, 9000}[seed]
+		for i := range n {
+			docs = append(docs, randomDoc(r, i))
+		}
+		segs := arrange(t, r, docs, 1+int(seed)%4)
+		testSegments(t, r, segs, []int{300, 200, 150, 100, 30, 20}[seed])
+	}
+}
+
+// arrange writes documents into segments, some of which lose documents again.
+func arrange(t *testing.T, r *rand.Rand, docs []*index.Document, parts int) []*index.Segment {
+	var segs []*index.Segment
+	for i := range parts {
+		s := write(t, index.Config{}, docs[i*len(docs)/parts:(i+1)*len(docs)/parts]...)
+		if r.IntN(2) == 0 {
+			del := index.NewDeletes(s.Docs())
+			for range s.Docs() / 5 {
+				del.Add(index.DocID(r.IntN(s.Docs())))
+			}
+			v, err := s.WithDeletes(del)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { v.Close() })
+			s = v
+		}
+		segs = append(segs, s)
+	}
+	return segs
+}
+
+func testSegments(t *testing.T, r *rand.Rand, segs []*index.Segment, queries int) {
+	ctx := context.Background()
+	s := New(segs...)
+	defer s.Close()
+	var shards []concord.Searcher
+	for _, seg := range segs {
+		one := New(seg)
+		defer one.Close()
+		shards = append(shards, one)
+	}
+	fan, err := NewFanout(FanoutConfig{Shards: shards, Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := &naive{t: t, cache: map[listKey]map[index.DocID]byte{}}
+	var docs []*naiveDoc
+	for _, seg := range segs {
+		for d := range index.DocID(seg.Docs()) {
+			if !seg.Deleted(d) {
+				docs = append(docs, all.load(seg, d))
+			}
+		}
+	}
+	matched := 0
+	for range queries {
+		q := randomQuery(r, 3)
+		root, err := query.Parse(q)
+		if err != nil {
+			continue
+		}
+		st, err := s.Stats(ctx, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := &naive{t: t, p: newPlan(root, &st), cache: all.cache}
+		want := n.answer(docs)
+		matched += min(len(want), 1)
+		req := concord.Request{Query: q, Offset: r.IntN(3) * 7, Limit: 1 + r.IntN(30)}
+		page := want[min(req.Offset, len(want)):min(req.Offset+req.Limit, len(want))]
+		for name, sr := range map[string]concord.Searcher{"one searcher": s, "fan-out": fan} {
+			a, err := sr.Search(ctx, req)
+			if err != nil {
+				t.Fatalf("%s: %s: %v", name, q, err)
+			}
+			var got []string
+			for _, h := range a.Hits {
+				got = append(got, fmt.Sprintf("%.6f %s", h.Score, h.URL))
+			}
+			if int(a.Total) != len(want) || !slices.Equal(got, page) {
+				t.Fatalf("%s, %d documents: %s\noffset %d limit %d\ntotal %d, want %d\ngot  %q\nwant %q", name, len(docs), root, req.Offset, req.Limit, a.Total, len(want), got, page)
+			}
+		}
+	}
+	if matched*3 < queries {
+		t.Errorf("only %d of %d queries match anything", matched, queries)
+	}
+}
+
+// TestMergedAnswersEqual holds answers equal before and after segments are merged.
+func TestMergedAnswersEqual(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	var docs []*index.Document
+	for i := range 700 {
+		docs = append(docs, randomDoc(r, i))
+	}
+	segs := arrange(t, r, docs, 3)
+	path := filepath.Join(t.TempDir(), "merged")
+	if _, err := index.Merge(t.Context(), path, segs, index.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	testSegments(t, r, []*index.Segment{open(t, path)}, 100)
+}
