@@ -2,6 +2,7 @@ package attest
 
 import (
 	"context"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -75,9 +76,12 @@ func (l *memoryLog) next(ctx context.Context, subject string, after uint64) (bat
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		for _, m := range l.msgs {
-			if m.Seq > after && match(subject, m.Subject) && len(batch) < 500 {
+		for _, m := range l.msgs[sort.Search(len(l.msgs), func(i int) bool { return l.msgs[i].Seq > after }):] {
+			if match(subject, m.Subject) {
 				batch = append(batch, m)
+			}
+			if len(batch) == 500 {
+				break
 			}
 		}
 		if len(batch) > 0 {

@@ -1,0 +1,296 @@
+package note
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	fnote "github.com/transparency-dev/formats/note"
+	xnote "golang.org/x/mod/sumdb/note"
+
+	"concord"
+)
+
+// testSigner returns the key of a fixed seed, so that signatures can be made again anywhere.
+func testSigner(t testing.TB, operator, which string, typ Type) *Signer {
+	t.Helper()
+	seed := sha256.Sum256([]byte("concord test key " + operator + " " + which))
+	s, err := NewSigner(operator, typ, seed[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// The example of the attest transaction: key, signature and size as published.
+func TestKnownTransaction(t *testing.T) {
+	s := testSigner(t, "alice.example", "op", Ed25519)
+	if got, want := s.Key().String(), "alice.example+472c245a+AXuifDcOwkvNnEu+gtZ/svc8sy4kH0vn8lAqej7vDwJ4"; got != want {
+		t.Errorf("vkey %s, want %s", got, want)
+	}
+	text := `concord/tx/v1 attest
+chain net-1:9f2c41d07ab3
+from alice.example
+seq 1842
+count 4096
+root CEk5Vrlxio7pV/vuOh4Q7mhXg/lxw4z8kyQbSZ1ygYo=
+span 1795320000 1795323600
+prev hP2brDM615FUNIKWIE+n+MU3qW4ImD5fc7P1rKjo7fc=
+`
+	b, err := Sign(text, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := text + "\n\u2014 alice.example RywkWmGDoBTbTHYnr6rSRdBqiMjZP4d3mIfKNwzbaQNNvoNI4oAaDORBagCssd9u4KEUeqzwJqLlX1sUAhNv9nT0QQA=\n"
+	if string(b) != want || len(b) != 324 {
+		t.Errorf("%d bytes:\n%s\nwant 324:\n%s", len(b), b, want)
+	}
+	if _, err := Open(b, s.Key()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenIsStrict(t *testing.T) {
+	alice, bob := testSigner(t, "alice.example", "op", Ed25519), testSigner(t, "bob.example", "op", Ed25519)
+	good, err := Sign("a\n\nb\n", bob, alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := Open(good, alice.Key(), bob.Key())
+	if err != nil || len(n.Sigs) != 2 || !n.Sorted() || n.Sigs[0].Name != "alice.example" || n.Text != "a\n\nb\n" {
+		t.Fatalf("good note: %+v, %v", n, err)
+	}
+	g := string(good)
+	lines := strings.SplitAfter(g[strings.LastIndex(g, "\n\n")+2:], "\n")
+	head := g[:strings.LastIndex(g, "\n\n")+2]
+	for name, bad := range map[string]string{
+		"repeated line":       head + lines[0] + lines[0] + lines[1],
+		"no signature":        head,
+		"only text":           "a\n",
+		"empty":               "",
+		"CRLF":                strings.ReplaceAll(g, "\n", "\r\n"),
+		"three blank lines":   strings.Replace(g, "b\n\n", "b\n\n\n\n", 1),
+		"no final line feed":  g[:len(g)-1],
+		"extra line feed":     g + "\n",
+		"loose base64":        loosen(g),
+		"text changed":        "A" + g[1:],
+		"space in base64":     head + strings.Replace(lines[0], "alice.example ", "alice.example  ", 1) + lines[1],
+		"unknown signer":      head + lines[0] + lines[1] + strings.Replace(lines[1], "bob.example", "eve.example", 1),
+		"invalid UTF-8":       "\xff" + g,
+		"control character":   "\x07" + g,
+		"65,536 bytes":        strings.Repeat("x", MaxBytes+1-len(g)) + g,
+		"many signatures":     head + strings.Repeat(lines[0], MaxSigs+1),
+		"signature truncated": head + "\u2014 alice.example RywkWg==\n",
+	} {
+		if n, err := Open([]byte(bad), alice.Key(), bob.Key()); err == nil {
+			t.Errorf("%s: accepted: %+v", name, n)
+		} else if concord.KindOf(err) != concord.Invalid {
+			t.Errorf("%s: %v is of kind %v", name, err, concord.KindOf(err))
+		}
+	}
+	swapped, err := Parse([]byte(head + lines[1] + lines[0]))
+	if err != nil || swapped.Sorted() {
+		t.Errorf("unsorted lines: sorted %v, %v", swapped.Sorted(), err)
+	}
+	if _, err := Open(good, alice.Key()); err == nil {
+		t.Error("a note with a line by an unknown key was opened")
+	}
+}
+
+// loosen sets unused bits of the last base64 character.
+func loosen(s string) string {
+	i := len(s) - 3 // before "=\n"
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	k := strings.IndexByte(digits, s[i])
+	return s[:i] + string(digits[k|1]) + s[i+1:]
+}
+
+func TestKeysRoundTrip(t *testing.T) {
+	for _, typ := range []Type{Ed25519, Cosignature} {
+		k := testSigner(t, "alice.example", "op", typ).Key()
+		got, err := ParseKey(k.String())
+		if err != nil || got != k {
+			t.Errorf("type %d: %+v, %v", typ, got, err)
+		}
+		for i := range k.String() {
+			b := []byte(k.String())
+			b[i] ^= 1
+			if got, err := ParseKey(string(b)); err == nil {
+				t.Errorf("byte %d changed: accepted as %+v", i, got)
+			}
+		}
+	}
+	s := testSigner(t, "alice.example", "op", Ed25519).Key().String()
+	for _, bad := range []string{"", "alice", s + "\n", " " + s, strings.ToUpper(s), s[:len(s)-1], strings.Replace(s, "+", "++", 1)} {
+		if _, err := ParseKey(bad); err == nil {
+			t.Errorf("%q accepted", bad)
+		}
+	}
+}
+
+func TestCosignature(t *testing.T) {
+	s := testSigner(t, "alice.example", "cosign", Cosignature)
+	text := Checkpoint{Origin: "concord.example/net-1", Size: 5, Root: concord.Sum([]byte("x"))}.String()
+	const at = 1795320042
+	sig, err := s.Cosign(text, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := sig.Time(); !ok || got != at || !s.Key().Verify(text, sig) {
+		t.Errorf("time %d, valid %v", got, s.Key().Verify(text, sig))
+	}
+	sig.Data[7] ^= 1
+	if s.Key().Verify(text, sig) {
+		t.Error("another time is accepted")
+	}
+	if _, err := s.Sign(text); err == nil {
+		t.Error("a cosigning key signed a text without a time")
+	}
+	if _, err := testSigner(t, "alice.example", "op", Ed25519).Cosign(text, at); err == nil {
+		t.Error("an op key cosigned")
+	}
+}
+
+// What transparency-dev/formats and golang.org/x/mod make of our lines, and we of theirs.
+func TestOthersAgree(t *testing.T) {
+	seed := sha256.Sum256([]byte("concord test key alice.example cosign"))
+	ours, err := NewSigner("alice.example", Cosignature, seed[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := Checkpoint{Origin: "concord.example/net-1", Size: 5, Root: concord.Sum([]byte("x"))}.String()
+	v, err := fnote.NewVerifierForCosignatureV1(ours.Key().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sig, err := ours.Cosign(text, time.Now().Unix())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := xnote.Open(Join(text, sig), xnote.VerifierList(v)); err != nil || len(n.Sigs) != 1 {
+		t.Errorf("our cosignature with their verifier: %v", err)
+	}
+	id := strings.Split(ours.Key().String(), "+")[1]
+	theirs, err := fnote.NewSignerForCosignatureV1("PRIVATE+KEY+alice.example+" + id + "+" + base64.StdEncoding.EncodeToString(append([]byte{4}, seed[:]...)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := xnote.Sign(&xnote.Note{Text: text}, theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(b, ours.Key()); err != nil {
+		t.Errorf("their cosignature with our verifier: %v", err)
+	}
+	op := testSigner(t, "alice.example", "op", Ed25519)
+	xv, err := xnote.NewVerifier(op.Key().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err = Sign("text\n", op)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := xnote.Open(b, xnote.VerifierList(xv)); err != nil {
+		t.Errorf("our signature with x/mod: %v", err)
+	}
+}
+
+func TestCheckpointText(t *testing.T) {
+	c := Checkpoint{Origin: "concord.example/net-1", Size: 1234, Root: concord.Sum([]byte("root"))}
+	if got, err := ParseCheckpoint(c.String()); err != nil || got != c {
+		t.Errorf("%+v, %v", got, err)
+	}
+	s := c.String()
+	for name, bad := range map[string]string{"extension": s + "x\n", "leading zero": strings.Replace(s, "1234", "01234", 1), "plus": strings.Replace(s, "1234", "+1234", 1),
+		"no origin": s[strings.IndexByte(s, '\n'):], "too large": strings.Replace(s, "1234", "9223372036854775807", 1), "no line feed": s[:len(s)-1], "short root": strings.Replace(s, "=", "", 1)} {
+		if c, err := ParseCheckpoint(bad); err == nil {
+			t.Errorf("%s: accepted as %+v", name, c)
+		}
+	}
+}
+
+func TestKeyFile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	const name, origin = "alice.example", "alice.example/net-1"
+	k, err := LoadOrCreateKeys(dir, name, origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, KeysFile)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	again, err := LoadOrCreateKeys(dir, name, origin)
+	if err != nil || again.Op.Key() != k.Op.Key() || again.Cosign.Key() != k.Cosign.Key() || again.Log.Key() != k.Log.Key() {
+		t.Errorf("read again: %v", err)
+	}
+	if k.Op.Key().Public == k.Cosign.Key().Public || k.Op.Key().Public == k.Log.Key().Public {
+		t.Error("two purposes share a key")
+	}
+	if _, err := LoadOrCreateKeys(dir, "bob.example", origin); concord.KindOf(err) != concord.Conflict {
+		t.Errorf("another operator: %v", err)
+	}
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range good { // every byte counts
+		bad := bytes.Clone(good)
+		bad[i] ^= 1
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := LoadOrCreateKeys(dir, name, origin)
+		if kind := concord.KindOf(err); err == nil || kind != concord.Corrupt && kind != concord.Conflict {
+			t.Fatalf("byte %d changed: %v", i, err)
+		}
+		if strings.Contains(err.Error(), string(good[60:90])) {
+			t.Fatalf("the error shows key material: %v", err)
+		}
+	}
+	if err := os.WriteFile(path, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadOrCreateKeys(dir, name, origin); concord.KindOf(err) != concord.Unauthorized {
+		t.Errorf("readable by others: %v", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("files left over: %v, %v", entries, err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	s := testSigner(f, "alice.example", "op", Ed25519)
+	good, err := Sign("text\n", s)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte(loosen(string(good))))
+	f.Add([]byte("a\n\n\u2014 x AAAAAAA=\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, err := Parse(b)
+		if err == nil && !bytes.Equal(n.Bytes(), b) {
+			t.Errorf("%q re-encodes to %q", b, n.Bytes())
+		}
+	})
+}
+
+func FuzzParseKey(f *testing.F) {
+	f.Add(testSigner(f, "alice.example", "op", Ed25519).Key().String())
+	f.Fuzz(func(t *testing.T, s string) {
+		if k, err := ParseKey(s); err == nil && k.String() != s {
+			t.Errorf("%q re-encodes to %q", s, k)
+		}
+	})
+}
