@@ -194,3 +194,10 @@ func decodeWith(e encoding.Encoding, b []byte) string {
 	}
 	return validUTF8(out)
 }
+
+// Charset returns the WHATWG name of the encoding that Extract reads an HTML body in: that of its byte order mark, the
+// Content-Type header, a meta element, or what the bytes look like.
+func Charset(contentType string, body []byte) string {
+	_, name := decode(body, contentType, true)
+	return name
+}

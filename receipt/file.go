@@ -47,13 +47,23 @@ func Build(p Parts) ([]byte, error) {
 }
 
 func (p *Parts) format() string {
+	return formatProof("extra "+base64.StdEncoding.EncodeToString([]byte(p.extra()))+"\n", p.Index, p.Path, p.Checkpoint)
+}
+
+// FormatProof returns the bare tlog-proof, without extra, of one entry of a log: its place, its inclusion path, the
+// leaf's sibling first, and the checkpoint that covers it.
+func FormatProof(index uint64, path []concord.Digest, checkpoint []byte) []byte {
+	return []byte(formatProof("", index, path, checkpoint))
+}
+
+func formatProof(extra string, index uint64, path []concord.Digest, checkpoint []byte) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\nextra %s\nindex %d\n", proofHead, base64.StdEncoding.EncodeToString([]byte(p.extra())), p.Index)
-	for _, h := range p.Path {
+	fmt.Fprintf(&b, "%s\n%sindex %d\n", proofHead, extra, index)
+	for _, h := range path {
 		b.WriteString(h.String() + "\n")
 	}
 	b.WriteByte('\n')
-	b.Write(p.Checkpoint)
+	b.Write(checkpoint)
 	return b.String()
 }
 
