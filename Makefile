@@ -1,0 +1,44 @@
+# Two commands do all the set-up: `make demo` shows the main job, `make test` passes the tests.
+
+GO ?= go
+BIN := bin/concord
+
+.PHONY: build demo demo-stop test race e2e lint fuzz bench clean
+
+build: $(BIN)
+
+$(BIN): go.mod $(shell find . -name '*.go' -not -path './.git/*') $(shell find web -type f)
+	$(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/concord
+
+# Starts a node in ./demo-data, crawls the manual it serves and any URL=…, searches, and verifies a receipt.
+# The node goes on serving; `make demo-stop` ends it.
+demo: build
+	@sh e2e/demo.sh $(BIN) demo-data $(URL)
+
+demo-stop:
+	@sh e2e/demo.sh --stop demo-data
+
+test: build
+	$(GO) vet ./...
+	$(GO) test ./...
+
+race:
+	$(GO) test -race ./...
+
+# Whole systems: thousands of pages, kill -9, a real browser. Needs the web pages that .ci/run fetches (CONCORD_SITES).
+e2e: build
+	$(GO) test -count=1 -timeout 25m -tags e2e -v ./e2e/
+
+lint:
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
+
+# Ten seconds for each fuzz target.
+fuzz:
+	@sh e2e/fuzz.sh $(GO)
+
+bench:
+	$(GO) test -run '^$$' -bench . ./...
+
+clean:
+	rm -rf bin demo-data
