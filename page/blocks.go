@@ -1,6 +1,7 @@
 package page
 
 import (
+	"bytes"
 	"unicode"
 	"unicode/utf8"
 
@@ -335,8 +336,14 @@ func (s *segmenter) begin(c place) {
 
 // flush ends the current block.
 func (s *segmenter) flush() {
-	for s.cur.b > s.cur.a && isSpaceByte(s.text[s.cur.b-1]) {
-		s.cur.b--
+	s.trim()
+	if isHeading(s.cur.tag) || s.cur.tag == atom.Dt {
+		for _, mark := range permalinks {
+			if bytes.HasSuffix(s.text[s.cur.a:s.cur.b], mark) {
+				s.cur.b -= int32(len(mark))
+				s.trim()
+			}
+		}
 	}
 	if s.cur.b > s.cur.a {
 		s.cur.sentence = readsLikeSentence(s.text[s.cur.a:s.cur.b])
@@ -344,6 +351,16 @@ func (s *segmenter) flush() {
 	}
 	s.cur = block{}
 	s.space, s.breaks = false, 0
+}
+
+// permalinks are the signs that documentation puts after headings to link to them.
+var permalinks = [...][]byte{[]byte("¶"), []byte(" #"), []byte("§")}
+
+// trim takes white space off the end of the current block.
+func (s *segmenter) trim() {
+	for s.cur.b > s.cur.a && isSpaceByte(s.text[s.cur.b-1]) {
+		s.cur.b--
+	}
 }
 
 func isSpaceByte(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }

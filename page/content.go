@@ -16,7 +16,7 @@ const (
 	linkDense       = 0.5  // share of link characters above which a block is a list of links
 	minProse        = 250  // score under which a page has no main text of its own
 	indexProse      = 1000 // prose above which a page is no index, whatever it lists beside
-	indexProsePart  = 0.05 // the same as a part of the visible text, for indexes of whole books
+	indexProsePart  = 0.10 // the same as a part of the visible text, for indexes of whole books
 	indexShare      = 0.35 // part of the visible text under which little prose is the introduction of an index
 	minSharePlain   = 0.80 // part of the prose a child must hold for the walk to go into it
 	minShareContent = 0.45 // the same for a child the author marks as content
@@ -275,7 +275,7 @@ func (c *chooser) keepLead(root nodeID) {
 		if b.zone <= hintBoiler || b.linkDensity() > linkDense/2 {
 			continue
 		}
-		if b.score > 0 && (b.sentence || b.chars >= longChars) || isHeading(b.tag) && b.chars > longHeading {
+		if b.score > 0 && (b.sentence || b.chars >= longChars || b.tag == atom.P) || isHeading(b.tag) && b.chars > longHeading {
 			b.keep = true
 		}
 	}
@@ -294,6 +294,9 @@ func (c *chooser) article(n nodeID) nodeID {
 	for level := 0; n != 0; level++ {
 		n = c.t.nodes[n].parent
 		if t := c.t.nodes[n].tag; n == 0 || t == atom.Body || t == atom.Html {
+			if level < leadLevels {
+				top = n
+			}
 			break
 		}
 		if level < leadLevels || c.hints[n] >= hintContent {

@@ -187,7 +187,7 @@ func TestLongPDF(t *testing.T) {
 func TestPDFChildFaults(t *testing.T) {
 	ctx := context.Background()
 	sh := func(script string) PDFChild {
-		return PDFChild{Exe: "/bin/sh", Args: []string{"-c", script}, Timeout: time.Second}
+		return PDFChild{Exe: "/bin/sh", Args: []string{"-c", script}, Timeout: 400 * time.Millisecond}
 	}
 	for name, c := range map[string]PDFChild{
 		"endless output": sh("cat >/dev/null; while :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done"),
