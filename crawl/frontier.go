@@ -1,0 +1,368 @@
+package crawl
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"concord"
+	"concord/weburl"
+
+	"github.com/cockroachdb/pebble/v2"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// applyBytes is how much of the log is applied under one lock and in one write: some thousand links, a few ms.
+	applyBytes = 128 << 10
+	// trimEvery is how often the state is synced and the applied part of the log dropped: it bounds the log and the replay
+	// after a crash, and costs one sync.
+	trimEvery = 30 * time.Second
+	// startGrace is how long the first partition waits for the others to catch up, so that a crawl's page limit is held
+	// over all of them. In a cluster the others may run elsewhere.
+	startGrace = 3 * time.Second
+)
+
+// Frontier is one partition of the frontier: the sites that concord.PartitionOf maps to it. It is run by the holder of
+// its lease.
+type Frontier struct {
+	c       *Crawler
+	id      int
+	subject string
+	db      *pebble.DB
+	wakes   chan struct{} // of one element: look for something to do
+
+	mu       sync.Mutex
+	position uint64 // number of the last message applied
+	fence    uint64
+	counts   map[crawlID]*counters
+	applied  chan struct{} // closed and renewed with each batch
+
+	// While it runs:
+	running  bool
+	caught   bool
+	born     uint64 // last message at the start: hosts met before rest once
+	floor    int64  // ms of the start
+	active   map[string]*host
+	due      hostHeap
+	nextWake int64
+	crowded  bool // hosts wait for a place among the active ones
+	inFlight map[crawlID]int64
+	pending  pending
+	flights  sync.WaitGroup
+}
+
+func openFrontier(c *Crawler, id int) (*Frontier, error) {
+	f := &Frontier{c: c, id: id, subject: concord.FrontierSubject(id), wakes: make(chan struct{}, 1), applied: make(chan struct{})}
+	db, err := openStore(c.cfg.Dir, f.Name(), c.cache)
+	if err != nil {
+		return nil, err
+	}
+	f.db = db
+	if err := f.load(); err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
+}
+
+// Name returns the partition's name in its cluster, "frontier.3".
+func (f *Frontier) Name() string { return f.subject }
+
+func (f *Frontier) close() error {
+	if f.db == nil {
+		return nil
+	}
+	err := f.db.Close()
+	f.db = nil
+	if err != nil {
+		return fmt.Errorf("close state of %s: %w", f.Name(), err)
+	}
+	return nil
+}
+
+// load reads what is kept in memory from the store: position, crawls, counters.
+func (f *Frontier) load() error {
+	v, err := load(f.db, []byte{keyPosition})
+	if err != nil {
+		return err
+	}
+	if f.position, f.fence, err = decodePosition(v); err != nil {
+		return err
+	}
+	f.counts = map[crawlID]*counters{}
+	err = scan(f.db, []byte{keyCrawl}, nil, func(k, v []byte) (bool, error) {
+		m, err := decodeMessage(v)
+		if err != nil {
+			return false, err
+		}
+		crawl, ok := m.(*crawlMsg)
+		if !ok {
+			return false, concord.Errorf(concord.Corrupt, "crawl record holds another message")
+		}
+		return true, f.c.learn(crawl)
+	})
+	if err != nil {
+		return err
+	}
+	err = scan(f.db, []byte{keyCounters}, nil, func(k, v []byte) (bool, error) {
+		n, err := decodeCounters(v)
+		if err != nil || len(k) != 9 {
+			return false, errors.Join(err, concord.Errorf(concord.Corrupt, "counters of a crawl"))
+		}
+		id := crawlID(binary.BigEndian.Uint64(k[1:]))
+		f.counts[id] = n
+		f.c.budget.set(id, f.id, n.Pages)
+		return true, nil
+	})
+	f.reset()
+	return err
+}
+
+// reset empties what only a running partition has.
+func (f *Frontier) reset() {
+	f.running, f.caught = false, false
+	f.active, f.due, f.nextWake, f.crowded = map[string]*host{}, nil, 0, false
+	f.inFlight = map[crawlID]int64{}
+	f.pending.init()
+	f.c.budget.forget(f.id)
+}
+
+// Run applies the log and fetches until ctx ends or something fails. fence grows with every change of owner: it is
+// stored with the state, and a smaller one is a Conflict. Everything that runs on behalf of the partition has ended when
+// Run returns.
+func (f *Frontier) Run(ctx context.Context, fence uint64) error {
+	if err := f.begin(ctx, fence); err != nil {
+		return err
+	}
+	defer f.end()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		err := f.c.cfg.Frontier.Follow(ctx, f.subject, f.at(), f.apply)
+		if err == nil {
+			err = ctx.Err()
+		}
+		return err
+	})
+	g.Go(func() error { return f.schedule(ctx) })
+	g.Go(func() error { return f.trim(ctx) })
+	err := g.Wait()
+	f.flights.Wait()
+	return err
+}
+
+func (f *Frontier) begin(ctx context.Context, fence uint64) error {
+	last, err := f.c.cfg.Frontier.Last(ctx, f.subject)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", f.Name(), err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.running {
+		return concord.Errorf(concord.Conflict, "%s runs already", f.Name())
+	}
+	if err := f.load(); err != nil {
+		return err
+	}
+	if fence < f.fence {
+		return concord.Errorf(concord.Conflict, "%s was owned under fence %d, %d is too old", f.Name(), f.fence, fence)
+	}
+	if last < f.position {
+		return concord.Errorf(concord.Corrupt, "%s has applied its log up to %d, but the log ends at %d", f.Name(), f.position, last)
+	}
+	f.fence = fence
+	f.born, f.floor = last, time.Now().UnixMilli()
+	t := newTxn(f.db)
+	f.restoreActive(t)
+	f.putPosition(t)
+	if err := t.commit(true); err != nil {
+		return err
+	}
+	f.running, f.caught = true, f.position >= last
+	return nil
+}
+
+// end leaves nothing of a run in memory.
+func (f *Frontier) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reset()
+}
+
+func (f *Frontier) at() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.position
+}
+
+func (f *Frontier) putPosition(t *txn) {
+	t.put([]byte{keyPosition}, binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, f.position), f.fence))
+}
+
+// wake makes the scheduler look again.
+func (f *Frontier) wake() {
+	select {
+	case f.wakes <- struct{}{}:
+	default:
+	}
+}
+
+// awaitApplied waits until the partition has applied the log up to its own last message at or below seq, ctx ends, or
+// it is seen not to run.
+func (f *Frontier) awaitApplied(ctx context.Context, seq uint64) {
+	last, err := f.c.cfg.Frontier.Last(ctx, f.subject)
+	if err != nil {
+		return
+	}
+	for {
+		f.mu.Lock()
+		done, running, next := f.position >= min(seq, last), f.running, f.applied
+		f.mu.Unlock()
+		if done || !running {
+			return
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// trim syncs the state now and then, and drops what is durable here from the log.
+func (f *Frontier) trim(ctx context.Context) error {
+	tick := time.NewTicker(trimEvery)
+	defer tick.Stop()
+	trimmed := f.at()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		position := f.at()
+		if position == trimmed {
+			continue
+		}
+		if err := f.db.LogData(nil, pebble.Sync); err != nil {
+			return fmt.Errorf("sync state of %s: %w", f.Name(), err)
+		}
+		if !f.c.cfg.KeepLog {
+			// The newest message stays: it shows at the next start that log and state belong together.
+			if err := f.c.cfg.Frontier.Trim(ctx, f.subject, position-1); err != nil {
+				f.c.log.Warn("frontier log not trimmed", "partition", f.Name(), "error", err)
+				continue
+			}
+		}
+		trimmed = position
+	}
+}
+
+// counted returns what the partition counts of a crawl, and how many fetches of it are under way.
+func (f *Frontier) counted(id crawlID) (counters, int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := f.counts[id]; n != nil {
+		return *n, f.inFlight[id]
+	}
+	return counters{}, 0
+}
+
+// lookup returns what is on record of a URL, nil when nothing is.
+func (f *Frontier) lookup(url string) (*urlRecord, error) {
+	v, err := load(f.db, key(keyURL, url))
+	if v == nil || err != nil {
+		return nil, err
+	}
+	return decodeURL(v)
+}
+
+// why says what is known about a URL of this partition.
+func (f *Frontier) why(u weburl.URL) (concord.URLStatus, error) {
+	s := concord.URLStatus{URL: u.String(), State: "unknown"}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.lookup(s.URL)
+	if err != nil {
+		return s, err
+	}
+	if r == nil {
+		s.Reason = f.c.whyUnknown(u)
+		return s, nil
+	}
+	s.State = map[urlState]string{stateQueued: "queued", stateFetched: "fetched", stateFailed: "failed", stateRefused: "refused",
+		stateGone: "gone", stateDeleted: "refused"}[r.State]
+	s.Reason, s.Depth, s.From, s.Known, s.Fetched, s.Next = r.Reason, r.Depth, r.From, fromMillis(r.Known), fromMillis(r.Fetched), fromMillis(r.Next)
+	if r.Crawl != 0 {
+		s.Crawl = r.Crawl.String()
+	}
+	s.Status, s.Tries, s.Redirect, s.Duplicate, s.Indexed, s.Skip = r.Status, r.Tries, r.Redirect, r.Duplicate, r.Indexed, r.Skip
+	return s, f.whyWaiting(u, r, &s)
+}
+
+// whyWaiting adds what holds a queued URL back.
+func (f *Frontier) whyWaiting(u weburl.URL, r *urlRecord, s *concord.URLStatus) error {
+	if r.State != stateQueued {
+		return nil
+	}
+	if n := f.counts[r.Crawl]; n != nil && (n.Stopped || n.Limited) {
+		s.State, s.Reason = "refused", "the crawl was stopped"
+		if !n.Stopped {
+			s.Reason = "the crawl's page limit was reached"
+		}
+		return nil
+	}
+	if h := f.active[u.Origin()]; h != nil {
+		if h.busyURL == s.URL {
+			s.State = "fetching"
+			return nil
+		}
+		s.Next, s.Reason = later(s.Next, fromMillis(max(h.rec.Next, h.floor))), join(s.Reason, h.reason(time.Now().UnixMilli()))
+		return nil
+	}
+	v, err := load(f.db, key(keyHost, u.Origin()))
+	if v == nil || err != nil {
+		return err
+	}
+	rec, err := decodeHost(v)
+	if err != nil {
+		return err
+	}
+	s.Next = later(s.Next, fromMillis(rec.Next))
+	if rec.Next > time.Now().UnixMilli() {
+		s.Reason = join(s.Reason, "the host rests: "+rec.Reason)
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func join(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "; " + b
+}
+
+// whyUnknown says whether any crawl would take a URL up that none has met.
+func (c *Crawler) whyUnknown(u weburl.URL) string {
+	if trap := weburl.Trap(u); trap != "" {
+		return "would not be taken up: " + trap
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	reason := "no crawl was ever started"
+	for _, p := range c.plans {
+		if reason = p.refuse(u); reason == "" {
+			return "within the scope of crawl " + p.id.String() + ", but no page was found that links to it"
+		}
+	}
+	return reason
+}

@@ -1,0 +1,180 @@
+package crawl
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"concord"
+	"concord/page"
+	"concord/warc"
+	"concord/weburl"
+)
+
+const (
+	// ImportCrawl is Capture.Crawl of what came from WARC files of others: it was not this operator who fetched it.
+	ImportCrawl = "import"
+	// maxImports is how many items of an import wait for the committer: enough for a full batch.
+	maxImports = commitResults
+)
+
+// Imported says what became of one item.
+type Imported struct {
+	Captured bool
+	Indexed  bool
+	Reason   string // why it was not captured, or not indexed
+}
+
+// Importer takes captures out of WARC files of other tools into the archive, the index and the frontier. An item that
+// was imported before is passed over, so an import that was cut short is simply repeated. It is not safe for concurrent
+// use. The partitions of the frontier must be running.
+type Importer struct {
+	c     *Crawler
+	ctx   context.Context
+	open  sync.WaitGroup
+	slots chan struct{}
+	seen  map[concord.Digest]struct{} // of items that are not on record yet
+	mu    sync.Mutex
+}
+
+// Import begins an import. Its items are on record when Flush returns.
+func (c *Crawler) Import(ctx context.Context) *Importer {
+	return &Importer{c: c, ctx: ctx, slots: make(chan struct{}, maxImports), seen: map[concord.Digest]struct{}{}}
+}
+
+// Add takes one item in. It returns before the item is durable; Flush waits for that. An error means that the import
+// cannot go on, not that the item is unfit: the latter is said by Imported.Reason.
+func (i *Importer) Add(it *warc.Item) (Imported, error) {
+	u, err := weburl.Parse(it.URL)
+	if err != nil {
+		return Imported{Reason: "not a web address: " + concord.Clip(it.URL, 100)}, nil
+	}
+	f := i.c.partition(u.Site())
+	id := concord.Sum([]byte(it.ID + " " + it.URL + " " + it.Time.Format(time.RFC3339Nano) + " " + it.Block.String()))
+	known, err := i.known(f, id)
+	if err != nil {
+		return Imported{}, err
+	}
+	if known {
+		return Imported{Reason: "imported before"}, nil
+	}
+	res, err := f.importItem(i.ctx, u, it, id)
+	if err != nil {
+		return Imported{}, err
+	}
+	out := Imported{Captured: true, Indexed: res.fetched.Indexed, Reason: res.fetched.Skip}
+	select {
+	case i.slots <- struct{}{}:
+	case <-i.ctx.Done():
+		return Imported{}, i.ctx.Err()
+	}
+	i.open.Add(1)
+	res.learn(func() { i.settled(id) })
+	select {
+	case i.c.committer.in <- res:
+		return out, nil
+	case <-i.ctx.Done():
+		i.settled(id)
+		return Imported{}, i.ctx.Err()
+	}
+}
+
+func (i *Importer) settled(id concord.Digest) {
+	<-i.slots
+	i.open.Done()
+}
+
+// known reports whether an item is on record, or about to be.
+func (i *Importer) known(f *Frontier, id concord.Digest) (bool, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if _, ok := i.seen[id]; ok {
+		return true, nil
+	}
+	if len(i.seen) > 16*maxImports { // the earlier ones are on record long since
+		clear(i.seen)
+	}
+	f.mu.Lock()
+	v, err := load(f.db, key(keyImport, string(id[:])))
+	f.mu.Unlock()
+	if v == nil && err == nil {
+		i.seen[id] = struct{}{}
+	}
+	return v != nil, err
+}
+
+// Flush waits until everything added is durable and the partitions have it on record.
+func (i *Importer) Flush() error {
+	done := make(chan struct{})
+	go func() { i.open.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-i.ctx.Done():
+		return i.ctx.Err()
+	}
+	i.c.awaitApplied(i.ctx, ^uint64(0))
+	return i.ctx.Err()
+}
+
+// importItem makes capture and page of an item, and decides what becomes of it.
+func (f *Frontier) importItem(ctx context.Context, u weburl.URL, it *warc.Item, id concord.Digest) (*result, error) {
+	before, err := f.lookup(u.String())
+	if err != nil {
+		return nil, err
+	}
+	status := it.Status
+	if status == 0 {
+		status = http.StatusOK // a resource: what it holds is the content itself
+	}
+	m := &fetchedMsg{URL: u.String(), Kind: kindImport, Start: it.Time.UnixMilli(), Outcome: answered, Status: status, Bytes: int64(len(it.Payload)),
+		Capture: it.ID, Raw: it.Raw, Record: id}
+	c := &concord.Capture{ID: it.ID, URL: m.URL, Time: it.Time.UTC().Truncate(time.Second), Status: status, Size: m.Bytes, Raw: it.Raw,
+		Record: it.Block, Crawl: ImportCrawl, Mime: it.Mime}
+	res := &result{f: f, fetched: m, groups: [][]warc.Record{append([]warc.Record{it.Record}, it.Related...)},
+		captures: []*concord.Capture{c}, pages: []*concord.Page{nil}, held: int64(len(it.Record.Block))}
+	f.c.held.Add(res.held)
+	j := &job{fl: &flight{queued: queued{e: &entry{URL: m.URL}}}, url: u, before: before}
+	skip := func(why string) { m.Skip, c.Skip = why, why }
+	switch {
+	case it.Kind == warc.TypeRevisit:
+		c.Revisit, m.NotMod = it.RefersTo.ID, true
+		skip("revisit")
+	case before != nil && before.State == stateDeleted:
+		skip("deleted")
+	case before != nil && before.Fetched > m.Start:
+		skip("older than what is known")
+	case status >= 300 && status < 400 && it.Header.Get("Location") != "":
+		skip(skipRedirect)
+		if target, err := u.Resolve(it.Header.Get("Location")); err == nil {
+			c.Redirect, m.Redirect = target.String(), target.String()
+		}
+	case status < 200 || status >= 300:
+		skip("status " + strconv.Itoa(status))
+	default:
+		f.c.extract <- struct{}{}
+		f.read(ctx, j, &warc.CaptureInfo{Head: warc.Head{Status: status, Header: withMime(it)}, Payload: it.Payload}, m, c, res)
+		<-f.c.extract
+	}
+	if c.Mime == "" {
+		c.Mime = page.Sniff(it.Mime, it.Payload)
+	}
+	if before != nil && before.Indexed && !m.Indexed {
+		if m.NotMod || c.Skip == "older than what is known" || status >= 400 {
+			m.NotMod = true
+			m.stands(before)
+		} else {
+			f.removeStale(j, m, res)
+		}
+	}
+	return res, nil
+}
+
+// withMime returns the header of an item, with the media type that a record without HTTP header states.
+func withMime(it *warc.Item) http.Header {
+	if it.Header != nil {
+		return it.Header
+	}
+	return http.Header{"Content-Type": {it.Mime}}
+}
