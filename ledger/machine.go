@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -226,6 +227,9 @@ func Unmarshal(b []byte) (*Machine, error) {
 	m := &Machine{height: int64(l.number("height", 1<<63-1)), tree: Tree{Size: l.number("size", 1<<62)}}
 	for l.has("edge") {
 		m.tree.Edge = append(m.tree.Edge, l.digest(l.value("edge"), "edge"))
+	}
+	if len(m.tree.Edge) != bits.OnesCount64(m.tree.Size) {
+		l.fail("the number of edge hashes does not fit the size")
 	}
 	err := l.end()
 	if err == nil {
