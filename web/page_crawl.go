@@ -352,7 +352,7 @@ func verdict(u *concord.URLStatus) (text string, good bool) {
 		if reason == "" {
 			return text + "."
 		}
-		return text + ": " + sentence(reason)
+		return text + ": " + ended(reason)
 	}
 	switch u.State {
 	case "unknown", "":

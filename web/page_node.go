@@ -167,8 +167,8 @@ type apiPage struct {
 func (*apiPage) template() string { return "api" }
 
 type apiGroup struct {
-	Name, Description string
-	Calls             []apiCall
+	Name, Title string
+	Calls       []apiCall
 }
 
 type apiCall struct {
@@ -190,7 +190,7 @@ func (s *Server) apiPage(w http.ResponseWriter, r *http.Request) {
 func (s *Server) apiGroups() []apiGroup {
 	var groups []apiGroup
 	for _, tag := range s.openapi.Tags {
-		g := apiGroup{Name: tag.Name, Description: tag.Description}
+		g := apiGroup{Name: tag.Name, Title: strings.TrimSuffix(tag.Description, ".")}
 		for path, item := range s.openapi.Paths {
 			for _, op := range [...]*huma.Operation{item.Get, item.Post, item.Delete} {
 				if op != nil && slices.Contains(op.Tags, tag.Name) {

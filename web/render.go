@@ -200,7 +200,11 @@ func ago(d time.Duration) string {
 	}
 }
 
+// took writes a short duration exactly, a long one roughly.
 func took(d time.Duration) string {
+	if d >= 2*time.Minute {
+		return ago(d)
+	}
 	if d < time.Second {
 		return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', 1, 64) + " ms"
 	}
@@ -215,7 +219,12 @@ func sentence(s string) string {
 	if c := s[0]; c >= 'a' && c <= 'z' && !strings.HasPrefix(s, "http") {
 		s = string(c-'a'+'A') + s[1:]
 	}
-	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
+	return ended(s)
+}
+
+// ended puts a full stop after s where there is none.
+func ended(s string) string {
+	if s != "" && !strings.ContainsAny(s[len(s)-1:], ".!?") {
 		s += "."
 	}
 	return s
