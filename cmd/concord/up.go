@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"concord"
+	"concord/node"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/structs"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/cobra"
+)
+
+func upCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run a node",
+		Long: `Run a node: crawler, index, ledger, pages and API, on one data directory, with nothing else to install.
+
+When it serves, it prints "ready http://ADDRESS". Ctrl-C or SIGTERM stops it within 5 s; a kill or power cut at any
+moment loses nothing it has acknowledged.
+
+The configuration file is YAML; every setting may also come from the environment, as in CONCORD_OPERATOR or
+CONCORD_CRAWL__MIN_DELAY. The manual, served at /manual/, lists them.`,
+		Example: `  concord up
+  concord up --data /srv/concord --http 127.0.0.1:8080
+  concord up --config /etc/concord.yaml`,
+		Args: noArgs,
+	}
+	cmd.Flags().String("http", "", "address of pages and API (default 127.0.0.1:7667)")
+	cmd.Flags().String("config", "", "YAML configuration file")
+	cmd.Flags().String("log", "info", "what to log on standard error: debug, info, warn or error")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := loadConfig(cmd)
+		if err != nil {
+			return err
+		}
+		return up(cmd.Context(), cfg, cmd)
+	}
+	return cmd
+}
+
+// up opens the node, runs it until a signal, and closes it.
+func up(ctx context.Context, cfg node.Config, cmd *cobra.Command) error {
+	start := time.Now()
+	n, err := node.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	err = n.Run(ctx, func(addr string) {
+		cfg.Logger.Info("serving", "address", "http://"+addr, "data", cfg.Data, "started in", time.Since(start).Round(time.Millisecond))
+		fmt.Fprintf(cmd.OutOrStdout(), "ready http://%s\n", addr)
+	})
+	if closeErr := n.Close(); err == nil {
+		err = closeErr
+	}
+	cfg.Logger.Info("stopped")
+	return err
+}
+
+// loadConfig merges, later over earlier: defaults, configuration file, environment, flags.
+func loadConfig(cmd *cobra.Command) (node.Config, error) {
+	var cfg node.Config
+	k := koanf.New(".")
+	if err := k.Load(structs.Provider(node.Defaults(), "koanf"), nil); err != nil {
+		return cfg, err
+	}
+	known := k.KeyMap()
+	if path, _ := cmd.Flags().GetString("config"); path != "" {
+		f := koanf.New(".")
+		if err := f.Load(file.Provider(path), yaml.Parser()); err != nil {
+			return cfg, concord.Errorf(concord.Invalid, "configuration file %s: %w", path, err)
+		}
+		for _, key := range f.Keys() {
+			if _, ok := known[key]; !ok {
+				return cfg, concord.Errorf(concord.Invalid, "configuration file %s: unknown setting %q; the settings are: %s", path, key, strings.Join(k.Keys(), ", "))
+			}
+		}
+		if err := k.Merge(f); err != nil {
+			return cfg, err
+		}
+	}
+	err := k.Load(env.Provider(".", env.Opt{Prefix: "CONCORD_", TransformFunc: func(name, value string) (string, any) {
+		key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, "CONCORD_")), "__", ".")
+		if _, ok := known[key]; !ok {
+			return "", nil
+		}
+		return key, value
+	}}), nil)
+	if err != nil {
+		return cfg, err
+	}
+	if err := k.Unmarshal("", &cfg); err != nil {
+		return cfg, concord.Errorf(concord.Invalid, "configuration: %w", err)
+	}
+	return cfg, finishConfig(cmd, &cfg)
+}
+
+func finishConfig(cmd *cobra.Command, cfg *node.Config) error {
+	if http, _ := cmd.Flags().GetString("http"); http != "" {
+		cfg.HTTP = http
+	}
+	if cmd.Flags().Changed("data") || cfg.Data == "" {
+		dir, err := dataDir(cmd)
+		if err != nil {
+			return err
+		}
+		cfg.Data = dir
+	}
+	var err error
+	if cfg.Data, err = filepath.Abs(cfg.Data); err != nil {
+		return err
+	}
+	if cfg.Executable, err = os.Executable(); err != nil {
+		cfg.Executable = ""
+	}
+	level := new(slog.LevelVar)
+	name, _ := cmd.Flags().GetString("log")
+	if err := level.UnmarshalText([]byte(name)); err != nil {
+		return concord.Errorf(concord.Invalid, "--log %s: want debug, info, warn or error", name)
+	}
+	cfg.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	if fi, err := os.Stat(cfg.Data); err == nil && !fi.IsDir() {
+		return concord.Errorf(concord.Invalid, "%s is not a directory", cfg.Data)
+	} else if err != nil && !os.IsNotExist(err) {
+		return concord.Errorf(concord.Invalid, "data directory: %w", err.(*fs.PathError))
+	}
+	return nil
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return concord.Errorf(concord.Invalid, "%s takes no arguments, got %q; see: %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
+// atLeastOne names what is missing.
+func atLeastOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return concord.Errorf(concord.Invalid, "%s: no %s given; see: %s --help", cmd.CommandPath(), what, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+func exactlyOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return concord.Errorf(concord.Invalid, "%s takes one %s, got %d; see: %s --help", cmd.CommandPath(), what, len(args), cmd.CommandPath())
+		}
+		return nil
+	}
+}

@@ -1,0 +1,108 @@
+package node
+
+import (
+	"log/slog"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"concord"
+)
+
+// Config is everything a node can be told. Names in the configuration file are those of the koanf tags.
+type Config struct {
+	Data     string   `koanf:"data"`     // data directory, created with 0700
+	HTTP     string   `koanf:"http"`     // address of pages and API; loopback unless said otherwise
+	Operator string   `koanf:"operator"` // name of the operator, a lower-case host name; part of every signature
+	Contact  string   `koanf:"contact"`  // URL or e-mail address for people whose sites are crawled
+	Origin   string   `koanf:"origin"`   // where strangers reach this node, "https://search.alice.example"; empty: taken from the request
+	Hosts    []string `koanf:"hosts"`    // further host names that pages and API answer for
+	Chain    string   `koanf:"chain"`    // name of the ledger, chosen once
+
+	Shards    int         `koanf:"shards"`    // partitions of the index; fixed when the data directory is made
+	Frontiers int         `koanf:"frontiers"` // partitions of the frontier; fixed likewise
+	Crawl     CrawlConfig `koanf:"crawl"`
+
+	Logger *slog.Logger `koanf:"-"`
+	// Executable is this program, run again for PDF files in a process of its own; empty: PDF files are kept, not indexed.
+	Executable string `koanf:"-"`
+}
+
+// CrawlConfig is how the crawler behaves towards other people's machines.
+type CrawlConfig struct {
+	Concurrency  int             `koanf:"concurrency"`   // fetches at a time, over all hosts
+	MinDelay     time.Duration   `koanf:"min_delay"`     // between two requests to one host
+	MaxDelay     time.Duration   `koanf:"max_delay"`     // upper end of the adaptive delay
+	AddressDelay time.Duration   `koanf:"address_delay"` // between two requests to one address, over all its hosts
+	MaxBody      int64           `koanf:"max_body"`      // bytes of one response kept
+	FreeSpace    int64           `koanf:"free_space"`    // bytes that must stay free on the disk; below it nothing is fetched
+	FirstRecrawl time.Duration   `koanf:"first_recrawl"` // when a page is first looked at again
+	RetryAfter   []time.Duration `koanf:"retry_after"`   // pauses before the second, third, … try of a failed URL
+}
+
+// Defaults are those of one person on one machine.
+func Defaults() Config {
+	return Config{
+		HTTP: "127.0.0.1:7667", Operator: defaultOperator(), Chain: "concord", Shards: 4, Frontiers: 4,
+		Crawl: CrawlConfig{
+			Concurrency: 64, MinDelay: time.Second, MaxDelay: 30 * time.Second, AddressDelay: 500 * time.Millisecond,
+			MaxBody: 10 << 20, FreeSpace: 1 << 30, FirstRecrawl: 7 * 24 * time.Hour,
+			RetryAfter: []time.Duration{15 * time.Minute, 2 * time.Hour, 24 * time.Hour},
+		},
+	}
+}
+
+// MaxPartitions bounds shards and frontiers: each has files and a goroutine of its own.
+const MaxPartitions = 64
+
+var operatorName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+
+// Validate says what is wrong and what to write instead.
+func (c *Config) Validate() error {
+	if c.Data == "" {
+		return concord.Errorf(concord.Invalid, "no data directory given: use --data DIR")
+	}
+	if _, _, err := net.SplitHostPort(c.HTTP); err != nil {
+		return concord.Errorf(concord.Invalid, "http address %q: %v; write HOST:PORT, for example 127.0.0.1:7667", c.HTTP, err)
+	}
+	if !operatorName.MatchString(c.Operator) || len(c.Operator) > 200 {
+		return concord.Errorf(concord.Invalid, "operator %q is not a lower-case host name such as alice.example", c.Operator)
+	}
+	if !operatorName.MatchString(c.Chain) || strings.Contains(c.Chain, ".") || len(c.Chain) > 40 {
+		return concord.Errorf(concord.Invalid, "chain name %q: use lower-case letters, digits and hyphens, at most 40", c.Chain)
+	}
+	if c.Shards < 1 || c.Shards > MaxPartitions || c.Frontiers < 1 || c.Frontiers > MaxPartitions {
+		return concord.Errorf(concord.Invalid, "shards and frontiers must lie between 1 and %d, not %d and %d", MaxPartitions, c.Shards, c.Frontiers)
+	}
+	if c.Crawl.MinDelay < 0 || c.Crawl.MaxDelay < c.Crawl.MinDelay || c.Crawl.AddressDelay < 0 {
+		return concord.Errorf(concord.Invalid, "crawl delays must not be negative, and max_delay not below min_delay")
+	}
+	if c.Crawl.Concurrency < 1 || c.Crawl.Concurrency > 4096 {
+		return concord.Errorf(concord.Invalid, "crawl concurrency must lie between 1 and 4096, not %d", c.Crawl.Concurrency)
+	}
+	if c.Logger == nil {
+		return concord.Errorf(concord.Invalid, "node: no logger")
+	}
+	return nil
+}
+
+// defaultOperator names the operator after the machine, under .local, a name nobody can own.
+func defaultOperator() string {
+	name, err := os.Hostname()
+	if err != nil {
+		name = ""
+	}
+	name, _, _ = strings.Cut(strings.ToLower(name), ".")
+	name = strings.Trim(strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' {
+			return r
+		}
+		return '-'
+	}, name), "-")
+	if name == "" {
+		name = "node"
+	}
+	return concord.Clip(name, 40) + ".local"
+}

@@ -1,0 +1,316 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"concord"
+	"concord/attest"
+	"concord/bus"
+	"concord/chain"
+	"concord/cluster"
+	"concord/crawl"
+	"concord/durable"
+	"concord/note"
+	"concord/page"
+	"concord/search"
+	"concord/shard"
+	"concord/warc"
+	"concord/web"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Node is one open node. Open makes it, Run runs it, Close gives its files up.
+type Node struct {
+	cfg     Config
+	layout  layout
+	apiKey  string
+	started time.Time
+
+	unlock   func() error
+	bus      *bus.Bus
+	leases   *bus.Leases
+	captures concord.Log
+	chain    *chain.Chain
+	archive  *warc.Archive
+	attestor *attest.Attestor
+	shards   []*shard.Shard
+	searcher *search.Fanout
+	crawler  *crawl.Crawler
+	web      *web.Server
+	pdf      page.PDFReader
+
+	readyMu sync.Mutex
+	ready   error // why the node does not serve yet; nil: it does
+	addr    string
+}
+
+// Open opens everything in the data directory and recovers what a kill left; it starts no work. Errors: Conflict when
+// another process has the directory, Corrupt when something in it is damaged beyond repair, Invalid for a configuration
+// that contradicts it.
+func Open(ctx context.Context, cfg Config) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, started: time.Now(), ready: concord.Errorf(concord.Unavailable, "the node is starting")}
+	for _, step := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"data directory", n.openDir}, {"message bus", n.openBus}, {"ledger", n.openLedger}, {"archive", n.openArchive},
+		{"attestor", n.openAttestor}, {"index", n.openShards}, {"crawler", n.openCrawler}, {"web server", n.openWeb},
+	} {
+		start := time.Now()
+		if err := step.do(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", step.name, err), n.Close())
+		}
+		cfg.Logger.Debug("opened", "part", step.name, "took", time.Since(start))
+	}
+	return n, nil
+}
+
+func (n *Node) path(elem ...string) string {
+	return filepath.Join(append([]string{n.cfg.Data}, elem...)...)
+}
+
+func (n *Node) log(part string) *slog.Logger { return n.cfg.Logger.With("part", part) }
+
+func (n *Node) openDir(context.Context) error {
+	if err := os.MkdirAll(n.cfg.Data, 0o700); err != nil {
+		return err
+	}
+	unlock, err := durable.Lock(n.path("LOCK"))
+	if err != nil {
+		return err
+	}
+	n.unlock = unlock
+	if n.layout, err = loadLayout(n.path("layout.json"), n.cfg); err != nil {
+		return err
+	}
+	n.apiKey, err = loadOrCreateAPIKey(n.path("api.key"))
+	return err
+}
+
+func (n *Node) openBus(ctx context.Context) (err error) {
+	if n.bus, err = bus.Open(ctx, bus.Config{Dir: n.path("bus"), NodeName: n.layout.Node, Logger: n.log("bus")}); err != nil {
+		return err
+	}
+	n.leases, err = n.bus.Leases(ctx)
+	return err
+}
+
+func (n *Node) openLedger(context.Context) error {
+	keys, err := note.LoadOrCreateKeys(n.path("keys"), n.layout.Operator, n.origin())
+	if err != nil {
+		return err
+	}
+	n.chain, err = chain.Open(chain.Config{Dir: n.path("chain"), Operator: n.layout.Operator, ChainName: n.layout.Chain, Keys: keys, Logger: n.log("chain")})
+	return err
+}
+
+// origin names the ledger's log in its checkpoints.
+func (n *Node) origin() string { return n.layout.Operator + "/" + n.layout.Chain }
+
+func (n *Node) openArchive(context.Context) (err error) {
+	n.archive, err = warc.Open(warc.Config{Dir: n.path("archive"), Operator: n.layout.Operator, Log: n.log("archive")})
+	return err
+}
+
+func (n *Node) openAttestor(ctx context.Context) error {
+	keys, err := note.LoadOrCreateKeys(n.path("keys"), n.layout.Operator, n.origin())
+	if err != nil {
+		return err
+	}
+	if n.captures, err = n.bus.Log(ctx, "CAPTURES", "capture.*"); err != nil {
+		return err
+	}
+	n.attestor, err = attest.Open(attest.Config{Dir: n.path("attest"), Log: n.captures, Ledger: n.chain, Keys: keys, Operator: n.layout.Operator, Logger: n.log("attest")})
+	return err
+}
+
+func (n *Node) openShards(ctx context.Context) error {
+	n.pdf = n.pdfReader()
+	var searchers []concord.Searcher
+	for i := range n.layout.Shards {
+		s, err := shard.Open(ctx, shard.Config{Dir: n.path("shard", fmt.Sprint(i)), Shard: i, Log: n.captures, Reextract: n.reextract, Logger: n.log("shard")})
+		if err != nil {
+			return err
+		}
+		n.shards = append(n.shards, s)
+		searchers = append(searchers, s.Searcher())
+	}
+	var err error
+	n.searcher, err = search.NewFanout(search.FanoutConfig{Shards: searchers})
+	return err
+}
+
+func (n *Node) pdfReader() page.PDFReader {
+	if n.cfg.Executable == "" {
+		return nil
+	}
+	return &page.PDFChild{Exe: n.cfg.Executable, Args: []string{"pdf-text"}}
+}
+
+func (n *Node) openCrawler(ctx context.Context) error {
+	frontier, err := n.bus.Log(ctx, "FRONTIER", "frontier.*")
+	if err != nil {
+		return err
+	}
+	c := n.cfg.Crawl
+	n.crawler, err = crawl.Open(crawl.Config{
+		Dir: n.path("frontier"), Partitions: n.layout.Frontiers, Shards: n.layout.Shards, Frontier: frontier, Captures: n.captures,
+		Archive: n.archive, PDF: n.pdf, Operator: n.layout.Operator, ContactURL: n.contactURL(),
+		Politeness:  crawl.Politeness{MinDelay: c.MinDelay, MaxDelay: c.MaxDelay, PerAddress: c.AddressDelay, Retries: c.RetryAfter},
+		Recrawl:     crawl.Recrawl{First: c.FirstRecrawl},
+		Bounds:      crawl.Bounds{BodyBytes: int(c.MaxBody)},
+		Concurrency: c.Concurrency, FreeSpaceFloor: c.FreeSpace, Logger: n.log("crawl"),
+	})
+	return err
+}
+
+// contactURL is the page that tells people whose sites are crawled who does it and how to reach them.
+func (n *Node) contactURL() string {
+	switch {
+	case n.cfg.Contact != "":
+		return n.cfg.Contact
+	case n.cfg.Origin != "":
+		return n.cfg.Origin + "/bot"
+	}
+	return "http://" + n.layout.Operator + "/bot"
+}
+
+// partition gives a part that needs no fence of its own the shape the keeper runs.
+type partition struct {
+	name string
+	run  func(context.Context) error
+}
+
+func (p partition) Name() string                            { return p.name }
+func (p partition) Run(ctx context.Context, _ uint64) error { return p.run(ctx) }
+
+// Run serves until ctx ends or a part fails, then stops everything in order. ready is called once, with the address of
+// pages and API, when the node serves.
+func (n *Node) Run(ctx context.Context, ready func(addr string)) error {
+	listeners, err := n.listen()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stopChain, chainDone := n.runChain(cancel)
+	g, work := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.crawler.Run(work) })
+	g.Go(func() error { return n.keep(work) })
+	g.Go(func() error { return n.housekeep(work) })
+	n.serve(work, g, listeners)
+	n.setReady(nil)
+	if ready != nil {
+		ready(listeners.tcp.Addr().String())
+	}
+	err = g.Wait()
+	n.setReady(concord.Errorf(concord.Unavailable, "the node is stopping"))
+	stopChain()
+	<-chainDone
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// runChain runs the validator until it is told to stop, after everything that submits to it; when it fails by itself,
+// the whole node stops with its error.
+func (n *Node) runChain(fail context.CancelCauseFunc) (stop func(), done <-chan struct{}) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := n.chain.Run(ctx); err != nil && ctx.Err() == nil {
+			fail(fmt.Errorf("ledger: %w", err))
+		}
+	}()
+	return cancel, ended
+}
+
+// keep owns all partitions of the node.
+func (n *Node) keep(ctx context.Context) error {
+	parts := []cluster.Partition{partition{"attestor", n.attestor.Run}}
+	for _, s := range n.shards {
+		parts = append(parts, s)
+	}
+	for _, f := range n.crawler.Partitions() {
+		parts = append(parts, f)
+	}
+	k := cluster.Keeper{Leases: n.leases, Node: n.layout.Node, Logger: n.log("cluster")}
+	return k.Run(ctx, parts...)
+}
+
+// trimInterval is how often the captures log gives back what everybody has applied.
+const trimInterval = 15 * time.Second
+
+// housekeep trims the captures log to what every consumer has committed.
+func (n *Node) housekeep(ctx context.Context) error {
+	trim := time.NewTicker(trimInterval)
+	defer trim.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-trim.C:
+			n.trim(ctx)
+		}
+	}
+}
+
+func (n *Node) trim(ctx context.Context) {
+	attested := n.attestor.Position()
+	for i, s := range n.shards {
+		if err := n.captures.Trim(ctx, concord.CaptureSubject(i), min(attested, s.Position())); err != nil && ctx.Err() == nil {
+			n.cfg.Logger.Warn("log not trimmed, it will be next time", "error", err)
+		}
+	}
+}
+
+func (n *Node) setReady(err error) {
+	n.readyMu.Lock()
+	defer n.readyMu.Unlock()
+	n.ready = err
+}
+
+// Close gives up what Open opened, in the reverse order. Run must have returned.
+func (n *Node) Close() error {
+	var errs []error
+	try := func(c io.Closer) { errs = append(errs, c.Close()) }
+	if n.crawler != nil {
+		try(n.crawler)
+	}
+	for _, s := range n.shards {
+		try(s)
+	}
+	if n.attestor != nil {
+		try(n.attestor)
+	}
+	if n.archive != nil {
+		try(n.archive)
+	}
+	if n.chain != nil {
+		try(n.chain)
+	}
+	if n.bus != nil {
+		n.bus.Close()
+	}
+	if n.unlock != nil {
+		errs = append(errs, n.unlock())
+	}
+	return errors.Join(errs...)
+}
