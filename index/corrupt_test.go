@@ -17,7 +17,7 @@ import (
 func sample(t testing.TB) []byte {
 	t.Helper()
 	b := NewBuilder(Config{})
-	for i := range 400 {
+	for i := range 200 {
 		d := testDoc(i)
 		if i%3 > 0 {
 			d.Body += "often"
@@ -108,7 +108,7 @@ func TestLazyDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	want, err := readAll(whole)
-	if err != nil || len(want) < 100_000 {
+	if err != nil || len(want) < 50_000 {
 		t.Fatal(len(want), err)
 	}
 	entries, _ := parseTable(data)
@@ -211,7 +211,7 @@ func TestHostileBytes(t *testing.T) {
 	data := sample(t)
 	entries, _ := parseTable(data)
 	r := rand.New(rand.NewPCG(5, 5))
-	for n := range 600 {
+	for n := range 260 {
 		bad := bytes.Clone(data)
 		e := entries[n%len(entries)]
 		if e.id >= secDictAll && e.id <= secDictURL {

@@ -69,9 +69,37 @@ type termTable struct {
 	keys    arena
 	streams arena
 	keyBuf  []byte
+	recent  []recentTerm
 }
 
-func newTermTable() *termTable { return &termTable{slots: make([]uint32, 1<<12)} }
+// recentTerm remembers where a word was found. The analyser hands out the same string for the same word again and again, so
+// that comparing it costs a look at its address: most words of running text are found here, without hashing them whole.
+type recentTerm struct {
+	word  string
+	field Field
+	index uint32 // into terms
+}
+
+const recentTerms = 1 << 14
+
+// recentSlot spreads words over the recent terms by length, first and last bytes.
+func recentSlot(f Field, word string) uint32 {
+	var h uint32
+	if n := len(word); n >= 4 {
+		h = uint32(word[0]) | uint32(word[1])<<8 | uint32(word[2])<<16 | uint32(word[3])<<24
+		h ^= (uint32(word[n-1]) | uint32(word[n-2])<<8 | uint32(word[n-3])<<16 | uint32(word[n/2])<<24) * 0x85EBCA6B
+	} else {
+		for i := range n {
+			h = h<<8 | uint32(word[i])
+		}
+	}
+	h += uint32(len(word))<<24 + uint32(f)<<20
+	return h * 0x9E3779B1 >> 18 // 14 bits
+}
+
+func newTermTable() *termTable {
+	return &termTable{slots: make([]uint32, 1<<12), recent: make([]recentTerm, recentTerms)}
+}
 
 func (t *termTable) bytes() int64 {
 	return t.keys.bytes() + t.streams.bytes() + int64(cap(t.slots))*4 + int64(cap(t.terms))*40
@@ -81,6 +109,17 @@ func (t *termTable) key(e *term) []byte { return t.keys.at(e.key)[:e.keyLen:e.ke
 
 // find returns the term of a key, which it adds when it is new.
 func (t *termTable) find(f Field, word string) *term {
+	r := &t.recent[recentSlot(f, word)]
+	if r.word == word && r.field == f && word != "" {
+		return &t.terms[r.index]
+	}
+	i := t.lookup(f, word)
+	*r = recentTerm{word, f, i}
+	return &t.terms[i]
+}
+
+// lookup is find by the table; it returns the index of the term.
+func (t *termTable) lookup(f Field, word string) uint32 {
 	t.keyBuf = append(append(t.keyBuf[:0], byte(f)), word...)
 	h := uint32(xxhash.Sum64(t.keyBuf))
 	mask := uint32(len(t.slots) - 1)
@@ -88,7 +127,7 @@ func (t *termTable) find(f Field, word string) *term {
 	for t.slots[i] != 0 {
 		e := &t.terms[t.slots[i]-1]
 		if e.hash == h && bytes.Equal(t.key(e), t.keyBuf) {
-			return e
+			return t.slots[i] - 1
 		}
 		i = (i + 1) & mask
 	}
@@ -101,7 +140,7 @@ func (t *termTable) find(f Field, word string) *term {
 	if len(t.terms)*4 > len(t.slots)*3 {
 		t.grow()
 	}
-	return &t.terms[len(t.terms)-1]
+	return uint32(len(t.terms) - 1)
 }
 
 func (t *termTable) grow() {

@@ -262,15 +262,15 @@ func randomQuery(r *rand.Rand, depth int) string {
 // TestAnswersEqualNaive holds every page of every answer equal to exhaustive evaluation, over random collections in random
 // arrangements of segments, with deletes, and over shards.
 func TestAnswersEqualNaive(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(5) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		var docs []*index.Document
-		n := []int{30, 300, 700, 1500, 4500, 9000}[seed]
+		n := []int{30, 300, 700, 1500, 5200}[seed]
 		for i := range n {
 			docs = append(docs, randomDoc(r, i))
 		}
 		segs := arrange(t, r, docs, 1+int(seed)%4)
-		testSegments(t, r, segs, []int{300, 200, 150, 100, 30, 20}[seed])
+		testSegments(t, r, segs, []int{300, 200, 100, 60, 30}[seed])
 	}
 }
 
