@@ -347,7 +347,10 @@ func plain(err error) string {
 	var dns *net.DNSError
 	var sys syscall.Errno
 	var cert *tls.CertificateVerificationError
+	var none *noAnswer
 	switch {
+	case errors.As(err, &none):
+		return "no answer: " + plain(none.err)
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "no such host"
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):

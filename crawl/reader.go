@@ -103,6 +103,8 @@ func (r *reader) cut(err error) error {
 			r.buf = r.buf[:min(len(r.buf), r.body+r.maxBody)]
 		}
 	case errors.Is(err, io.EOF) && r.framing == framedClose:
+	case errors.Is(err, errChunks) && r.pos == r.body:
+		return err // not one chunk: what came is nothing a reader could make sense of
 	case errors.Is(err, errTooSlow), isTimeout(err):
 		r.truncated = warc.TruncatedTime
 	default:
