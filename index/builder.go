@@ -18,6 +18,9 @@ const (
 	stringGap = 1 // between two headings, and between two anchors
 )
 
+// maxAnalyzers bounds the analysers a builder keeps: each has a cache of stems, and languages come from pages.
+const maxAnalyzers = 32
+
 // Builder collects documents in memory and writes them as a segment. It is not safe for concurrent use; several builders
 // may work side by side.
 type Builder struct {
@@ -109,6 +112,9 @@ func (b *Builder) Add(d *Document) error {
 func (b *Builder) index(id uint32, d *Document, length *[NumParts]uint32) {
 	a := b.analyzers[d.Language]
 	if a == nil {
+		if len(b.analyzers) >= maxAnalyzers {
+			clear(b.analyzers)
+		}
 		a = text.NewAnalyzer(d.Language)
 		b.analyzers[strings.Clone(d.Language)] = a
 	}
@@ -173,8 +179,8 @@ func (d *Document) validate() error {
 		return concord.Errorf(concord.Invalid, "add document: URL of %d bytes, want 1 to %d", len(d.URL), MaxURLBytes)
 	case d.textBytes() > MaxDocumentBytes:
 		return concord.Errorf(concord.Invalid, "add document %s: %d bytes of text, at most %d", concord.Clip(d.URL, 100), d.textBytes(), MaxDocumentBytes)
-	case d.MaxSnippet < 0:
-		return concord.Errorf(concord.Invalid, "add document %s: negative snippet length", concord.Clip(d.URL, 100))
+	case d.MaxSnippet < 0 || d.MaxSnippet > 1<<31-1:
+		return concord.Errorf(concord.Invalid, "add document %s: snippet length %d is out of range", concord.Clip(d.URL, 100), d.MaxSnippet)
 	}
 	return nil
 }

@@ -34,7 +34,6 @@ type window struct {
 	freeSums    []*pack.Sums
 	impacts     [pack.WindowLen]byte // all zero between uses
 	positions   [2][]uint32
-	merged      []uint32
 }
 
 func (w *window) bitmap() *pack.Bitmap {

@@ -15,7 +15,8 @@ import (
 const (
 	snippetLen   = 240       // about two lines on a result page
 	fragmentLen  = 110       // each of two fragments
-	maxScanBytes = 256 << 10 // of the body; words beyond it make no snippet
+	maxScanBytes = 512 << 10 // of the body; words beyond it make no snippet
+	scanStep     = 16 << 10  // bytes read at a time, until all words of the query were met
 	ellipsis     = " … "
 )
 
@@ -60,10 +61,7 @@ func (s *snippets) of(d *index.Document) []concord.Fragment {
 		limit = min(limit, d.MaxSnippet)
 	}
 	body := d.Body
-	if len(body) > maxScanBytes {
-		body = body[:runeStart(body, maxScanBytes)]
-	}
-	matches := s.matches(d.Language, body)
+	matches := s.scan(d.Language, body)
 	if len(matches) == 0 && d.Description != "" {
 		body = d.Description
 		matches = s.matches(d.Language, body)
@@ -84,6 +82,34 @@ func (s *snippets) of(d *index.Document) []concord.Fragment {
 		out = appendText(out, flat(body[at:win.to]), false)
 	}
 	return clip(out, limit)
+}
+
+// scan finds the words of the query in the part of a body that has all of them, or in all that may be read of it.
+func (s *snippets) scan(lang, body string) []match {
+	var out []match
+	var seen uint64
+	all := uint64(1)<<min(s.words, 63) - 1
+	for at := 0; at < min(len(body), maxScanBytes) && seen&all != all; {
+		end := stepEnd(body, at)
+		for _, m := range s.matches(lang, body[at:end]) {
+			out = append(out, match{span{m.from + at, m.to + at}, m.word})
+			seen |= 1 << (m.word % 64)
+		}
+		at = end
+	}
+	return out
+}
+
+// stepEnd returns where a step of scan from at ends: after white space when there is any in the second half.
+func stepEnd(body string, at int) int {
+	if len(body)-at <= scanStep {
+		return len(body)
+	}
+	end := at + scanStep
+	if i := strings.LastIndexAny(body[at+scanStep/2:end], " \n"); i >= 0 {
+		return at + scanStep/2 + i + 1
+	}
+	return max(runeStart(body, end), at+1)
 }
 
 // matches finds the words of the query in a text.
