@@ -58,7 +58,7 @@ const maxSegmentBytes = 4 << 20
 func segment(t *tree, hidden, tagsOnly bool) *segmenter {
 	s := &segmenter{t: t, hints: make([]hint, len(t.nodes)), text: make([]byte, 0, len(t.text)), hidden: hidden,
 		blocks: make([]block, 0, 64)}
-	s.hint = hinter{t: t, names: make(map[string][2]hint, 64), tagsOnly: tagsOnly}
+	s.hint = hinter{t: t, table: hints(), names: make(map[string][2]hint, 64), tagsOnly: tagsOnly}
 	s.prose = proseBytes(t)
 	s.walk(0, place{})
 	s.flush()

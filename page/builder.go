@@ -14,14 +14,16 @@ type builder struct {
 	over  int      // start tags above maxDepth that were not opened
 	heavy bool     // a tag had more than maxTagAttrs attributes
 	raw   bool     // the next token is raw text
+	xml   bool
 }
 
-// parse builds the tree of a UTF-8 page. It never fails: what is not understood is text or nothing.
-func parse(body string) *tree {
-	b := &builder{open: make([]nodeID, 1, maxDepth)}
+// parse builds the tree of a UTF-8 page. It never fails: what is not understood is text or nothing. In XML an empty
+// element tag ("<script src='x'/>") is a whole element, and there are CDATA sections.
+func parse(body string, xml bool) *tree {
+	b := &builder{open: make([]nodeID, 1, maxDepth), xml: xml}
 	b.nodes = make([]node, 1, min(len(body)/24, maxNodes)+16)
 	b.text = make([]byte, 0, len(body)/2)
-	z := html.NewTokenizer(strings.NewReader(body))
+	z := b.tokenizer(body)
 	at := 0 // bytes of body that were read
 	for len(b.nodes) < maxNodes {
 		kind := z.Next()
@@ -42,11 +44,17 @@ func parse(body string) *tree {
 		if b.heavy && !b.raw {
 			// The tokenizer clears a table of attribute names at every tag, and the table never shrinks: one tag of a
 			// million attributes would make every later tag cost a millisecond.
-			z, b.heavy = html.NewTokenizer(strings.NewReader(body[at:])), false
+			z, b.heavy = b.tokenizer(body[at:]), false
 		}
 	}
 	b.cut = true
 	return &b.tree
+}
+
+func (b *builder) tokenizer(body string) *html.Tokenizer {
+	z := html.NewTokenizer(strings.NewReader(body))
+	z.AllowCDATA(b.xml)
+	return z
 }
 
 // add appends a child to the innermost open element.
@@ -87,10 +95,16 @@ func (b *builder) start(z *html.Tokenizer, selfClosing bool) int {
 			b.attrs = append(b.attrs, attr{key, string(clipBytes(v, maxAttrBytes))})
 		}
 	}
-	b.raw = isRawText(tag)
+	empty := b.xml && selfClosing
+	if empty {
+		z.NextIsNotRawText()
+	}
+	b.raw = isRawText(tag) && !empty
 	switch tag {
 	case atom.Script, atom.Style:
-		return b.rawText(z, from)
+		if !empty {
+			return b.rawText(z, from)
+		}
 	case atom.Noscript:
 		z.NextIsNotRawText() // we run no scripts: what it holds is the page
 	case atom.Html, atom.Body, atom.Head:
@@ -101,7 +115,7 @@ func (b *builder) start(z *html.Tokenizer, selfClosing bool) int {
 	b.implyEnds(tag)
 	id := b.add(node{tag: tag, a: from, b: int32(len(b.attrs))})
 	switch {
-	case isVoid(tag) || selfClosing && (tag == 0 || b.inForeign()):
+	case empty, isVoid(tag), selfClosing && (tag == 0 || b.inForeign()):
 	case len(b.open) >= maxDepth:
 		b.over++
 	default:

@@ -22,7 +22,7 @@ func TestDump(t *testing.T) {
 		t.Fatal(err)
 	}
 	body, charset := decode(b, "text/html", true)
-	tree := parse(body)
+	tree := parse(body, false)
 	s := segment(tree, false, false)
 	prose := s.choose()
 	if !prose {

@@ -252,7 +252,7 @@ func TestArticles(t *testing.T) {
 
 // allText is all text of a piece of HTML.
 func allText(body string) string {
-	s := segment(parse(body), true, false)
+	s := segment(parse(body, false), true, false)
 	for i := range s.blocks {
 		s.blocks[i].keep = true
 	}

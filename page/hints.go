@@ -2,6 +2,7 @@ package page
 
 import (
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -69,7 +70,8 @@ func newHintTable() *hintTable {
 	return t
 }
 
-var hints = newHintTable()
+// hints is the table, built when the first page is extracted.
+var hints = sync.OnceValue(newHintTable)
 
 // word returns the hint of one lower-case word.
 func (t *hintTable) word(w string) hint {
@@ -133,6 +135,7 @@ func (t *hintTable) nameHint(name string) (worst, best hint) {
 // hinter computes hints of elements and remembers those of names, which repeat.
 type hinter struct {
 	t        *tree
+	table    *hintTable
 	names    map[string][2]hint
 	tagsOnly bool // classes and ids say nothing
 }
@@ -206,7 +209,7 @@ func (h *hinter) name(value string) (worst, best hint) {
 		return v[0], v[1]
 	}
 	for name := range strings.FieldsFuncSeq(value, unicode.IsSpace) {
-		w, b := hints.nameHint(name)
+		w, b := h.table.nameHint(name)
 		if w <= hintBoiler && b < hintMain {
 			b = hintNone // "comment-body", "sidebar-content"
 		}

@@ -97,10 +97,10 @@ func hasToken(list, token string) bool {
 }
 
 // extractHTML fills a page from an HTML body.
-func extractHTML(in Input, p *concord.Page, c *claims) {
+func extractHTML(in Input, mime string, p *concord.Page, c *claims) {
 	p.FileType = "html"
 	source, _ := decode(in.Body, in.ContentType, true)
-	t := parse(source)
+	t := parse(source, mime == mimeXHTML)
 	p.Truncated = p.Truncated || t.cut
 	x := &reader{tree: t, in: in, page: p, claims: c, base: in.URL}
 	x.read()
@@ -244,11 +244,15 @@ func (x *reader) inside(id nodeID, tag atom.Atom) bool {
 	return false
 }
 
+// maxScan is how many nodes below a link or heading are looked at for its text: nested links would be read again and
+// again.
+const maxScan = 4096
+
 // textOf returns the text below an element, white space collapsed, at most max bytes.
 func (x *reader) textOf(id nodeID, max int) string {
 	var buf [512]byte
 	b := buf[:0]
-	for n, end := id+1, x.end(id); n < end && len(b) < 2*max; {
+	for n, end := id+1, min(x.end(id), id+maxScan); n < end && len(b) < 2*max; {
 		d := &x.nodes[n]
 		switch {
 		case d.isText:

@@ -107,7 +107,7 @@ func (x *reader) anchor(id nodeID) string {
 		return s
 	}
 	var alt strings.Builder
-	for n, end := id+1, x.end(id); n < end && alt.Len() < MaxAnchorBytes; n++ {
+	for n, end := id+1, min(x.end(id), id+maxScan); n < end && alt.Len() < MaxAnchorBytes; n++ {
 		if d := &x.nodes[n]; !d.isText && d.tag == atom.Img {
 			if alt.Len() > 0 {
 				alt.WriteByte(' ')

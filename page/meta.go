@@ -157,6 +157,6 @@ func plainText(s string) string {
 		return s
 	}
 	var cut bool
-	main, _ := mainText(parse(s), &cut)
+	main, _ := mainText(parse(s, false), &cut)
 	return main.render(&cut)
 }

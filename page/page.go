@@ -26,7 +26,7 @@ import (
 // Bounds of what is kept of one page.
 const (
 	MaxInputBytes       = 16 << 20  // bytes of a body that are looked at; the crawler stops at 10 MB before
-	MaxBodyBytes        = 512 << 10 // main text; the longest documentation pages have about 300 kB
+	MaxBodyBytes        = 512 << 10 // main text; 4 of 11,000 documentation pages have more
 	MaxTitleBytes       = 1 << 10   // one line of a result page shows about 100
 	MaxDescriptionBytes = 2 << 10
 	MaxHeadings         = 256
@@ -73,7 +73,7 @@ func ExtractContext(ctx context.Context, in Input) (*concord.Page, error) {
 	case mimeText:
 		extractText(in, p)
 	default:
-		extractHTML(in, p, &claims)
+		extractHTML(in, mime, p, &claims)
 	}
 	if err != nil {
 		return nil, err

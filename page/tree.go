@@ -11,8 +11,8 @@ import (
 // elements are opened again in every paragraph); it also gives up on deep nesting. Text in reading order needs neither
 // repair: a tree of bounded depth and size with the standard's implied end tags does.
 const (
-	maxNodes     = 400_000   // 16 MB; the largest of 13,000 documentation pages has 190,000
-	maxDepth     = 200       // deeper elements become siblings; real pages stay under 60
+	maxNodes     = 400_000   // 13 MB; the largest of 11,000 documentation pages has 244,000
+	maxDepth     = 200       // deeper elements become siblings; those pages have at most 31
 	maxAttrBytes = 4096      // longer values are cut; URLs of more than 2,048 bytes are not crawled anyway
 	maxTagAttrs  = 64        // attributes of one tag after which the tokenizer is replaced, see parse
 	maxLDBytes   = 256 << 10 // JSON-LD blocks together
