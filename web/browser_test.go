@@ -14,8 +14,12 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	blog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"concord"
 )
 
 var shots = flag.String("shots", "", "directory for the screenshots of the browser tests; empty: a temporary one")
@@ -138,9 +142,22 @@ func (l look) put(t *testing.T, ctx context.Context) {
 	}
 }
 
-// TestScreens draws every page in every look: none may scroll sideways, throw, or break its own policy.
-func TestScreens(t *testing.T) {
+// TestBrowser tries the pages in a real browser, all in one.
+func TestBrowser(t *testing.T) {
 	ctx := browser(t)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, context.Context)
+	}{
+		{"screens", testScreens}, {"reader", testReader}, {"no scripts", testNoScripts}, {"hostile copy", testHostileCopy}, {"keyboard", testKeyboard},
+		{"sign in and crawl", testSignIn}, {"live crawl page", testLive}, {"receipt arrives", testReceiptArrives},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, ctx) })
+	}
+}
+
+// testScreens draws every page in every look: none may scroll sideways, throw, or break its own policy.
+func testScreens(t *testing.T, ctx context.Context) {
 	m := newLibrary()
 	_, base := serve(t, m)
 	_, empty := serve(t, newMemory(testNow))
@@ -156,25 +173,220 @@ func TestScreens(t *testing.T) {
 		{"search-wrong", base + `/search?q=archive+"first+steps`}, {"archive", base + archiveLink(first.ID, first.URL)}, {"receipt", base + receiptLink(first.ID, first.URL)},
 		{"receipt-pending", base + receiptLink(fresh.ID, fresh.URL)}, {"crawl", base + "/crawl"}, {"why", base + "/why?url=https://docs.example.org/private/x"},
 		{"ledger", base + "/ledger"}, {"entry", base + entryLink(entry)}, {"status", base + "/status"}, {"bot", base + "/bot"}, {"manual", base + "/manual/"},
-		{"api", base + "/api"}, {"signin", base + "/signin"}, {"error", base + "/nowhere"}, {"nocopy", base + "/archive?url=nowhere.example"},
+		{"api", base + "/api"}, {"ask", base + "/search"}, {"signin", base + "/signin"}, {"error", base + "/nowhere"}, {"nocopy", base + "/archive?url=nowhere.example"},
 	}
 	heard := listen(t, ctx)
-	for _, l := range looks {
-		l.put(t, ctx)
-		for _, p := range paths {
-			what := l.name + " " + p.name
-			do(t, ctx, what, chromedp.Navigate(p.url), chromedp.WaitVisible(chromedp.CSS("#main")))
+	for _, p := range paths {
+		do(t, ctx, p.name, chromedp.Navigate(p.url), chromedp.WaitVisible(chromedp.CSS("#main")))
+		for _, l := range looks {
+			what := p.name + "-" + l.name
+			l.put(t, ctx)
 			if wide := get(t, ctx, what, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`)); wide > l.width {
 				t.Errorf("%s: %d px wide in a window of %d", what, wide, l.width)
 			}
-			if *shots == "" && p.name != "search" {
+			if *shots == "" && p.name != "receipt" {
 				continue
 			}
 			png := get(t, ctx, what, chromedp.FullScreenshot(100))
-			if err := os.WriteFile(filepath.Join(dir, p.name+"-"+l.name+".png"), png, 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, what+".png"), png, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	heard.check(t)
+}
+
+// see waits until an element is there, and returns its text.
+func see(t *testing.T, ctx context.Context, what, css string) string {
+	t.Helper()
+	do(t, ctx, what, chromedp.WaitReady(chromedp.CSS(css)))
+	return get(t, ctx, what, chromedp.TextContent(chromedp.CSS(css)))
+}
+
+// click follows a link or presses a button, and waits for the next page.
+func click(t *testing.T, ctx context.Context, what, css string) {
+	t.Helper()
+	if _, err := chromedp.RunResponse(ctx, chromedp.Click(chromedp.CSS(css))); err != nil {
+		t.Fatalf("%s: click %s: %v", what, css, err)
+	}
+}
+
+func where(t *testing.T, ctx context.Context) string {
+	t.Helper()
+	return get(t, ctx, "location", chromedp.Location())
+}
+
+// testReader goes the way of a reader: query, result, archived copy, another archived copy, receipt, ledger.
+func testReader(t *testing.T, ctx context.Context) {
+	looks[0].put(t, ctx)
+	_, base := serve(t, newLibrary())
+	heard := listen(t, ctx)
+	do(t, ctx, "home", chromedp.Navigate(base+"/"), chromedp.WaitVisible(chromedp.CSS("#q")))
+	if got := get(t, ctx, "focus", chromedp.Evaluate[string](`document.activeElement.id`)); got != "q" {
+		t.Errorf("the focus is on %q, not in the search box", got)
+	}
+	do(t, ctx, "type", chromedp.SendKeys(chromedp.CSS("#q"), "politely"))
+	click(t, ctx, "search", ".box button")
+	if got := see(t, ctx, "result", ".results h2"); got != "First steps" {
+		t.Fatalf("first result %q", got)
+	}
+	click(t, ctx, "archived copy", `.results a[href^="/archive/"]`)
+	if got := see(t, ctx, "copy", "h1"); got != "Archived copy" {
+		t.Fatalf("heading %q", got)
+	}
+	src := get(t, ctx, "frame", chromedp.AttributeValue(chromedp.CSS("iframe.copy"), "src")).Value
+	do(t, ctx, "inside the copy", chromedp.Navigate(base+src), chromedp.WaitReady(chromedp.CSS("main")))
+	copyText := get(t, ctx, "inside the copy", chromedp.TextContent(chromedp.CSS("body")))
+	holds(t, "inside the copy", copyText, "First steps: install the program")
+	if got := get(t, ctx, "title", chromedp.Title()); got != "First steps" {
+		t.Errorf("a script of the copy changed its title to %q", got)
+	}
+	click(t, ctx, "link inside the copy", `a[href^="/archive?url=https%3A%2F%2Fjournal"]`)
+	holds(t, "other copy", see(t, ctx, "other copy", ".copybar .address"), "https://journal.example.net/2026/transparency-logs?issue=4&page=12")
+	click(t, ctx, "receipt", "a.proof")
+	holds(t, "receipt", see(t, ctx, "receipt", ".slip"), "alice.example", "200 OK")
+	holds(t, "receipt", see(t, ctx, "receipt", ".receipt-words"), "it holds", "The archived bytes match it.")
+	click(t, ctx, "ledger entry", `.slip a[href^="/ledger/"]`)
+	holds(t, "ledger entry", see(t, ctx, "entry", "pre.note-text"), "concord/tx/v1 attest")
+	click(t, ctx, "ledger", `nav.menu a[href="/ledger"]`)
+	holds(t, "ledger", see(t, ctx, "ledger", "main"), "Newest checkpoint")
+	heard.check(t)
+}
+
+// testNoScripts searches with scripts turned off.
+func testNoScripts(t *testing.T, ctx context.Context) {
+	_, base := serve(t, newLibrary())
+	scripts := func(off bool) {
+		if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: off}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	scripts(true)
+	defer scripts(false)
+	do(t, ctx, "home", chromedp.Navigate(base+"/"), chromedp.SendKeys(chromedp.CSS("#q"), "politely"))
+	click(t, ctx, "search", ".box button")
+	if got := see(t, ctx, "result", ".results h2"); got != "First steps" {
+		t.Errorf("first result %q", got)
+	}
+}
+
+// testHostileCopy opens the copy of a page that attacks: nothing of it may run, load or lead away.
+func testHostileCopy(t *testing.T, ctx context.Context) {
+	m := newLibrary()
+	_, base := serve(t, m)
+	const evil = "https://evil.example/"
+	id := m.pages[evil].captures[0].ID
+	var mu sync.Mutex
+	requests := map[network.RequestID]string{}
+	blocked := 0
+	listening, stop := context.WithCancel(ctx)
+	defer stop()
+	err := chromedp.Listen(listening, func(ev any) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch ev := ev.(type) {
+		case *network.EventRequestWillBeSent:
+			requests[ev.RequestID] = ev.Request.URL
+		case *network.EventLoadingFailed:
+			if ev.BlockedReason == network.BlockedReasonCsp { // announced, but never sent
+				delete(requests, ev.RequestID)
+				blocked++
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx, "around", chromedp.Navigate(base+archiveLink(id, evil)), chromedp.WaitReady(chromedp.CSS("iframe.copy")), chromedp.Sleep(300*time.Millisecond))
+	if got := get(t, ctx, "pwned", chromedp.Evaluate[string](`String(window.pwned) + document.cookie`)); got != "undefined" {
+		t.Errorf("the copy ran a script: %s", got)
+	}
+	if got := where(t, ctx); got != base+archiveLink(id, evil) {
+		t.Errorf("the copy led away to %s", got)
+	}
+	do(t, ctx, "alone", chromedp.Navigate(base+rawLink(id, evil)), chromedp.WaitReady(chromedp.CSS("#place")))
+	if got := get(t, ctx, "origin", chromedp.Evaluate[string](`String(window.pwned) + window.origin`)); got != "undefinednull" {
+		t.Errorf("opened by itself, the copy has pwned and origin %s", got)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, r := range requests {
+		if !strings.HasPrefix(r, base) && !strings.HasPrefix(r, "data:") {
+			t.Errorf("the copy loaded %s", r)
+		}
+	}
+	if len(requests) < 3 || blocked == 0 {
+		t.Errorf("%d requests and %d blocked ones were seen: the test sees nothing", len(requests), blocked)
+	}
+}
+
+// testKeyboard reaches the content and the search box without a mouse.
+func testKeyboard(t *testing.T, ctx context.Context) {
+	_, base := serve(t, newLibrary())
+	active := chromedp.Evaluate[string](`document.activeElement.className + "#" + document.activeElement.id`)
+	do(t, ctx, "ledger", chromedp.Navigate(base+"/ledger"), chromedp.KeyEvent(kb.Tab))
+	if got := get(t, ctx, "first stop", active); got != "skip#" {
+		t.Errorf("the first stop is %q, not the skip link", got)
+	}
+	do(t, ctx, "skip", chromedp.KeyEvent(kb.Enter))
+	if got := get(t, ctx, "skipped", active); got != "#main" {
+		t.Errorf("the skip link leads to %q", got)
+	}
+	do(t, ctx, "slash", chromedp.KeyEvent("/"))
+	if got := get(t, ctx, "slash", active); got != "#q" {
+		t.Errorf("the slash key leads to %q", got)
+	}
+}
+
+func testSignIn(t *testing.T, ctx context.Context) {
+	m := newLibrary()
+	_, base := serve(t, m)
+	heard := listen(t, ctx)
+	do(t, ctx, "sign in", chromedp.Navigate(base+"/signin"), chromedp.SendKeys(chromedp.CSS("#key"), testKey))
+	click(t, ctx, "sign in", "main form button")
+	if got := where(t, ctx); got != base+"/crawl" {
+		t.Fatalf("signed in, and now at %s", got)
+	}
+	do(t, ctx, "open the form", chromedp.Click(chromedp.CSS(".adder > summary")), chromedp.SendKeys(chromedp.CSS("#seeds"), "https://new.example/start"))
+	if *shots != "" {
+		png := get(t, ctx, "screen", chromedp.FullScreenshot(100))
+		if err := os.WriteFile(filepath.Join(*shots, "crawl-signed-in.png"), png, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	click(t, ctx, "start", ".adder form > p > button")
+	holds(t, "crawls", see(t, ctx, "crawls", "#crawls"), "https://new.example/start")
+	if len(m.crawls) != 3 || m.crawls[0].Spec.Seeds[0] != "https://new.example/start" {
+		t.Errorf("crawls: %+v", m.crawls)
+	}
+	click(t, ctx, "sign out", "footer button")
+	if cookies := get(t, ctx, "cookies", chromedp.Evaluate[string](`document.cookie`)); cookies != "" {
+		t.Errorf("a script can read the cookies: %q", cookies)
+	}
+	heard.check(t)
+}
+
+// testLive expects the crawl page to show what happens without being loaded again.
+func testLive(t *testing.T, ctx context.Context) {
+	m := newLibrary()
+	_, base := serve(t, m)
+	do(t, ctx, "crawl page", chromedp.Navigate(base+"/crawl"), chromedp.WaitVisible(chromedp.CSS("#events")))
+	get(t, ctx, "mark", chromedp.Evaluate[string](`window.mark = "same page"`))
+	for i := 0; m.watching() == 0 && i < 100; i++ {
+		time.Sleep(20 * time.Millisecond)
+	}
+	m.emit(concord.CrawlEvent{Time: testNow, URL: "https://live.example/now", Status: 200, Note: "indexed"})
+	do(t, ctx, "event", chromedp.WaitReady(chromedp.CSS(`#events a[href*="live.example"]`)))
+	if got := get(t, ctx, "mark", chromedp.Evaluate[string](`window.mark`)); got != "same page" {
+		t.Error("the page was loaded again")
+	}
+}
+
+func testReceiptArrives(t *testing.T, ctx context.Context) {
+	m := newLibrary()
+	_, base := serve(t, m)
+	do(t, ctx, "pending", chromedp.Navigate(base+"/receipt?url=https://docs.example.org/just-now.html"))
+	holds(t, "pending", see(t, ctx, "pending", "h1"), "on its way")
+	m.seal(testNow)
+	do(t, ctx, "arrived", chromedp.WaitVisible(chromedp.CSS(".slip")))
 }

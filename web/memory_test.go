@@ -311,6 +311,13 @@ func (m *memory) Watch(ctx context.Context) <-chan concord.CrawlEvent {
 	return c
 }
 
+// watching counts those who follow the events.
+func (m *memory) watching() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.watchers)
+}
+
 // emit tells the watchers of an event.
 func (m *memory) emit(e concord.CrawlEvent) {
 	m.mu.Lock()
