@@ -3,6 +3,7 @@ package index
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/blevesearch/vellum"
 	"github.com/blevesearch/vellum/levenshtein"
@@ -99,13 +100,24 @@ type Fuzzy struct {
 	word string
 }
 
+// automata has the tables that automata of any word are made with, by distance less one. They are constants that take
+// milliseconds to compute, so the first use computes them.
+var automata = [MaxFuzzyDistance]func() (*levenshtein.LevenshteinAutomatonBuilder, error){
+	sync.OnceValues(func() (*levenshtein.LevenshteinAutomatonBuilder, error) {
+		return levenshtein.NewLevenshteinAutomatonBuilder(1, true)
+	}),
+	sync.OnceValues(func() (*levenshtein.LevenshteinAutomatonBuilder, error) {
+		return levenshtein.NewLevenshteinAutomatonBuilder(2, true)
+	}),
+}
+
 // NewFuzzy prepares the automaton of a word. Errors: Invalid for a distance or word beyond the bounds.
 func NewFuzzy(word string, distance int) (*Fuzzy, error) {
 	if distance < 1 || distance > MaxFuzzyDistance || word == "" || len(word) > MaxFuzzyWord {
 		return nil, concord.Errorf(concord.Invalid, "fuzzy search for %q at distance %d: want at most %d bytes and a distance of 1 to %d",
 			concord.Clip(word, 40), distance, MaxFuzzyWord, MaxFuzzyDistance)
 	}
-	b, err := levenshtein.NewLevenshteinAutomatonBuilder(uint8(distance), true)
+	b, err := automata[distance-1]()
 	if err != nil {
 		return nil, fmt.Errorf("fuzzy search: %w", err)
 	}

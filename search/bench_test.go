@@ -124,6 +124,24 @@ func BenchmarkQueries(b *testing.B) {
 			b.ReportMetric(float64(len(best)), "queries")
 		})
 	}
+	b.Run("suggest", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.Search(context.Background(), concord.Request{Query: "goverment retreival xylofone", Limit: 10}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("open", func(b *testing.B) {
+		snap := s.Acquire()
+		defer snap.Release()
+		for b.Loop() {
+			seg, err := index.Open(snap.Segments()[0].Path())
+			if err != nil {
+				b.Fatal(err)
+			}
+			seg.Close()
+		}
+	})
 	b.Run("page", func(b *testing.B) {
 		n := 0
 		for b.Loop() {

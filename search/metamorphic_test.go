@@ -270,7 +270,7 @@ func TestAnswersEqualNaive(t *testing.T) {
 			docs = append(docs, randomDoc(r, i))
 		}
 		segs := arrange(t, r, docs, 1+int(seed)%4)
-		testSegments(t, r, segs, []int{300, 200, 100, 60, 30}[seed])
+		testSegments(t, r, segs, []int{250, 150, 80, 40, 20}[seed])
 	}
 }
 
@@ -366,5 +366,5 @@ func TestMergedAnswersEqual(t *testing.T) {
 	if _, err := index.Merge(t.Context(), path, segs, index.Config{}); err != nil {
 		t.Fatal(err)
 	}
-	testSegments(t, r, []*index.Segment{open(t, path)}, 100)
+	testSegments(t, r, []*index.Segment{open(t, path)}, 60)
 }

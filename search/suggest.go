@@ -133,7 +133,7 @@ func (s *Snapshot) corrections(ctx context.Context, w string, langs []string) ([
 				c.distance = min(c.distance, d)
 				c.docs += uint64(t.DocCount)
 				n++
-				return n < maxFuzzyHits
+				return n < maxFuzzyHits && ctx.Err() == nil
 			})
 			if err != nil {
 				return nil, err
