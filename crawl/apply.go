@@ -128,7 +128,7 @@ func (a *applier) close(m *closeMsg) {
 	n := a.counters(m.Crawl)
 	switch m.Why {
 	case closeStopped:
-		n.Stopped, n.Queued, n.Parked = true, 0, 0
+		n.Stopped, n.Queued, n.Parked, n.Maps, n.MapsParked = true, 0, 0, 0, 0
 		if n.Finished == 0 {
 			n.Finished = m.Time
 		}
@@ -136,7 +136,7 @@ func (a *applier) close(m *closeMsg) {
 		if !n.Stopped && !n.Limited {
 			n.Limited = true
 			n.Refused += n.Queued
-			n.Queued, n.Parked = 0, 0
+			n.Queued, n.Parked, n.Maps, n.MapsParked = 0, 0, 0, 0
 		}
 	case closeFinished:
 		if n.Finished == 0 {
@@ -298,7 +298,7 @@ func (a *applier) enqueue(host string, e *entry, due int64, rank byte) ([]byte, 
 	}
 	a.t.set(k, e.encode())
 	if e.has(entryCounted) {
-		if err := a.count(host, h, e.Crawl, 1); err != nil {
+		if err := a.count(host, h, e, 1); err != nil {
 			return nil, err
 		}
 	}
@@ -311,17 +311,23 @@ func (a *applier) enqueue(host string, e *entry, due int64, rank byte) ([]byte, 
 }
 
 // count adds to what a crawl waits for.
-func (a *applier) count(host string, h *hostRecord, id crawlID, by int64) error {
-	s, err := a.t.shareOf(host, id)
+func (a *applier) count(host string, h *hostRecord, e *entry, by int64) error {
+	s, err := a.t.shareOf(host, e.Crawl)
 	if err != nil {
 		return err
 	}
-	h.Queued += by
-	s.Queued += by
-	if n := a.counters(id); n.open() {
-		n.Queued += by
+	n := a.counters(e.Crawl)
+	queued, waiting, parked := &s.Queued, &n.Queued, &n.Parked
+	if e.Kind == kindPage {
+		h.Queued += by
+	} else {
+		queued, waiting, parked = &s.Maps, &n.Maps, &n.MapsParked
+	}
+	*queued += by
+	if n.open() {
+		*waiting += by
 		if h.Parked {
-			n.Parked += by
+			*parked += by
 		}
 	}
 	return nil
@@ -338,7 +344,7 @@ func (a *applier) dequeue(host string, h *hostRecord, k []byte) (*entry, error) 
 	}
 	a.t.del(k)
 	if e.has(entryCounted) {
-		err = a.count(host, h, e.Crawl, -1)
+		err = a.count(host, h, e, -1)
 	}
 	return e, err
 }
@@ -366,6 +372,7 @@ func (a *applier) park(host string, sign int64) error {
 		}
 		if n := a.counters(id); n.open() {
 			n.Parked += sign * s.Queued
+			n.MapsParked += sign * s.Maps
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"slices"
@@ -262,6 +263,7 @@ type exchange struct {
 	conn      *conn
 	truncated string // warc.Truncated…, empty: the answer is whole
 	status    int
+	header    http.Header
 	held      int64 // bytes counted as held, until the result is on record
 }
 
@@ -311,6 +313,7 @@ func (c *client) roundTrip(ctx context.Context, r *request, conn *conn) (*exchan
 	}
 	err := rd.read()
 	x.response, x.truncated, x.took, x.status = rd.buf, rd.truncated, time.Since(x.start), statusOf(rd.buf[rd.head:])
+	x.header = rd.header
 	x.held = rd.counted
 	if err != nil {
 		c.held.Add(-rd.counted)

@@ -89,7 +89,7 @@ func (f *Frontier) quiet(id crawlID, last uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := f.counts[id]
-	return f.running && f.position >= last && n != nil && n.Queued-n.Parked <= 0 && f.inFlight[id] == 0
+	return f.running && f.position >= last && n != nil && n.Queued-n.Parked <= 0 && n.Maps-n.MapsParked <= 0 && f.inFlight[id] == 0
 }
 
 // Totals are the counts of all crawls together.

@@ -175,7 +175,7 @@ func (f *Frontier) ask(ctx context.Context, h *host, j *job) (*exchange, *fetche
 		return nil, m, f.failedWith(ctx, m, err)
 	}
 	m.Start, m.Took, m.Outcome = x.start.UnixMilli(), ceilMillis(x.took), answered
-	m.Status = x.status
+	m.Status, m.RetryAfter = x.status, retryAfter(x.header, time.Now())
 	return x, m, true
 }
 
@@ -208,7 +208,6 @@ func (f *Frontier) digest(ctx context.Context, j *job, x *exchange, m *fetchedMs
 	}
 	head := info.Head
 	m.Status, m.Bytes, m.Capture, m.Raw = head.Status, info.Size, info.ID, info.Raw
-	m.RetryAfter = retryAfter(head.Header, time.UnixMilli(m.Start+m.Took))
 	m.ETag, m.LastMod = token(head.Header.Get("ETag")), token(head.Header.Get("Last-Modified"))
 	c := &concord.Capture{ID: info.ID, URL: m.URL, Time: x.start.UTC().Truncate(time.Second), Status: head.Status, Size: info.Size,
 		Raw: info.Raw, Record: info.Record, Robots: j.robots, Crawl: m.Crawl.String()}

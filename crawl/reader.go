@@ -51,6 +51,7 @@ type reader struct {
 	framing   framing
 	keep      bool // the server keeps the connection open
 	truncated string
+	header    http.Header
 	extra     bool // more came than the response
 	eof       bool
 }
@@ -66,7 +67,7 @@ func (r *reader) read() error {
 	if err != nil {
 		return err
 	}
-	r.body = r.pos
+	r.body, r.header = r.pos, head.Header
 	length := r.decide(head)
 	r.deadline(r.start.Add(r.bounds.FetchTime))
 	switch r.framing {

@@ -126,7 +126,7 @@ type hostRecord struct {
 	Failed     int64
 	LastError  string
 	Last       int64 // ms of the last request
-	Queued     int64 // entries in its queue, of every kind
+	Queued     int64 // pages in its queue that crawls wait for
 	Parked     bool  // it rests for longer than a crawl waits
 	Wake       int64 // ms under which it stands in the schedule; 0: it does not, or it is active
 	Born       uint64
@@ -170,7 +170,8 @@ func decodeHost(b []byte) (*hostRecord, error) {
 
 // counters is what a partition counts of one crawl.
 type counters struct {
-	Queued, Parked                             int64 // entries the crawl waits for; of them, those on resting hosts
+	Queued, Parked                             int64 // pages the crawl waits for; of them, those on resting hosts
+	Maps, MapsParked                           int64 // the same of sitemaps
 	Fetched, Indexed, Skipped, Failed, Refused int64
 	Bytes, Pages                               int64
 	CapSeq                                     uint64
@@ -180,7 +181,7 @@ type counters struct {
 
 func (c *counters) encode() []byte {
 	e := &encoder{b: []byte{recordVersion}}
-	for _, v := range []int64{c.Queued, c.Parked, c.Fetched, c.Indexed, c.Skipped, c.Failed, c.Refused, c.Bytes, c.Pages, c.Finished} {
+	for _, v := range []int64{c.Queued, c.Parked, c.Fetched, c.Indexed, c.Skipped, c.Failed, c.Refused, c.Bytes, c.Pages, c.Finished, c.Maps, c.MapsParked} {
 		e.int(v)
 	}
 	e.uint(c.CapSeq)
@@ -192,7 +193,7 @@ func (c *counters) encode() []byte {
 func decodeCounters(b []byte) (*counters, error) {
 	d := open(b)
 	c := new(counters)
-	for _, v := range []*int64{&c.Queued, &c.Parked, &c.Fetched, &c.Indexed, &c.Skipped, &c.Failed, &c.Refused, &c.Bytes, &c.Pages, &c.Finished} {
+	for _, v := range []*int64{&c.Queued, &c.Parked, &c.Fetched, &c.Indexed, &c.Skipped, &c.Failed, &c.Refused, &c.Bytes, &c.Pages, &c.Finished, &c.Maps, &c.MapsParked} {
 		*v = d.int()
 	}
 	c.CapSeq, c.Stopped, c.Limited = d.uint(), d.bool(), d.bool()
@@ -201,7 +202,8 @@ func decodeCounters(b []byte) (*counters, error) {
 
 // share is what one crawl has on one host.
 type share struct {
-	Queued   int64 // entries the crawl waits for
+	Queued   int64 // pages the crawl waits for
+	Maps     int64 // sitemaps it waits for
 	Known    int64 // URLs taken up
 	Sitemaps int64 // sitemaps taken up
 }
@@ -209,6 +211,7 @@ type share struct {
 func (s *share) encode() []byte {
 	e := &encoder{b: []byte{recordVersion}}
 	e.int(s.Queued)
+	e.int(s.Maps)
 	e.int(s.Known)
 	e.int(s.Sitemaps)
 	return e.b
@@ -216,7 +219,7 @@ func (s *share) encode() []byte {
 
 func decodeShare(b []byte) (*share, error) {
 	d := open(b)
-	s := &share{d.int(), d.int(), d.int()}
+	s := &share{d.int(), d.int(), d.int(), d.int()}
 	return s, d.end()
 }
 

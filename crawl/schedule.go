@@ -172,7 +172,7 @@ func (f *Frontier) settled(name string, k []byte, url string) {
 	}
 	if len(k) == 0 {
 		if h.busy && h.busyURL == url { // a robots.txt: its rules are on record now
-			h.busy, h.busyURL = false, ""
+			h.busy, h.busyURL, h.slot = false, "", address{}
 		}
 		return
 	}
@@ -399,6 +399,10 @@ func (f *Frontier) bury(h *host, dead []queued) error {
 		s, err := t.shareOf(h.name, q.e.Crawl)
 		if err != nil {
 			return err
+		}
+		if q.e.Kind != kindPage {
+			s.Maps--
+			continue
 		}
 		s.Queued--
 		rec.Queued--
