@@ -294,3 +294,39 @@ func (o older) Next(name string) (uint64, concord.Digest, error) {
 	seq, prev, err := o.Chain.Next(name)
 	return seq - 1, prev, err
 }
+
+// A batch that was on its way when its chain came to an end goes to the next chain; what the old chain took stays there.
+func TestNewChain(t *testing.T) {
+	dir, log := t.TempDir(), newMemoryLog()
+	first := startChain(t, dir)
+	f := &faultyLedger{Chain: first}
+	appendCaptures(t, log, 0, 5)
+	a := startAttestor(t, dir, log, f, time.Millisecond, 0)
+	await(t, a.Attestor, capture(0).ID)
+	if err := a.stop(); err != nil {
+		t.Fatal(err)
+	}
+	appendCaptures(t, log, 5, 10)
+	crash(t, dir, log, f, &f.before)
+	time.Sleep(1100 * time.Millisecond) // another second, another genesis file
+	second, err := chain.Open(chain.Config{Dir: filepath.Join(dir, "chain2"), Operator: operator, ChainName: "net-1", Keys: testKeys(t, dir), Logger: discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- second.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := errors.Join(<-done, second.Close()); err != nil {
+			t.Error(err)
+		}
+	}()
+	b := startAttestor(t, dir, log, second, time.Millisecond, 0)
+	defer b.stop()
+	checkReceipt(t, await(t, b.Attestor, capture(7).ID), second, capture(7))
+	if _, err := b.Receipt(t.Context(), capture(0).ID); concord.KindOf(err) != concord.NotFound || !strings.Contains(err.Error(), first.ID()) {
+		t.Errorf("a capture of the old chain: %v", err)
+	}
+	_ = b.stop()
+}

@@ -22,6 +22,11 @@ func (a *Attestor) recover(ctx context.Context) error {
 		a.mu.Lock()
 		a.stats.Pending = int(last.Count)
 		a.mu.Unlock()
+		if last.chain() != a.cfg.Ledger.ID() {
+			if err := a.resign(last); err != nil {
+				return err
+			}
+		}
 		return a.submit(ctx, last)
 	}
 	next, _, err := a.cfg.Ledger.Next(a.cfg.Operator)
@@ -143,6 +148,25 @@ func (a *Attestor) seal(items []item, pos uint64) (*Batch, error) {
 	return b, a.store.putBatch(b, items, lines, leaves)
 }
 
+// resign signs the attestation of a batch again for the chain that runs now: the one it names came to an end before it
+// took the batch.
+func (a *Attestor) resign(b *Batch) error {
+	att, err := b.attestation()
+	if err != nil {
+		return err
+	}
+	att.Chain = a.cfg.Ledger.ID()
+	if att.Seq, att.Prev, err = a.cfg.Ledger.Next(a.cfg.Operator); err != nil {
+		return err
+	}
+	n, err := note.Sign(att.String(), a.cfg.Keys.Op)
+	if err != nil {
+		return err
+	}
+	b.Seq, b.Note = att.Seq, string(n)
+	return a.store.putMeta(b)
+}
+
 // submit puts a written batch into the ledger and notes where it lies. While the ledger is unavailable it tries again.
 func (a *Attestor) submit(ctx context.Context, b *Batch) error {
 	var index uint64
@@ -167,7 +191,7 @@ func (a *Attestor) submit(ctx context.Context, b *Batch) error {
 		}
 	}
 	b.Index = &index
-	if err := a.store.setIndex(b); err != nil {
+	if err := a.store.putMeta(b); err != nil {
 		return err
 	}
 	a.mu.Lock()

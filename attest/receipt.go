@@ -41,6 +41,9 @@ func (a *Attestor) receipt(id string) ([]byte, error) {
 	if b.Index == nil {
 		return nil, concord.Errorf(concord.Unavailable, "its batch is on its way into the ledger; try again in about 1 second")
 	}
+	if chain := b.chain(); chain != a.cfg.Ledger.ID() {
+		return nil, concord.Errorf(concord.NotFound, "it was attested on chain %s, which this node does not run any more", chain)
+	}
 	p := receipt.Parts{BatchIndex: uint64(at.i), BatchCount: b.Count, Attest: []byte(b.Note), Index: *b.Index}
 	if p.Entry, err = a.store.line(at); err != nil {
 		return nil, err

@@ -49,13 +49,19 @@ type Batch struct {
 	Note     string    `json:"note"`            // the attest transaction
 }
 
-// chain returns the chain that the attestation names, empty when it cannot be read.
-func (b *Batch) chain() string {
+// attestation returns the text that was signed.
+func (b *Batch) attestation() (concord.Attestation, error) {
 	text, _, _ := strings.Cut(b.Note, "\n\n")
 	a, err := concord.ParseAttestation(text + "\n")
 	if err != nil {
-		return ""
+		return a, concord.Errorf(concord.Corrupt, "batch %d: %w: %w", b.Number, err, errStore)
 	}
+	return a, nil
+}
+
+// chain returns the chain that the attestation names, empty when it cannot be read.
+func (b *Batch) chain() string {
+	a, _ := b.attestation()
 	return a.Chain
 }
 
@@ -151,8 +157,8 @@ func (s *store) putBatch(b *Batch, items []item, lines []string, leaves []concor
 	return nil
 }
 
-// setIndex notes where a batch lies in the ledger.
-func (s *store) setIndex(b *Batch) error {
+// putMeta makes what changed of a batch durable: where it lies in the ledger, or its note.
+func (s *store) putMeta(b *Batch) error {
 	meta, err := json.Marshal(b)
 	if err != nil {
 		return err

@@ -16,7 +16,6 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"concord"
-	"concord/ledger"
 	"concord/note"
 	"concord/receipt"
 )
@@ -106,6 +105,7 @@ func submitNext(t testing.TB, c *Chain, k *note.Keys) ([]byte, uint64) {
 }
 
 func TestSubmitAndRead(t *testing.T) {
+	t.Parallel()
 	cfg := testConfig(t, t.TempDir())
 	c := start(t, cfg)
 	tx, index := submitNext(t, c.Chain, cfg.Keys)
@@ -172,6 +172,7 @@ func TestSubmitAndRead(t *testing.T) {
 
 // A quiet chain is stopped and opened again several times, with and without new entries, and goes on each time.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	cfg := testConfig(t, t.TempDir())
 	var size uint64
 	for i := range 4 {
@@ -192,6 +193,7 @@ func TestRestart(t *testing.T) {
 }
 
 func TestIdleChainStandsStill(t *testing.T) {
+	t.Parallel()
 	cfg := testConfig(t, t.TempDir())
 	c := start(t, cfg)
 	submitNext(t, c.Chain, cfg.Keys)
@@ -267,5 +269,3 @@ func TestPinnedCometBFT(t *testing.T) {
 	}
 	t.Error("go.mod does not name CometBFT")
 }
-
-var _ = ledger.LeafHash

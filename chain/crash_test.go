@@ -53,6 +53,7 @@ func child(dir string) {
 
 // Every transaction that was acknowledged before kill -9 is in the log exactly once afterwards, and the chain goes on.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Skip("no path of the test binary: ", err)
@@ -123,6 +124,7 @@ func killChild(t *testing.T, exe, dir string, acked map[string]uint64, some int)
 
 // Each damaged or missing file is an error with its name or reason, and never the end of the process.
 func TestDamagedFiles(t *testing.T) {
+	t.Parallel()
 	base := t.TempDir()
 	cfg := testConfig(t, base)
 	c := start(t, cfg)
@@ -194,8 +196,43 @@ func openAndRun(t *testing.T, cfg Config) error {
 	return c.Run(ctx)
 }
 
+func TestSecondProcess(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	c, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := Open(cfg); concord.KindOf(err) != concord.Unavailable {
+		t.Errorf("opened twice: %v of kind %v", err, concord.KindOf(err))
+	}
+}
+
+// Keys that are not those of the genesis file are refused.
+func TestOtherKeys(t *testing.T) {
+	dir := t.TempDir()
+	cfg := testConfig(t, dir)
+	c, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	other := testConfig(t, t.TempDir())
+	other.Dir = cfg.Dir
+	if _, err := Open(other); concord.KindOf(err) != concord.Unauthorized {
+		t.Errorf("other keys: %v", err)
+	}
+	cfg.ChainName = "net-2"
+	if _, err := Open(cfg); concord.KindOf(err) != concord.Conflict {
+		t.Errorf("another name: %v", err)
+	}
+}
+
 // A store that was restored from a backup is older than what the keys have signed.
 func TestOlderStoreIsRefused(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cfg := testConfig(t, dir)
 	c := start(t, cfg)

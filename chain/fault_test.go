@@ -19,6 +19,7 @@ import (
 
 // Transactions wait and no block comes: Run gives up and says so.
 func TestWatchdog(t *testing.T) {
+	t.Parallel()
 	cfg := testConfig(t, t.TempDir())
 	cfg.StallAfter = 200 * time.Millisecond
 	c, err := Open(cfg)
@@ -43,6 +44,7 @@ func TestWatchdog(t *testing.T) {
 
 // A fault inside consensus ends Run; CometBFT alone would live on without consensus.
 func TestFaultEndsRun(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]func(c *Chain){
 		"error in the application": func(c *Chain) { _, _ = (&app{c: c}).Commit(context.Background(), nil) },
 		"panic in the application": func(c *Chain) { _, _ = (&app{c: c}).FinalizeBlock(context.Background(), nil) },
@@ -75,6 +77,7 @@ func TestFaultEndsRun(t *testing.T) {
 }
 
 func TestSubmitErrors(t *testing.T) {
+	t.Parallel()
 	cfg := testConfig(t, t.TempDir())
 	c := start(t, cfg)
 	first, _ := submitNext(t, c.Chain, cfg.Keys)
@@ -192,6 +195,7 @@ func TestPeerFilter(t *testing.T) {
 // One byte changed in the middle of each file of consensus and of the log: an error or a chain whose log replays, never
 // the end of the process and never another history.
 func TestFlippedBytes(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cfg := testConfig(t, dir)
 	c := start(t, cfg)

@@ -156,8 +156,8 @@ func (c *Chain) wakeWaiters() {
 		if index, ok := c.Lookup(leaf); ok {
 			return index, index < signed, nil
 		}
-		err := m.Check(tx)
-		if err == nil || concord.KindOf(err) == concord.Unavailable {
+		err := m.Stale(tx)
+		if err == nil {
 			return 0, false, nil
 		}
 		if _, ok := c.Lookup(leaf); ok { // committed between the two looks; the next round finds it signed

@@ -236,6 +236,9 @@ func TestTransactions(t *testing.T) {
 		if c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v; want %q", c.name, err, c.want)
 		}
+		if stale := n.m.Stale(c.tx); stale != nil && checkErr == nil {
+			t.Errorf("%s: stale (%v), although it may wait", c.name, stale)
+		}
 		if err != nil && concord.KindOf(err) == concord.Internal {
 			t.Errorf("%s: an error of no kind: %v", c.name, err)
 		}
@@ -251,6 +254,24 @@ func govText(t testing.TB, o *operator, action string) []byte {
 		text += action + "\n"
 	}
 	return note.Join(text, sign(t, o.op, text))
+}
+
+func TestStale(t *testing.T) {
+	ops := operators(t)
+	n := newNode(t, ops)
+	tx, root := ops[0].attest(t, testID, 1, concord.Digest{})
+	admit := ops[1].admit(t, testID, 3, ops[0])
+	next, _ := ops[0].attest(t, testID, 2, root)
+	wrong, _ := ops[0].attest(t, testID, 2, concord.Digest{})
+	n.block(admit, tx)
+	for name, c := range map[string]struct {
+		tx   []byte
+		want bool
+	}{"executed": {tx, true}, "executed gov": {admit, true}, "next": {next, false}, "next with another prev": {wrong, true}, "junk": {[]byte("x"), true}} {
+		if err := n.m.Stale(c.tx); (err != nil) != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // From one voter to four in one step, with everything around it refused.

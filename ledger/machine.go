@@ -75,6 +75,31 @@ func (m *Machine) Check(b []byte) error {
 	return nil
 }
 
+// Stale reports why a transaction that Check once accepted can never be executed any more: another took its place. It
+// verifies no signatures. A nil error says nothing.
+func (m *Machine) Stale(b []byte) error {
+	t, err := ParseTx(b)
+	if err != nil {
+		return err
+	}
+	if t.Gov != nil {
+		if t.Gov.Epoch <= m.state.Epoch {
+			return concord.Errorf(concord.Conflict, "gov: epoch %d was used", t.Gov.Epoch)
+		}
+		return nil
+	}
+	member := m.state.Member(t.From)
+	switch {
+	case member == nil || member.Status == Faulted:
+		return concord.Errorf(concord.Unauthorized, "transaction from %q: not a member in good standing", concord.Clip(t.From, 80))
+	case t.Seq <= member.Seq:
+		return concord.Errorf(concord.Conflict, "attest of %s: seq %d was used; the next is %d", member.Operator, t.Seq, member.Seq+1)
+	case t.Seq == member.Seq+1 && t.Attest.Prev != member.LastRoot:
+		return concord.Errorf(concord.Conflict, "attest of %s: prev is not the root of its last batch, %s", member.Operator, member.LastRoot)
+	}
+	return nil
+}
+
 // txOverhead is what a transaction takes in a block beside its bytes: a field tag and a length of at most three bytes.
 const txOverhead = 4
 
