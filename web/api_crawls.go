@@ -10,8 +10,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// maxHosts bounds a list of hosts.
-const maxHosts = 1_000
 
 // CrawlItem is a crawl as the API shows it.
 type CrawlItem struct {

@@ -47,8 +47,6 @@ type SearchResult struct {
 	Archived   string             `json:"archived,omitempty" format:"uri" doc:"Where its archived copy is seen; absent when the page asks for none."`
 }
 
-const defaultLimit = 10
-
 type searchInput struct {
 	Query  string `query:"q" required:"true" maxLength:"2048" example:"\"access method\" site:postgresql.org" doc:"Words, \"phrases\", -not, OR, parentheses, site: lang: intitle: inurl: before: after: filetype:"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"10" example:"10" doc:"Results wanted."`

@@ -333,6 +333,57 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestLongCallsOutliveTimeouts holds streams and imports open for longer than an ordinary request may take.
+func TestLongCallsOutliveTimeouts(t *testing.T) {
+	m := newLibrary()
+	s, err := New(m.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const limit = 150 * time.Millisecond
+	ts := httptest.NewUnstartedServer(nil)
+	ts.Config = s.HTTPServer(s.Handler())
+	ts.Config.ReadTimeout, ts.Config.WriteTimeout = limit, limit
+	ts.Start()
+	defer ts.Close()
+	defer s.Close()
+	r, err := http.Get(ts.URL + "/api/v1/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	pr, pw := io.Pipe()
+	go func() {
+		for range 4 {
+			time.Sleep(limit)
+			pw.Write([]byte("WARC"))
+		}
+		pw.Close()
+	}()
+	req, err := http.NewRequest(http.MethodPost, ts.URL+"/api/v1/archive/import?name=slow.warc", pr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+testKey)
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum ImportSummary
+	decode(t, answer, 200, &sum)
+	if sum.Bytes != 16 {
+		t.Errorf("imported %d bytes, want 16", sum.Bytes)
+	}
+	m.emit(concord.CrawlEvent{Time: testNow, URL: "https://late.example/"})
+	lines := bufio.NewScanner(r.Body)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), "late.example") {
+			return
+		}
+	}
+	t.Errorf("the stream ended before the event: %v", lines.Err())
+}
+
 func TestStreamsAreBounded(t *testing.T) {
 	m := newMemory(testNow)
 	s, err := New(m.config())

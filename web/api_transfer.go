@@ -54,7 +54,7 @@ func (s *Server) transferAPI(api huma.API) {
 func (s *Server) importCall(ctx context.Context, in *importInput) (*importOutput, error) {
 	c := callerOf(ctx)
 	rc := http.NewResponseController(c.w)
-	_ = rc.SetWriteDeadline(time.Time{}) // the answer comes when all of it is durable
+	endless(rc)
 	body := &stallReader{r: http.MaxBytesReader(c.w, c.r.Body, maxImport), rc: rc}
 	sum, err := s.cfg.Transfer.Import(ctx, filepath.Base(in.Name), body)
 	if err != nil {
@@ -75,9 +75,17 @@ func (s *Server) exportCall(ctx context.Context, in *exportInput) (*exportOutput
 	if !filepath.IsAbs(in.Body.Dir) {
 		return nil, concord.Errorf(concord.Invalid, "dir %q is not an absolute path", concord.Clip(in.Body.Dir, maxEcho))
 	}
-	_ = http.NewResponseController(c.w).SetWriteDeadline(time.Time{})
+	endless(http.NewResponseController(c.w))
 	sum, err := s.cfg.Transfer.Export(ctx, filepath.Clean(in.Body.Dir), in.Body.Site)
 	return &exportOutput{Body: sum}, err
+}
+
+// endless takes away the deadlines of a call that takes as long as its work: the answer comes when all of it is durable.
+// The read deadline counts although the request was read, since the server goes on reading to learn whether the client
+// is still there.
+func endless(rc *http.ResponseController) {
+	_ = rc.SetReadDeadline(time.Time{}) // not every transport has deadlines
+	_ = rc.SetWriteDeadline(time.Time{})
 }
 
 // stallReader gives each read of a long body its own deadline.
@@ -88,5 +96,9 @@ type stallReader struct {
 
 func (s *stallReader) Read(p []byte) (int, error) {
 	_ = s.rc.SetReadDeadline(time.Now().Add(importStall)) // not every transport has deadlines
-	return s.r.Read(p)
+	n, err := s.r.Read(p)
+	if err != nil {
+		_ = s.rc.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
