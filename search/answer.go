@@ -6,6 +6,7 @@ import (
 
 	"concord"
 	"concord/index"
+	"concord/text"
 )
 
 // Search answers a request on the snapshot, as Searcher.Search does.
@@ -32,7 +33,12 @@ func (s *Snapshot) Search(ctx context.Context, req concord.Request) (*concord.An
 		return nil, err
 	}
 	a := &concord.Answer{Hits: []concord.Hit{}, Total: total, Shards: 1, Answered: 1}
-	sn := newSnippets(p)
+	analyzers, _ := s.analyzers.Get().(map[string]*text.Analyzer)
+	if analyzers == nil {
+		analyzers = map[string]*text.Analyzer{}
+	}
+	defer s.analyzers.Put(analyzers)
+	sn := newSnippets(p, analyzers)
 	for _, r := range best[min(req.Offset, len(best)):] {
 		if err := ctx.Err(); err != nil {
 			return nil, err

@@ -78,9 +78,7 @@ func (f *Fanout) Search(ctx context.Context, req concord.Request) (*concord.Answ
 		}
 		shards = alive
 	}
-	part := req
-	part.Offset = 0
-	answers, err := f.pages(ctx, shards, part, req, failures)
+	answers, err := f.pages(ctx, shards, req, failures)
 	if err != nil {
 		return nil, err
 	}
@@ -95,12 +93,12 @@ func (f *Fanout) Search(ctx context.Context, req concord.Request) (*concord.Answ
 	return out, nil
 }
 
-// pages asks the shards for their first offset+limit results, in as many requests as MaxLimit makes necessary: first each shard's
-// share of the page, which is all there is to ask for the first pages.
-func (f *Fanout) pages(ctx context.Context, shards []int, part, req concord.Request, failures []error) ([]*concord.Answer, error) {
+// pages asks the shards for their first offset+limit results, in as many requests as MaxLimit makes necessary.
+func (f *Fanout) pages(ctx context.Context, shards []int, req concord.Request, failures []error) ([]*concord.Answer, error) {
 	want := req.Offset + req.Limit
 	answers, errs := ask(ctx, f, shards, func(ctx context.Context, s concord.Searcher) (*concord.Answer, error) {
 		var whole *concord.Answer
+		part := req
 		for at := 0; at < want; at += concord.MaxLimit {
 			part.Offset, part.Limit = at, min(want-at, concord.MaxLimit)
 			a, err := s.Search(ctx, part)

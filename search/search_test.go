@@ -11,6 +11,7 @@ import (
 
 	"concord"
 	"concord/index"
+	"concord/text"
 )
 
 func searchOne(t *testing.T, s concord.Searcher, q string) *concord.Answer {
@@ -82,8 +83,7 @@ func FuzzSnippet(f *testing.F) {
 	f.Add(strings.Repeat("river ", 300), "river", uint16(0))
 	f.Add("\xff\xfe river \xf0", "river", uint16(5))
 	f.Fuzz(func(t *testing.T, body, word string, limit uint16) {
-		s := &snippets{terms: map[string]int{word: 0, "river": 1}, analyzers: nil, words: 2}
-		s.analyzers = newSnippets(&plan{}).analyzers
+		s := &snippets{terms: map[string]int{word: 0, "river": 1}, analyzers: map[string]*text.Analyzer{}, words: 2}
 		d := &index.Document{Body: body, MaxSnippet: int(limit)}
 		frags := s.of(d)
 		n := 0

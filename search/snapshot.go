@@ -10,8 +10,9 @@ import (
 // Snapshot is an immutable set of segments that searches run on. It holds its own views of them; they are closed when
 // its last user has released it.
 type Snapshot struct {
-	segments []*index.Segment
-	refs     atomic.Int64
+	segments  []*index.Segment
+	refs      atomic.Int64
+	analyzers sync.Pool // map[string]*text.Analyzer, by language: their caches are warm
 }
 
 // newSnapshot takes a view of each segment. The snapshot has one user.

@@ -15,9 +15,11 @@ import (
 const (
 	snippetLen   = 240       // about two lines on a result page
 	fragmentLen  = 110       // each of two fragments
-	maxScanBytes = 512 << 10 // of the body; words beyond it make no snippet
-	scanStep     = 16 << 10  // bytes read at a time, until all words of the query were met
+	maxScanBytes = 256 << 10 // of the body; words beyond it make no snippet
+	scanStep     = 4 << 10   // bytes read at a time, until all words of the query were met
+	scanOn       = 32 << 10  // bytes read on after the first match for words still missing
 	ellipsis     = " … "
+	maxAnalyzers = 32 // analysers kept, one a language; each has a cache of stems
 )
 
 // snippets makes the snippets of one answer. Not safe for concurrent use.
@@ -28,9 +30,9 @@ type snippets struct {
 	buf       []text.Term
 }
 
-// newSnippets collects the terms to be shown: those of the query that a matching page shows.
-func newSnippets(p *plan) *snippets {
-	s := &snippets{terms: map[string]int{}, analyzers: map[string]*text.Analyzer{}}
+// newSnippets collects the terms to be shown: those of the query that a matching page shows. It uses and fills analyzers.
+func newSnippets(p *plan, analyzers map[string]*text.Analyzer) *snippets {
+	s := &snippets{terms: map[string]int{}, analyzers: analyzers}
 	for _, w := range query.Words(p.root) {
 		for _, form := range text.QueryForms(w, p.langs) {
 			if _, ok := s.terms[form]; !ok {
@@ -90,6 +92,9 @@ func (s *snippets) scan(lang, body string) []match {
 	var seen uint64
 	all := uint64(1)<<min(s.words, 63) - 1
 	for at := 0; at < min(len(body), maxScanBytes) && seen&all != all; {
+		if len(out) > 0 && at-out[0].from > scanOn {
+			break
+		}
 		end := stepEnd(body, at)
 		for _, m := range s.matches(lang, body[at:end]) {
 			out = append(out, match{span{m.from + at, m.to + at}, m.word})
@@ -116,6 +121,9 @@ func stepEnd(body string, at int) int {
 func (s *snippets) matches(lang, body string) []match {
 	a := s.analyzers[lang]
 	if a == nil {
+		if len(s.analyzers) >= maxAnalyzers {
+			clear(s.analyzers)
+		}
 		a = text.NewAnalyzer(lang)
 		s.analyzers[lang] = a
 	}
