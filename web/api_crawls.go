@@ -10,7 +10,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-
 // CrawlItem is a crawl as the API shows it.
 type CrawlItem struct {
 	concord.Crawl

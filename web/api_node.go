@@ -9,8 +9,7 @@ import (
 )
 
 type statusOutput struct {
-	Cache string `header:"Cache-Control"`
-	Body  Status
+	Body Status
 }
 
 func (s *Server) nodeAPI(api huma.API) {
@@ -24,7 +23,7 @@ func (s *Server) nodeAPI(api huma.API) {
 		Description: "Paths on the node's machine are left out for callers without the key.",
 	}}, func(ctx context.Context, _ *struct{}) (*statusOutput, error) {
 		st, err := s.status(ctx)
-		return &statusOutput{Cache: "no-store", Body: st}, err
+		return &statusOutput{Body: st}, err
 	})
 }
 

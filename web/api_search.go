@@ -54,8 +54,7 @@ type searchInput struct {
 }
 
 type searchOutput struct {
-	Cache string `header:"Cache-Control"`
-	Body  SearchAnswer
+	Body SearchAnswer
 }
 
 func (s *Server) searchAPI(api huma.API) {
@@ -73,7 +72,7 @@ func (s *Server) searchCall(ctx context.Context, in *searchInput) (*searchOutput
 		return nil, err
 	}
 	base := callerOf(ctx).base
-	out := &searchOutput{Cache: "no-store", Body: SearchAnswer{
+	out := &searchOutput{Body: SearchAnswer{
 		Query: in.Query, Results: make([]SearchResult, 0, len(a.Hits)), Total: a.Total, Offset: in.Offset, Limit: in.Limit,
 		Shards: ShardCount{a.Shards, a.Answered}, Failures: a.Failures, Suggestion: a.Suggestion,
 		Took: float64(a.Took.Microseconds()) / 1000,

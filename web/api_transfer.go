@@ -53,9 +53,8 @@ func (s *Server) transferAPI(api huma.API) {
 
 func (s *Server) importCall(ctx context.Context, in *importInput) (*importOutput, error) {
 	c := callerOf(ctx)
-	rc := http.NewResponseController(c.w)
-	endless(rc)
-	body := &stallReader{r: http.MaxBytesReader(c.w, c.r.Body, maxImport), rc: rc}
+	endless(c.w)
+	body := &stallReader{r: http.MaxBytesReader(c.w, c.r.Body, maxImport), rc: http.NewResponseController(c.w)}
 	sum, err := s.cfg.Transfer.Import(ctx, filepath.Base(in.Name), body)
 	if err != nil {
 		var tooBig *http.MaxBytesError
@@ -75,17 +74,14 @@ func (s *Server) exportCall(ctx context.Context, in *exportInput) (*exportOutput
 	if !filepath.IsAbs(in.Body.Dir) {
 		return nil, concord.Errorf(concord.Invalid, "dir %q is not an absolute path", concord.Clip(in.Body.Dir, maxEcho))
 	}
-	endless(http.NewResponseController(c.w))
+	endless(c.w)
 	sum, err := s.cfg.Transfer.Export(ctx, filepath.Clean(in.Body.Dir), in.Body.Site)
 	return &exportOutput{Body: sum}, err
 }
 
-// endless takes away the deadlines of a call that takes as long as its work: the answer comes when all of it is durable.
-// The read deadline counts although the request was read, since the server goes on reading to learn whether the client
-// is still there.
-func endless(rc *http.ResponseController) {
-	_ = rc.SetReadDeadline(time.Time{}) // not every transport has deadlines
-	_ = rc.SetWriteDeadline(time.Time{})
+// endless takes away the write deadline of a call that takes as long as its work.
+func endless(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // not every transport has deadlines
 }
 
 // stallReader gives each read of a long body its own deadline.
@@ -96,9 +92,5 @@ type stallReader struct {
 
 func (s *stallReader) Read(p []byte) (int, error) {
 	_ = s.rc.SetReadDeadline(time.Now().Add(importStall)) // not every transport has deadlines
-	n, err := s.r.Read(p)
-	if err != nil {
-		_ = s.rc.SetReadDeadline(time.Time{})
-	}
-	return n, err
+	return s.r.Read(p)
 }

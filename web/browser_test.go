@@ -184,7 +184,7 @@ func testScreens(t *testing.T, ctx context.Context) {
 			if wide := get(t, ctx, what, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`)); wide > l.width {
 				t.Errorf("%s: %d px wide in a window of %d", what, wide, l.width)
 			}
-			if *shots == "" && p.name != "receipt" {
+			if *shots == "" && what != "receipt-light" && what != "search-dark" && what != "search-phone" {
 				continue
 			}
 			png := get(t, ctx, what, chromedp.FullScreenshot(100))

@@ -64,7 +64,6 @@ func (s *Server) follow(ctx context.Context, w http.ResponseWriter, in *eventsIn
 	defer cancel()
 	events := s.cfg.Crawls.Watch(ctx)
 	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Time{}) // the request is read; its deadline would end the stream
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	send := func(text string) bool {

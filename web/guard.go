@@ -85,6 +85,7 @@ func (s *Server) guard(socket bool, next http.Handler) http.Handler {
 }
 
 func setHeaders(h http.Header) {
+	h.Set("Cache-Control", "no-store") // what does not change says so itself
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")

@@ -62,7 +62,6 @@ func (s *Server) health(mux *http.ServeMux) {
 
 func plain(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(text)) // the client went away: there is nobody to tell
 }

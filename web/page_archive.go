@@ -92,7 +92,6 @@ func (s *Server) lookup(w http.ResponseWriter, r *http.Request) {
 			break
 		}
 	}
-	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, archiveLink(best.ID, u), http.StatusFound)
 }
 

@@ -98,7 +98,6 @@ func writeProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
 		w.Header()[k] = v
 	}
 	w.Header().Set("Content-Type", problemType)
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(p.Status)
 	if r.Method == http.MethodHead {
 		return

@@ -81,11 +81,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, p pa
 		plain(w, http.StatusInternalServerError, "something went wrong in the node; its log says more.\n")
 		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	if h.Get("Cache-Control") == "" {
-		h.Set("Cache-Control", "no-store")
-	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // the client went away: there is nobody to tell
 }

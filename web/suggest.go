@@ -29,6 +29,5 @@ func writeSuggestions(w http.ResponseWriter, prefix string, list []string) {
 		data = []byte(`["",[]]`) // cannot be: strings always encode
 	}
 	w.Header().Set("Content-Type", suggestType)
-	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write(data) // the client went away: there is nobody to tell
 }
