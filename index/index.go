@@ -110,7 +110,7 @@ type Scoring struct {
 func DefaultScoring() Scoring {
 	return Scoring{
 		K1:     0.9,
-		Weight: [NumParts]float64{PartTitle: 3, PartHeadings: 0.5, PartAnchors: 1, PartURL: 0.5, PartBody: 1},
+		Weight: [NumParts]float64{PartTitle: 2, PartHeadings: 0.5, PartAnchors: 1, PartURL: 0.5, PartBody: 1},
 		B:      [NumParts]float64{PartTitle: 0.5, PartHeadings: 0.4, PartAnchors: 0.6, PartURL: 0.5, PartBody: 0.4},
 	}
 }

@@ -67,11 +67,26 @@ func (w *window) each(b *pack.Bitmap, f func(i uint32)) {
 const probeRatio = 12
 
 // word matches documents with one of several index terms: the forms a word of the query has in the languages of the
-// collection. It scores as one term, by the largest impact among the forms.
+// collection. It scores as one term, by the largest impact among the forms, and once more where the word stands in the title.
 type word struct {
+	forms
+	title forms // of words that may stand anywhere: their lists of the title field, whose documents are among those of forms
+	docs  int   // documents of the segment
+}
+
+// forms are posting lists of which the largest impact counts, and what impacts are worth.
+type forms struct {
 	lists []*index.Postings
 	table *pack.Table
-	docs  int // documents of the segment
+}
+
+// bound returns the most that a document from first to last can get.
+func (c *forms) bound(first, last index.DocID) uint64 {
+	var m byte
+	for _, l := range c.lists {
+		m = max(m, l.MaxImpactIn(first, last))
+	}
+	return uint64(c.table[m])
 }
 
 func (c *word) next(from index.DocID) index.DocID {
@@ -90,14 +105,21 @@ func (c *word) cost() (n int) {
 }
 
 func (c *word) bound(first, last index.DocID) uint64 {
-	var m byte
-	for _, l := range c.lists {
-		m = max(m, l.MaxImpactIn(first, last))
+	sum := c.forms.bound(first, last)
+	if len(c.title.lists) > 0 {
+		sum += c.title.bound(first, last)
 	}
-	return uint64(c.table[m])
+	return sum
 }
 
 func (c *word) mark(w *window, out *pack.Bitmap, score bool) {
+	c.forms.mark(w, out, score)
+	if score {
+		c.title.mark(w, out, true)
+	}
+}
+
+func (c *forms) mark(w *window, out *pack.Bitmap, score bool) {
 	if len(c.lists) > 1 && score {
 		c.markForms(w, out)
 		return
@@ -119,7 +141,7 @@ func (c *word) mark(w *window, out *pack.Bitmap, score bool) {
 }
 
 // markForms is mark for several forms: the largest impact counts.
-func (c *word) markForms(w *window, out *pack.Bitmap) {
+func (c *forms) markForms(w *window, out *pack.Bitmap) {
 	seen := w.bitmap()
 	base := uint32(w.base)
 	for _, l := range c.lists {
@@ -159,14 +181,22 @@ func (c *word) keep(w *window, out *pack.Bitmap, score bool) {
 			if m == 0 {
 				out[n] &^= bit
 			} else if score {
-				w.sums[i] += c.table[m]
+				w.sums[i] += c.table[m] + c.inTitle(w, w.base+index.DocID(i))
 			}
 		}
 	}
 }
 
+// inTitle returns what the word adds for standing in a document's title.
+func (c *word) inTitle(w *window, doc index.DocID) uint32 {
+	if len(c.title.lists) == 0 {
+		return 0
+	}
+	return c.title.table[c.title.at(w, doc)]
+}
+
 // at returns the largest impact of the forms in a document, 0 when it has none of them.
-func (c *word) at(w *window, doc index.DocID) (m byte) {
+func (c *forms) at(w *window, doc index.DocID) (m byte) {
 	for _, l := range c.lists {
 		if l.Advance(doc) == doc {
 			m = max(m, l.Impact())
@@ -399,7 +429,7 @@ func (c *phrase) keep(w *window, out *pack.Bitmap, score bool) {
 
 func (c *phrase) add(w *window, d index.DocID) {
 	for _, k := range c.words {
-		w.sums[d-w.base] += k.table[k.at(w, d)]
+		w.sums[d-w.base] += k.table[k.at(w, d)] + k.inTitle(w, d)
 	}
 }
 

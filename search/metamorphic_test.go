@@ -87,7 +87,14 @@ func (n *naive) value(d *naiveDoc, f query.Field, word string) uint32 {
 	for _, form := range g.forms {
 		m = max(m, n.impacts(d.seg, g.field, form)[d.id])
 	}
-	return g.table[m]
+	if g.field != index.FieldAll {
+		return g.table[m]
+	}
+	var inTitle byte
+	for _, form := range g.forms {
+		inTitle = max(inTitle, n.impacts(d.seg, index.FieldTitle, form)[d.id])
+	}
+	return g.table[m] + g.title[inTitle]
 }
 
 // impacts returns the impact of a term in every document that has it.

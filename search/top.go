@@ -197,7 +197,7 @@ func endError(c clause) error {
 		var kids []clause
 		switch c := c.(type) {
 		case *word:
-			for _, l := range c.lists {
+			for _, l := range slices.Concat(c.lists, c.title.lists) {
 				if err := l.Err(); err != nil {
 					return err
 				}
