@@ -139,6 +139,7 @@ func (c *Crawler) sum(p *plan) (*concord.Crawl, uint64) {
 	out := &concord.Crawl{ID: p.id.String(), Spec: spec, Created: fromMillis(p.created)}
 	var finished int64
 	var capSeq uint64
+	ended := 0
 	for _, f := range c.parts {
 		n, inFlight := f.counted(p.id)
 		out.Queued += max(n.Queued-n.Parked-inFlight, 0)
@@ -149,10 +150,14 @@ func (c *Crawler) sum(p *plan) (*concord.Crawl, uint64) {
 		out.Failed += n.Failed + n.Parked
 		out.Refused += n.Refused
 		out.Bytes += n.Bytes
-		finished = max(finished, n.Finished)
+		if n.Finished != 0 {
+			finished, ended = max(finished, n.Finished), ended+1
+		}
 		capSeq = max(capSeq, n.CapSeq)
 	}
-	out.Finished = fromMillis(finished)
+	if ended == len(c.parts) { // a partition that still replays its log has not counted everything
+		out.Finished = fromMillis(finished)
+	}
 	return out, capSeq
 }
 

@@ -9,6 +9,7 @@ import (
 )
 
 func TestCrawlsASite(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.html("/", "The first page of a small site", "/a", "/b", "/missing", "http://elsewhere.example/")
 	s.html("/a", "About apples and their many kinds", "/", "/b", "/c")
@@ -75,6 +76,7 @@ func words(i int) string {
 }
 
 func TestCrawlsMeshes(t *testing.T) {
+	t.Parallel()
 	var seeds []string
 	var sites []*site
 	for range 4 {

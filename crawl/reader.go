@@ -92,6 +92,9 @@ var (
 	errTooLong = errors.New("body is longer than its bound")
 	errTooSlow = errors.New("body comes too slowly")
 	errChunks  = errors.New("chunks are malformed")
+	// errNoChunks is a chunked body without one chunk.
+	errChunkLine = errors.New("chunk size without end")
+	errNoChunks  = errors.New("body is announced in chunks and has none")
 )
 
 // cut turns the end of a body that came too early into a reason.
@@ -104,8 +107,8 @@ func (r *reader) cut(err error) error {
 			r.buf = r.buf[:min(len(r.buf), r.body+r.maxBody)]
 		}
 	case errors.Is(err, io.EOF) && r.framing == framedClose:
-	case errors.Is(err, errChunks) && r.pos == r.body:
-		return err // not one chunk: what came is nothing a reader could make sense of
+	case errors.Is(err, errNoChunks):
+		return err // what came is nothing a reader could make sense of
 	case errors.Is(err, errTooSlow), isTimeout(err):
 		r.truncated = warc.TruncatedTime
 	default:
@@ -277,12 +280,18 @@ func (r *reader) readLength(n int64) error {
 func (r *reader) readChunks() error {
 	for data := int64(0); ; {
 		line, err := r.line()
+		if errors.Is(err, errChunkLine) && data == 0 {
+			return errNoChunks
+		}
 		if err != nil {
 			return err
 		}
 		digits, _, _ := bytes.Cut(line, []byte(";"))
 		size, err := strconv.ParseUint(string(bytes.TrimSpace(digits)), 16, 62)
-		if err != nil {
+		switch {
+		case err != nil && data == 0:
+			return errNoChunks
+		case err != nil:
 			return errChunks
 		}
 		if size == 0 {
@@ -331,7 +340,7 @@ func (r *reader) line() ([]byte, error) {
 		}
 		from = len(r.buf)
 		if from-r.pos > maxChunkLine {
-			return nil, errChunks
+			return nil, errChunkLine
 		}
 		if err := r.more(); err != nil {
 			return nil, err

@@ -11,6 +11,7 @@ import (
 )
 
 func TestScopes(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		spec string // scope, seeds, include, exclude
 		in   string
@@ -55,6 +56,7 @@ func TestScopes(t *testing.T) {
 }
 
 func TestSpecsThatMakeNoSense(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	seed := []string{"http://a.example/"}
 	for want, spec := range map[string]concord.CrawlSpec{
@@ -85,6 +87,7 @@ func TestSpecsThatMakeNoSense(t *testing.T) {
 
 // TestMaxPages holds a crawl of several partitions to its limit exactly, redirects and errors not counted.
 func TestMaxPages(t *testing.T) {
+	t.Parallel()
 	var seeds []string
 	var sites []*site
 	for range 5 {
@@ -118,6 +121,7 @@ func TestMaxPages(t *testing.T) {
 }
 
 func TestDepth(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for i := range 6 {
 		s.html(fmt.Sprintf("/d%d", i), "Deeper and deeper "+words(i), fmt.Sprintf("/d%d", i+1))
@@ -130,6 +134,7 @@ func TestDepth(t *testing.T) {
 }
 
 func TestTrapsEnd(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.handle("*", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/robots.txt" || r.URL.Path == "/sitemap.xml" {
@@ -146,6 +151,7 @@ func TestTrapsEnd(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
+	t.Parallel()
 	s := mesh(t, 2000)
 	r := newRig(t, nil)
 	id := r.begin(concord.CrawlSpec{Seeds: []string{s.host + "/p0"}})
