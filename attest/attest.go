@@ -8,7 +8,7 @@
 //   - A capture is in one batch. Its line, salt and place, the signed attestation and the position in the log are written
 //     in one synced batch of the store before the attestation leaves: after a crash the same bytes are submitted again,
 //     and the ledger's seq sees to it that they count once.
-//   - No two attestations are signed for one seq.
+//   - No two attestations for one seq of a chain leave the process.
 //   - At most one attestation is on its way; memory holds at most MaxBatch captures beside it.
 package attest
 
@@ -278,8 +278,12 @@ func (a *Attestor) add(c *concord.Capture, seq uint64) error {
 	return nil
 }
 
-// take adds a capture to the open batch, unless it has no canonical line.
+// take adds a capture to the open batch, unless it has no canonical line or was imported: an operator states only what it
+// fetched itself.
 func (a *Attestor) take(c *concord.Capture) {
+	if c.Crawl == concord.ImportCrawl {
+		return
+	}
 	e := concord.EntryOf(c, [concord.SaltSize]byte{})
 	if _, err := concord.ParseEntry(e.String()); err != nil || c.ID == "" || len(c.ID) > maxID {
 		a.stats.Skipped++

@@ -95,7 +95,11 @@ func newNode(cfg *cmtcfg.Config, pv cmttypes.PrivValidator, nodeKey *nodeKey, cr
 			err = concord.Errorf(concord.Corrupt, "consensus could not start from its files: %v", p)
 		}
 	}()
-	return node.NewNode(cfg, pv, nodeKey, creator, genesis, dbs, node.DefaultMetricsProvider(cfg.Instrumentation), l)
+	n, err = node.NewNode(cfg, pv, nodeKey, creator, genesis, dbs, node.DefaultMetricsProvider(cfg.Instrumentation), l)
+	if err != nil && concord.KindOf(err) == concord.Internal {
+		err = concord.Errorf(concord.Corrupt, "the files of consensus in %s are damaged or do not fit the log: %w", cfg.RootDir, err)
+	}
+	return n, err
 }
 
 // openDB opens a database of CometBFT and remembers it: a node that does not come up leaves it open.

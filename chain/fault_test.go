@@ -238,9 +238,37 @@ func TestFlippedBytes(t *testing.T) {
 		}
 		if err := tryChain(t, bad, leaves); err != nil {
 			refused++
+			if concord.KindOf(err) == concord.Internal {
+				t.Errorf("%s: an error of no kind: %v", f, err)
+			}
 			t.Logf("%s: %s", f, concord.Clip(err.Error(), 150))
 		} else {
 			t.Logf("%s: runs", f)
+		}
+	}
+	// Every character of the keys' halves counts: a key that signs wrongly would be found only when it is too late.
+	for _, f := range []string{filesOf(cfg.Dir).consKey, filesOf(cfg.Dir).nodeKey} {
+		good, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := strings.LastIndex(string(good), `"value"`) + 12
+		for i := at; i < at+80; i += 7 {
+			bad := append([]byte(nil), good...)
+			if bad[i] = 'A'; good[i] == 'A' {
+				bad[i] = 'B'
+			}
+			if err := os.WriteFile(f, bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, pvErr := loadValidator(filesOf(cfg.Dir))
+			_, nodeErr := loadNodeKey(filesOf(cfg.Dir))
+			if pvErr == nil && nodeErr == nil {
+				t.Errorf("%s: byte %d changed, and the key was loaded", filepath.Base(f), i)
+			}
+		}
+		if err := os.WriteFile(f, good, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
 	if refused < 5 {

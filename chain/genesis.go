@@ -1,6 +1,8 @@
 package chain
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/cometbft/cometbft/crypto"
 	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
 	cmtjson "github.com/cometbft/cometbft/libs/json"
 	"github.com/cometbft/cometbft/p2p"
@@ -201,8 +204,7 @@ func loadValidator(f engineFiles) (*privval.FilePV, error) {
 	if info, err := os.Stat(f.consKey); err != nil || info.Mode().Perm()&0o077 != 0 {
 		return nil, concord.Errorf(concord.Unauthorized, "validator key %s can be read by others; run chmod 600 on it", f.consKey)
 	}
-	priv, ok := key.PrivKey.(cmted25519.PrivKey)
-	if !ok || len(priv) != cmted25519.PrivateKeySize || key.PubKey == nil || !priv.PubKey().Equals(key.PubKey) || state.Height < 0 {
+	if !whole(key.PrivKey) || key.PubKey == nil || !key.PrivKey.PubKey().Equals(key.PubKey) || state.Height < 0 {
 		return nil, concord.Errorf(concord.Corrupt, "validator key %s: the two halves do not belong together; restore it from your backup", f.consKey)
 	}
 	if (state.SignBytes != nil || state.Signature != nil) && !key.PubKey.VerifySignature(state.SignBytes, state.Signature) {
@@ -217,15 +219,19 @@ func loadNodeKey(f engineFiles) (*p2p.NodeKey, error) {
 		return nil, concord.Errorf(concord.Corrupt, "node key: %w", err)
 	}
 	k, err := p2p.LoadNodeKey(f.nodeKey)
-	if err == nil {
-		if priv, ok := k.PrivKey.(cmted25519.PrivKey); !ok || len(priv) != cmted25519.PrivateKeySize {
-			err = errors.New("not an Ed25519 key")
-		}
+	if err == nil && !whole(k.PrivKey) {
+		err = errors.New("not an Ed25519 key, or damaged")
 	}
 	if err != nil {
 		return nil, concord.Errorf(concord.Corrupt, "node key %s: %w", f.nodeKey, err)
 	}
 	return k, nil
+}
+
+// whole reports whether a key is an Ed25519 key whose second half, the public key, follows from its first.
+func whole(k crypto.PrivKey) bool {
+	priv, ok := k.(cmted25519.PrivKey)
+	return ok && len(priv) == ed25519.PrivateKeySize && bytes.Equal(ed25519.NewKeyFromSeed(priv[:ed25519.SeedSize]), priv)
 }
 
 func readSmall(path string) ([]byte, error) {

@@ -90,32 +90,16 @@ func (s *store) get(k []byte) ([]byte, error) {
 func (s *store) append(b block, height int64) error {
 	w := s.db.NewBatch()
 	defer w.Close()
-	n := b.next.Size() - uint64(len(b.entries))
+	first := b.next.Size() - uint64(len(b.entries))
 	r := &overlay{store: s, fresh: map[int64]tlog.Hash{}}
 	for i, e := range b.entries {
-		index := n + uint64(i)
-		val := binary.BigEndian.AppendUint64(nil, uint64(height))
-		val = binary.BigEndian.AppendUint64(val, uint64(b.time))
+		index := first + uint64(i)
 		leaf := tlog.RecordHash(e)
-		hashes, err := tlog.StoredHashesForRecordHash(int64(index), leaf, r)
-		if err != nil {
+		if err := r.add(w, index, leaf); err != nil {
 			return fmt.Errorf("hash entry %d: %w", index, err)
 		}
-		first := tlog.StoredHashCount(int64(index))
-		for j, h := range hashes {
-			r.fresh[first+int64(j)] = h
-			if err := w.Set(key(keyHash, uint64(first)+uint64(j)), h[:], nil); err != nil {
-				return err
-			}
-		}
-		if err := errors.Join(w.Set(key(keyEntry, index), append(val, e...), nil),
-			w.Set(append([]byte{keyLeaf}, leaf[:]...), binary.BigEndian.AppendUint64(nil, index), nil)); err != nil {
-			return err
-		}
-		if t, err := ledger.ParseTx(e); err == nil && t.Gov != nil && t.Gov.Admit != nil {
-			if err := w.Set(append([]byte{keyAdmission}, t.Gov.Admit.Operator...), binary.BigEndian.AppendUint64(nil, index), nil); err != nil {
-				return err
-			}
+		if err := setEntry(w, index, rawEntry{height, time.Unix(b.time, 0), e}, leaf); err != nil {
+			return fmt.Errorf("write entry %d: %w", index, err)
 		}
 	}
 	if err := w.Set([]byte{keyState}, b.next.Marshal(), nil); err != nil {
@@ -123,6 +107,18 @@ func (s *store) append(b block, height int64) error {
 	}
 	if err := w.Commit(pebble.Sync); err != nil {
 		return fmt.Errorf("write block %d: %w", height, err)
+	}
+	return nil
+}
+
+// setEntry adds an entry and the indexes that lead to it to a batch.
+func setEntry(w *pebble.Batch, index uint64, e rawEntry, leaf tlog.Hash) error {
+	at := binary.BigEndian.AppendUint64(nil, index)
+	if err := errors.Join(w.Set(key(keyEntry, index), e.stamped(), nil), w.Set(append([]byte{keyLeaf}, leaf[:]...), at, nil)); err != nil {
+		return err
+	}
+	if t, err := ledger.ParseTx(e.data); err == nil && t.Gov != nil && t.Gov.Admit != nil {
+		return w.Set(append([]byte{keyAdmission}, t.Gov.Admit.Operator...), at, nil)
 	}
 	return nil
 }
@@ -140,6 +136,22 @@ func (o *overlay) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 		}
 		return o.hash(i)
 	})
+}
+
+// add puts the hashes that an entry completes into a batch.
+func (o *overlay) add(w *pebble.Batch, index uint64, leaf tlog.Hash) error {
+	hashes, err := tlog.StoredHashesForRecordHash(int64(index), leaf, o)
+	if err != nil {
+		return err
+	}
+	first := tlog.StoredHashCount(int64(index))
+	for i, h := range hashes {
+		o.fresh[first+int64(i)] = h
+		if err := w.Set(key(keyHash, uint64(first)+uint64(i)), h[:], nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ReadHashes implements tlog.HashReader.
@@ -186,6 +198,12 @@ type rawEntry struct {
 	height int64
 	time   time.Time
 	data   []byte
+}
+
+// stamped returns the bytes that are stored: height, seconds, data.
+func (e rawEntry) stamped() []byte {
+	v := binary.BigEndian.AppendUint64(make([]byte, 0, 16+len(e.data)), uint64(e.height))
+	return append(binary.BigEndian.AppendUint64(v, uint64(e.time.Unix())), e.data...)
 }
 
 func splitStamped(v []byte) (rawEntry, error) {
@@ -260,9 +278,7 @@ func (s *store) lastTime() (t time.Time, err error) {
 
 // putCheckpoint makes a signed checkpoint durable.
 func (s *store) putCheckpoint(cp concord.Checkpoint) error {
-	v := binary.BigEndian.AppendUint64(nil, uint64(cp.Height))
-	v = binary.BigEndian.AppendUint64(v, uint64(cp.Time.Unix()))
-	return s.db.Set(key(keyCheckpoint, cp.Size), append(v, cp.Note...), pebble.Sync)
+	return s.db.Set(key(keyCheckpoint, cp.Size), rawEntry{cp.Height, cp.Time, []byte(cp.Note)}.stamped(), pebble.Sync)
 }
 
 func (s *store) lastCheckpoint() (*concord.Checkpoint, error) {

@@ -147,6 +147,9 @@ func (r *run) admit(a *Admission) error {
 	if r.Origin != "" && a.Log.Name != r.Origin {
 		return concord.Errorf(concord.Invalid, "gov: the log key is named %q, this log is %q", concord.Clip(a.Log.Name, 80), r.Origin)
 	}
+	if len(r.Members) >= MaxMembers {
+		return concord.Errorf(concord.Invalid, "gov: there are %d members already, the limit", len(r.Members))
+	}
 	seen := map[[32]byte]bool{}
 	for i := range r.Members {
 		for _, k := range r.Members[i].Keys() {

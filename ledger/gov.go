@@ -49,8 +49,11 @@ type Power struct {
 const (
 	// MaxPower bounds one member's power: members are equal or nearly so, and CometBFT needs the sum far below 2^60.
 	MaxPower = 1000
-	// MaxPowers bounds the changes in one note: more members than the largest federation thought of.
-	MaxPowers = 100
+	// MaxMembers bounds the federation, and so the state: more than the largest thought of, and no more votes than
+	// CometBFT carries with ease.
+	MaxMembers = 100
+	// MaxPowers bounds the changes in one note: every member once.
+	MaxPowers = MaxMembers
 	maxURL    = 2000
 )
 

@@ -424,6 +424,19 @@ func TestOthersVerify(t *testing.T) {
 	}
 }
 
+// A bare proof, without our part, is a tlog-proof like any other.
+func TestFormatProof(t *testing.T) {
+	w := one(t)
+	var p fproof.TLogProof
+	b := FormatProof(w.parts.Index, w.parts.Path, w.parts.Checkpoint)
+	if err := p.Unmarshal(b); err != nil || string(p.Marshal()) != string(b) || p.Index != w.parts.Index || p.ExtraData != nil {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := Verify(b, w.policy, Options{}); err == nil {
+		t.Error("a bare proof passes as a receipt")
+	}
+}
+
 // Receipts written once stay readable for ever, byte for byte.
 func TestGolden(t *testing.T) {
 	for name, w := range map[string]*world{"one": one(t), "four": four(t)} {
