@@ -33,6 +33,16 @@ type Capture struct {
 	Skip string `json:"skip,omitempty"`
 }
 
+// Reasons of Skip that leave what is indexed under the URL as it is: the capture says nothing newer.
+const (
+	SkipRevisit = "revisit"                  // an imported revisit, whose body is elsewhere
+	SkipOlder   = "older than what is known" // an imported capture from before the one that is indexed
+)
+
+// ImportCrawl is Capture.Crawl of what came from WARC files of others. It was not this operator who fetched it, so it is
+// never attested.
+const ImportCrawl = "import"
+
 // Location says where one WARC record lies: a gzip member of one archive file.
 type Location struct {
 	File   string `json:"file"`   // file name inside the archive, no directory

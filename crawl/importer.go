@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	// ImportCrawl is Capture.Crawl of what came from WARC files of others: it was not this operator who fetched it.
-	ImportCrawl = "import"
 	// maxImports is how many items of an import wait for the committer: enough for a full batch.
 	maxImports = commitResults
 )
@@ -131,7 +129,7 @@ func (f *Frontier) importItem(ctx context.Context, u weburl.URL, it *warc.Item, 
 	m := &fetchedMsg{URL: u.String(), Kind: kindImport, Start: it.Time.UnixMilli(), Outcome: answered, Status: status, Bytes: int64(len(it.Payload)),
 		Capture: it.ID, Raw: it.Raw, Record: id}
 	c := &concord.Capture{ID: it.ID, URL: m.URL, Time: it.Time.UTC().Truncate(time.Second), Status: status, Size: m.Bytes, Raw: it.Raw,
-		Record: it.Block, Crawl: ImportCrawl, Mime: it.Mime}
+		Record: it.Block, Crawl: concord.ImportCrawl, Mime: it.Mime}
 	res := &result{f: f, fetched: m, groups: [][]warc.Record{append([]warc.Record{it.Record}, it.Related...)},
 		captures: []*concord.Capture{c}, pages: []*concord.Page{nil}, held: int64(len(it.Record.Block))}
 	f.c.held.Add(res.held)
@@ -140,11 +138,11 @@ func (f *Frontier) importItem(ctx context.Context, u weburl.URL, it *warc.Item, 
 	switch {
 	case it.Kind == warc.TypeRevisit:
 		c.Revisit, m.NotMod = it.RefersTo.ID, true
-		skip("revisit")
+		skip(concord.SkipRevisit)
 	case before != nil && before.State == stateDeleted:
 		skip("deleted")
 	case before != nil && before.Fetched > m.Start:
-		skip("older than what is known")
+		skip(concord.SkipOlder)
 	case status >= 300 && status < 400 && it.Header.Get("Location") != "":
 		skip(skipRedirect)
 		if target, err := u.Resolve(it.Header.Get("Location")); err == nil {

@@ -298,7 +298,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("why: %+v", why)
 	}
 	c := r.captured("http://old.example/")[0]
-	if rec, err := r.arc.Read(c.Location); err != nil || rec.ID() != c.ID || c.Crawl != ImportCrawl {
+	if rec, err := r.arc.Read(c.Location); err != nil || rec.ID() != c.ID || c.Crawl != concord.ImportCrawl {
 		t.Errorf("record: %v, %v", rec, err)
 	}
 }

@@ -40,6 +40,8 @@ type CrawlConfig struct {
 	FreeSpace    int64           `koanf:"free_space"`    // bytes that must stay free on the disk; below it nothing is fetched
 	FirstRecrawl time.Duration   `koanf:"first_recrawl"` // when a page is first looked at again
 	RetryAfter   []time.Duration `koanf:"retry_after"`   // pauses before the second, third, … try of a failed URL
+	BackoffUnit  time.Duration   `koanf:"backoff_unit"`  // what a host's pause doubles from when it is overloaded or fails
+	Patience     time.Duration   `koanf:"patience"`      // how long a crawl waits for a resting host before it counts as finished
 }
 
 // Defaults are those of one person on one machine.
@@ -49,7 +51,8 @@ func Defaults() Config {
 		Crawl: CrawlConfig{
 			Concurrency: 64, MinDelay: time.Second, MaxDelay: 30 * time.Second, AddressDelay: 500 * time.Millisecond,
 			MaxBody: 10 << 20, FreeSpace: 1 << 30, FirstRecrawl: 7 * 24 * time.Hour,
-			RetryAfter: []time.Duration{15 * time.Minute, 2 * time.Hour, 24 * time.Hour},
+			RetryAfter:  []time.Duration{15 * time.Minute, 2 * time.Hour, 24 * time.Hour},
+			BackoffUnit: 5 * time.Second, Patience: time.Minute,
 		},
 	}
 }

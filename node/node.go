@@ -66,7 +66,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		do   func(context.Context) error
 	}{
 		{"data directory", n.openDir}, {"message bus", n.openBus}, {"ledger", n.openLedger}, {"archive", n.openArchive},
-		{"attestor", n.openAttestor}, {"index", n.openShards}, {"crawler", n.openCrawler}, {"web server", n.openWeb},
+		{"attestor", n.openAttestor}, {"index", n.openShards}, {"crawler", n.openCrawler},
 	} {
 		start := time.Now()
 		if err := step.do(ctx); err != nil {
@@ -168,7 +168,8 @@ func (n *Node) openCrawler(ctx context.Context) error {
 	n.crawler, err = crawl.Open(crawl.Config{
 		Dir: n.path("frontier"), Partitions: n.layout.Frontiers, Shards: n.layout.Shards, Frontier: frontier, Captures: n.captures,
 		Archive: n.archive, PDF: n.pdf, Operator: n.layout.Operator, ContactURL: n.contactURL(),
-		Politeness:  crawl.Politeness{MinDelay: c.MinDelay, MaxDelay: c.MaxDelay, PerAddress: c.AddressDelay, Retries: c.RetryAfter},
+		Politeness: crawl.Politeness{MinDelay: c.MinDelay, MaxDelay: c.MaxDelay, PerAddress: c.AddressDelay, Retries: c.RetryAfter,
+			BackoffUnit: c.BackoffUnit, Patience: c.Patience},
 		Recrawl:     crawl.Recrawl{First: c.FirstRecrawl},
 		Bounds:      crawl.Bounds{BodyBytes: int(c.MaxBody)},
 		Concurrency: c.Concurrency, FreeSpaceFloor: c.FreeSpace, Logger: n.log("crawl"),
@@ -202,6 +203,9 @@ func (n *Node) Run(ctx context.Context, ready func(addr string)) error {
 	listeners, err := n.listen()
 	if err != nil {
 		return err
+	}
+	if err := n.openWeb(listeners.tcp.Addr().String()); err != nil {
+		return errors.Join(err, listeners.tcp.Close(), listeners.unix.Close())
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -81,14 +81,26 @@ func (p pages) Delete(ctx context.Context, url, reason string) error {
 type receipts struct{ n *Node }
 
 func (r receipts) Receipt(ctx context.Context, captureID string) ([]byte, error) {
-	return r.n.attestor.Receipt(ctx, captureID)
+	proof, err := r.n.attestor.Receipt(ctx, captureID)
+	if concord.KindOf(err) != concord.NotFound {
+		return proof, err
+	}
+	c, known := r.n.capture(captureID)
+	switch {
+	case known != nil:
+		return nil, known
+	case c.Crawl == concord.ImportCrawl:
+		return nil, concord.Errorf(concord.NotFound, "this capture was imported from another archive: %s did not fetch it and does not attest it", r.n.layout.Operator)
+	}
+	// The catalog has it, the attestor's log has not reached it yet.
+	return nil, concord.Errorf(concord.Unavailable, "the receipt is not there yet; try again in a few seconds")
 }
 
 func (r receipts) Policy() string { return r.n.chain.Policy() }
 
 // Attested implements web.Receipts. A receipt is cheap to build, so asking for it is the test.
 func (r receipts) Attested(ctx context.Context, captureID string) (web.AttestState, error) {
-	proof, err := r.n.attestor.Receipt(ctx, captureID)
+	proof, err := r.Receipt(ctx, captureID)
 	if concord.KindOf(err) == concord.Unavailable {
 		return web.AttestState{Wait: attest.DefaultWindow}, nil
 	}

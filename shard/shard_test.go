@@ -158,6 +158,8 @@ func TestNewestIndexableCaptureIsWhatIsFound(t *testing.T) {
 		event("http://a.example/2", "", "redirect", 301, 200),
 		event("http://a.example/3", "", "status 503", 503, 200),
 		revisit,
+		event("http://a.example/4", "", concord.SkipOlder, 200, 50),
+		event("http://a.example/4", "", concord.SkipRevisit, 200, 60),
 		&concord.Event{Remove: &concord.Removal{URL: "http://a.example/9", Reason: "never was here"}}))
 	f.expect("http://a.example/1 one again", "http://a.example/3 three", "http://a.example/4 four")
 	f.reopen()
@@ -179,8 +181,8 @@ func TestNewestIndexableCaptureIsWhatIsFound(t *testing.T) {
 	if _, err := f.s.Capture("nobody"); concord.KindOf(err) != concord.NotFound {
 		t.Fatalf("unknown capture: %v", err)
 	}
-	if n := f.s.Status().Captures; n != 9 {
-		t.Errorf("%d captures counted, want 9", n)
+	if n := f.s.Status().Captures; n != 11 {
+		t.Errorf("%d captures counted, want 11", n)
 	}
 }
 
