@@ -112,6 +112,9 @@ func killChild(t *testing.T, exe, dir string, acked map[string]uint64, some int)
 		var index uint64
 		fmt.Sscan(f[2], &index)
 		acked[f[1]] = index
+		if got == 0 {
+			locked(t, dir)
+		}
 		if got++; got == some {
 			_ = cmd.Process.Kill() // lines that are in the pipe already count as acknowledged: read on
 		}
@@ -119,6 +122,17 @@ func killChild(t *testing.T, exe, dir string, acked map[string]uint64, some int)
 	_ = cmd.Wait()
 	if got < some {
 		t.Fatalf("the child acknowledged %d transactions, want %d", got, some)
+	}
+}
+
+// locked checks that the chain of a running child cannot be opened by this process.
+func locked(t *testing.T, dir string) {
+	t.Helper()
+	if c, err := Open(testConfig(t, dir)); err == nil {
+		c.Close()
+		t.Error("a second process could open the chain")
+	} else if concord.KindOf(err) != concord.Unavailable {
+		t.Errorf("open beside another process: %v of kind %v", err, concord.KindOf(err))
 	}
 }
 

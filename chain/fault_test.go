@@ -27,18 +27,34 @@ func TestWatchdog(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.waiters.add(concord.Sum([]byte("never offered")), []byte("never offered")); err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	// wakeWaiters would settle the waiter, as its bytes are no transaction: keep it out of its sight.
-	c.waiters.byLeaf = map[concord.Digest][]*waiter{}
+	tx, _ := attestation(t, c, cfg.Keys, 1, concord.Digest{})
+	if _, err := c.waiters.add(ledger.LeafHash(tx), tx); err != nil { // waited for, but never given to the mempool
+		t.Fatal(err)
+	}
 	if err := c.Run(ctx); err == nil || !strings.Contains(err.Error(), "no block came") {
 		t.Errorf("Run: %v", err)
 	}
 	if s := c.Status(); s.Halted == "" || s.Running {
 		t.Errorf("status: %+v", s)
+	}
+}
+
+// A transaction that waits for one before it is no reason to give up.
+func TestWatchdogLeavesGapsAlone(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t, t.TempDir())
+	cfg.StallAfter = 100 * time.Millisecond
+	c := start(t, cfg)
+	ahead, _ := attestation(t, c.Chain, cfg.Keys, 5, concord.Digest{})
+	ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
+	defer cancel()
+	if _, err := c.Submit(ctx, ahead); concord.KindOf(err) != concord.Unavailable {
+		t.Errorf("Submit: %v", err)
+	}
+	if s := c.Status(); s.Halted != "" {
+		t.Errorf("the chain stopped: %s", s.Halted)
 	}
 }
 

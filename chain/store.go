@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -51,7 +52,7 @@ func openStore(dir string) (*store, error) {
 	db, err := pebble.Open(dir, &pebble.Options{MemTableSize: storeMemTable, Logger: quiet{}, FormatMajorVersion: pebble.FormatNewest})
 	if err != nil {
 		kind := concord.Corrupt
-		if strings.Contains(err.Error(), "lock") || errors.Is(err, os.ErrPermission) {
+		if errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process") || errors.Is(err, os.ErrPermission) {
 			kind = concord.Unavailable
 		}
 		return nil, concord.Errorf(kind, "open the log's store: %w", err)

@@ -65,6 +65,16 @@ func (w *waiters) len() int {
 	return w.count
 }
 
+// transactions returns what is waited for.
+func (w *waiters) transactions() (list [][]byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, x := range w.byLeaf {
+		list = append(list, x[0].tx)
+	}
+	return list
+}
+
 // each calls f with every leaf that is waited for; what it settles is told to its waiters.
 func (w *waiters) each(f func(leaf concord.Digest, tx []byte) (index uint64, settled bool, err error)) {
 	w.mu.Lock()
