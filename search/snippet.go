@@ -15,9 +15,9 @@ import (
 const (
 	snippetLen   = 240       // about two lines on a result page
 	fragmentLen  = 110       // each of two fragments
-	maxScanBytes = 256 << 10 // of the body; words beyond it make no snippet
+	maxScanBytes = 128 << 10 // of the body; words beyond it make no snippet
 	scanStep     = 4 << 10   // bytes read at a time, until all words of the query were met
-	scanOn       = 32 << 10  // bytes read on after the first match for words still missing
+	scanOn       = 8 << 10   // bytes read on after the first match for words still missing
 	ellipsis     = " … "
 	maxAnalyzers = 32 // analysers kept, one a language; each has a cache of stems
 )
