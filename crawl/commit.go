@@ -2,7 +2,6 @@ package crawl
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sort"
 	"time"
@@ -254,5 +253,3 @@ func frontierMessages(batch []*result) []concord.Message {
 	}
 	return msgs
 }
-
-var _ = json.Valid

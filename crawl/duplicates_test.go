@@ -132,7 +132,7 @@ func TestRecrawl(t *testing.T) {
 	})
 	s.handle("/moves", func(w http.ResponseWriter, r *http.Request) {
 		if round.Load() > 0 {
-			http.Redirect(w, r, "/same", 301)
+			http.Redirect(w, r, "/same", http.StatusMovedPermanently)
 			return
 		}
 		fmt.Fprint(w, htmlPage("Will move", "A page that will be elsewhere soon"))

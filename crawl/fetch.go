@@ -2,6 +2,7 @@ package crawl
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -20,6 +21,7 @@ const (
 	maxAnchors  = 500       // link texts of one page that go to other pages
 	maxNote     = 300       // bytes of an error kept with a URL
 	tokenBytes  = 1024      // of an ETag or Last-Modified that is kept; a longer one is not sent back
+	maxEvent    = 3 << 20   // bytes of a page as an event: what logs take as one message, with room to spare
 	robotsBytes = 500 << 10 // of a robots.txt that is kept, what RFC 9309 section 2.5 asks for at least
 )
 
@@ -354,6 +356,8 @@ func (f *Frontier) read(ctx context.Context, j *job, info *warc.CaptureInfo, m *
 		skip(skipExpired)
 	case p.TextDigest.IsZero():
 		skip(skipNoText)
+	case tooLong(p):
+		skip("text does not fit into a message")
 	default:
 		m.Numbers = numbersOf(p.Title + "\n" + p.Body)
 		f.decide(j, p, m, c, res)
@@ -365,6 +369,16 @@ func (f *Frontier) read(ctx context.Context, j *job, info *warc.CaptureInfo, m *
 	if !m.Indexed {
 		res.pages[0], res.anchors = nil, nil
 	}
+}
+
+// tooLong reports whether a page is larger in the captures log than a message may be: text made of characters that JSON
+// writes as six bytes.
+func tooLong(p *concord.Page) bool {
+	if len(p.Body) < maxEvent/16 {
+		return false // title, description and headings are bounded far below the rest
+	}
+	data, err := json.Marshal(p)
+	return err != nil || len(data) > maxEvent
 }
 
 // removeStale takes a page out of the index that is there from an earlier fetch and should be no longer.
