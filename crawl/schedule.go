@@ -1,14 +1,9 @@
 package crawl
 
 import (
-	"bytes"
 	"container/heap"
 	"context"
-	"encoding/binary"
-	"errors"
 	"time"
-
-	"concord/weburl"
 )
 
 const (
@@ -26,83 +21,6 @@ const (
 	scheduleMargin = 2        // ms: timers are not exact, and waking twice costs more
 )
 
-// host is a host whose queue is being worked on. Its partition's lock guards it.
-type host struct {
-	name  string
-	rec   hostRecord // ahead of the state on disk by the fetches that are not on record yet
-	floor int64      // ms: not before, for a reason that is not the host's own
-	why   string     // that reason
-	slot  address    // address whose turn has been reserved for the next request
-
-	ready   []queued
-	taken   map[string]*flight // by queue key: in flight, or done and not on record yet
-	busy    bool               // a request is under way, or its robots.txt not on record yet
-	busyURL string
-	more    bool   // the queue on disk may hold more than was read
-	low     []byte // no entry lies below this key
-	nextDue int64  // ms: when the first entry not yet due is; 0: there was none
-	turn    int    // fetches since it became active
-
-	robots       *weburl.Robots
-	robotsDigest [32]byte
-	robotsAt     int64 // rec.Robots when robots was read
-
-	at    int64 // ms: when to look at it again
-	index int   // in the heap; -1: not in it
-}
-
-type queued struct {
-	key []byte
-	e   *entry
-}
-
-// flight is a URL that was chosen.
-type flight struct {
-	queued
-	reserved bool // of the crawl's page budget
-}
-
-// barred is a URL that robots.txt forbids, and by which rule.
-type barred struct {
-	queued
-	reason string
-}
-
-// arrived notes that an entry came into the host's queue.
-func (h *host) arrived(k []byte) {
-	h.more = true
-	if h.low != nil && bytes.Compare(k, h.low) < 0 {
-		h.low = nil
-	}
-}
-
-// reason says what a host waits for, in plain words.
-func (h *host) reason(now int64) string {
-	switch {
-	case h.busy:
-		return "a request is under way"
-	case h.floor > now && h.floor >= h.rec.Next:
-		return h.why
-	case h.rec.Next > now:
-		return h.rec.Reason
-	}
-	return "ready"
-}
-
-type hostHeap []*host
-
-func (q hostHeap) Len() int           { return len(q) }
-func (q hostHeap) Less(i, j int) bool { return q[i].at < q[j].at }
-func (q hostHeap) Swap(i, j int)      { q[i], q[j] = q[j], q[i]; q[i].index, q[j].index = i, j }
-func (q *hostHeap) Push(x any)        { h := x.(*host); h.index = len(*q); *q = append(*q, h) }
-func (q *hostHeap) Pop() any {
-	h := (*q)[len(*q)-1]
-	(*q)[len(*q)-1] = nil
-	*q = (*q)[:len(*q)-1]
-	h.index = -1
-	return h
-}
-
 // lookAt sets when to look at a host again.
 func (f *Frontier) lookAt(h *host, at int64) {
 	h.at = at
@@ -110,56 +28,6 @@ func (f *Frontier) lookAt(h *host, at int64) {
 		heap.Push(&f.due, h)
 	} else {
 		heap.Fix(&f.due, h.index)
-	}
-}
-
-// scheduleAt puts a host that is not active into the schedule on disk, if it is not there earlier.
-func (f *Frontier) scheduleAt(t *txn, name string, h *hostRecord, wake int64) {
-	if h.Wake != 0 && h.Wake <= wake {
-		return
-	}
-	if h.Wake != 0 {
-		t.del(wakeKey(h.Wake, name))
-	}
-	h.Wake = wake
-	t.put(wakeKey(wake, name), nil)
-	f.nextWake = min(f.nextWake, wake)
-}
-
-// restoreActive puts the hosts that were active when the last run ended back into the schedule.
-func (f *Frontier) restoreActive(t *txn) {
-	now := time.Now().UnixMilli()
-	_ = scan(f.db, []byte{keyActive}, nil, func(k, _ []byte) (bool, error) {
-		name := string(k[1:])
-		t.del(key(keyActive, name))
-		h, err := t.host(name, 0)
-		if err != nil {
-			return false, err
-		}
-		h.Wake = 0
-		f.scheduleAt(t, name, h, now)
-		return true, nil
-	})
-	f.nextWake = 0
-}
-
-// syncActive takes over what the fold wrote about active hosts. What memory knows from fetches that are not on record
-// yet stays.
-func (f *Frontier) syncActive(t *txn) {
-	for name, rec := range t.hosts {
-		h := f.active[name]
-		if h == nil {
-			continue
-		}
-		if rec.Last >= h.rec.Last {
-			h.rec = *rec
-		} else {
-			h.rec.Robots, h.rec.RobotsNote, h.rec.RobotsDown, h.rec.RobotsFail = rec.Robots, rec.RobotsNote, rec.RobotsDown, rec.RobotsFail
-			h.rec.CrawlDelay, h.rec.Queued, h.rec.Fetched, h.rec.Failed = rec.CrawlDelay, rec.Queued, rec.Fetched, rec.Failed
-		}
-		if !h.busy {
-			f.lookAt(h, max(h.rec.Next, h.floor))
-		}
 	}
 }
 
@@ -273,142 +141,6 @@ func (f *Frontier) step(ctx context.Context, now int64) (time.Duration, error) {
 		next = min(next, f.due[0].at)
 	}
 	return time.Duration(max(next-now, 1)+scheduleMargin) * time.Millisecond, nil
-}
-
-// activate brings hosts that are due from the schedule on disk into memory, as far as there is room.
-func (f *Frontier) activate(now int64) error {
-	if now < f.nextWake || len(f.active) >= maxActive {
-		f.crowded = f.crowded || now >= f.nextWake
-		return nil
-	}
-	room := min(maxActive-len(f.active), activateBatch)
-	var names []string
-	f.nextWake, f.crowded = now+idlePause.Milliseconds(), false
-	err := scan(f.db, []byte{keyWake}, nil, func(k, _ []byte) (bool, error) {
-		wake := int64(binary.BigEndian.Uint64(k[1:9]))
-		if wake > now || len(names) == room {
-			f.nextWake = min(f.nextWake, wake)
-			f.crowded = wake <= now
-			return false, nil
-		}
-		names = append(names, string(k[9:]))
-		return true, nil
-	})
-	if err != nil || len(names) == 0 {
-		return err
-	}
-	t := newTxn(f.db)
-	for _, name := range names {
-		rec, err := t.host(name, f.born+1)
-		if err != nil {
-			return err
-		}
-		t.del(wakeKey(rec.Wake, name))
-		t.put(key(keyActive, name), nil)
-		rec.Wake = 0
-		h := &host{name: name, rec: *rec, taken: map[string]*flight{}, more: true, index: -1}
-		if rec.Born <= f.born { // its last fetch may not be on record
-			h.floor, h.why = f.floor+max(rec.Delay, f.c.cfg.Politeness.MinDelay.Milliseconds()), "delay after a restart"
-		}
-		f.active[name] = h
-		f.lookAt(h, max(rec.Next, h.floor))
-	}
-	return t.commit(false)
-}
-
-// retire takes a host out of memory; wake is when it is to come back, 0: when something arrives for it.
-func (f *Frontier) retire(h *host, wake int64) error {
-	if h.index >= 0 {
-		heap.Remove(&f.due, h.index)
-	}
-	delete(f.active, h.name)
-	t := newTxn(f.db)
-	rec, err := t.host(h.name, f.born+1)
-	if err != nil {
-		return err
-	}
-	rec.Next, rec.Reason, rec.Delay = max(rec.Next, h.rec.Next), h.rec.Reason, h.rec.Delay
-	rec.Wake = 0
-	t.del(key(keyActive, h.name))
-	if wake != 0 {
-		f.scheduleAt(t, h.name, rec, wake)
-	}
-	return t.commit(false)
-}
-
-// fill reads ahead in a host's queue. Entries of crawls that have ended are dropped.
-func (f *Frontier) fill(h *host, now int64) error {
-	if len(h.ready) > 0 || !h.more {
-		return nil
-	}
-	prefix := key(keyQueue, h.name, "\x00")
-	h.more, h.nextDue = false, 0
-	var dead []queued
-	var first []byte
-	err := scan(f.db, prefix, h.low, func(k, v []byte) (bool, error) {
-		if first == nil {
-			first = bytes.Clone(k)
-		}
-		if h.taken[string(k)] != nil {
-			return true, nil
-		}
-		if due := queueDue(k); due > now {
-			h.nextDue = due
-			return false, nil
-		}
-		if len(h.ready) == prefetch || len(dead) == activateBatch {
-			h.more = true
-			return false, nil
-		}
-		e, err := decodeEntry(v)
-		if err != nil {
-			return false, err
-		}
-		if f.isDead(e) {
-			dead = append(dead, queued{bytes.Clone(k), e})
-		} else {
-			h.ready = append(h.ready, queued{bytes.Clone(k), e})
-		}
-		return true, nil
-	})
-	h.low = first
-	return errors.Join(err, f.bury(h, dead))
-}
-
-// isDead reports whether an entry's crawl has ended before the entry was fetched.
-func (f *Frontier) isDead(e *entry) bool {
-	n := f.counts[e.Crawl]
-	return n != nil && (n.Stopped || n.Limited && !e.has(entryRecrawl))
-}
-
-// bury drops entries of crawls that have ended. They count nowhere any more but in their host's own numbers.
-func (f *Frontier) bury(h *host, dead []queued) error {
-	if len(dead) == 0 {
-		return nil
-	}
-	t := newTxn(f.db)
-	rec, err := t.host(h.name, f.born+1)
-	if err != nil {
-		return err
-	}
-	for _, q := range dead {
-		t.del(q.key)
-		if !q.e.has(entryCounted) {
-			continue
-		}
-		s, err := t.shareOf(h.name, q.e.Crawl)
-		if err != nil {
-			return err
-		}
-		if q.e.Kind != kindPage {
-			s.Maps--
-			continue
-		}
-		s.Queued--
-		rec.Queued--
-		h.rec.Queued--
-	}
-	return t.commit(false)
 }
 
 // advance does for a host what is due now: it begins a request, refuses what robots.txt forbids, or sends it away. It
@@ -547,26 +279,4 @@ func (f *Frontier) putBack(h *host, fl *flight) {
 	delete(h.taken, string(fl.key))
 	f.release(fl)
 	h.ready = append([]queued{fl.queued}, h.ready...)
-}
-
-// loadRobots reads and parses a host's robots.txt, once while it is active.
-func (f *Frontier) loadRobots(h *host) error {
-	if h.robots != nil && h.robotsAt == h.rec.Robots {
-		return nil
-	}
-	v, err := load(f.db, key(keyRobots, h.name))
-	if err != nil {
-		return err
-	}
-	rec := &robotsRecord{Kind: string(weburl.RobotsNone)}
-	if v != nil {
-		if rec, err = decodeRobots(v); err != nil {
-			return err
-		}
-	}
-	h.robots, h.robotsDigest, h.robotsAt = weburl.ParseRobots(rec.Body), rec.Digest, h.rec.Robots
-	if len(rec.Body) > maxRobotsKept {
-		h.robotsAt = 0
-	}
-	return nil
 }

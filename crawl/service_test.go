@@ -356,7 +356,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	f := r.c.Partitions()[0]
 	seq := f.at()
-	const hosts, perHost = 20_000, 5
+	const hosts, perHost = 5_000, 5
 	for i := 0; i < hosts; i += 100 {
 		m := &linksMsg{Crawl: n, Depth: 1, From: "http://127.0.0.1/"}
 		for h := range 100 {
