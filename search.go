@@ -21,6 +21,12 @@ type Request struct {
 	Offset int    // results to leave out, 0 ≤ Offset ≤ MaxOffset
 	Limit  int    // results wanted, 1 ≤ Limit ≤ MaxLimit
 	Stats  *Stats // statistics of the whole collection; nil: use the Searcher's own
+
+	// A fan-out asks in two rounds: first Bare, for URL, Site and Score of the best results alone, which may be as many as
+	// MaxOffset+MaxLimit; then, once it knows
+	// which make the page, Only for these URLs, whose hits come back whole, in this order, without a score.
+	Bare bool
+	Only []string // at most MaxLimit; Offset and Limit then do not count
 }
 
 // Bounds of a request: what one query may cost.

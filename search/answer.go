@@ -28,26 +28,23 @@ func (s *Snapshot) Search(ctx context.Context, req concord.Request) (*concord.An
 		stats = &own
 	}
 	p := newPlan(root, stats)
+	if req.Only != nil {
+		hits, err := s.whole(ctx, p, req.Only)
+		return &concord.Answer{Hits: hits, Shards: 1, Answered: 1, Took: time.Since(began)}, err
+	}
 	best, total, err := s.top(ctx, p, req.Offset+req.Limit)
 	if err != nil {
 		return nil, err
 	}
-	a := &concord.Answer{Hits: []concord.Hit{}, Total: total, Shards: 1, Answered: 1}
-	analyzers, _ := s.analyzers.Get().(map[string]*text.Analyzer)
-	if analyzers == nil {
-		analyzers = map[string]*text.Analyzer{}
+	best = best[min(req.Offset, len(best)):]
+	a := &concord.Answer{Total: total, Shards: 1, Answered: 1}
+	if req.Bare {
+		a.Hits, err = bare(best)
+	} else {
+		a.Hits, err = s.hits(ctx, p, best)
 	}
-	defer s.analyzers.Put(analyzers)
-	sn := newSnippets(p, analyzers)
-	for _, r := range best[min(req.Offset, len(best)):] {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		doc, err := r.seg.Document(r.doc)
-		if err != nil {
-			return nil, err
-		}
-		a.Hits = append(a.Hits, hit(doc, r.score, sn))
+	if err != nil {
+		return nil, err
 	}
 	if total == 0 {
 		if a.Suggestion, err = s.suggest(ctx, root, stats); err != nil {
@@ -56,6 +53,59 @@ func (s *Snapshot) Search(ctx context.Context, req concord.Request) (*concord.An
 	}
 	a.Took = time.Since(began)
 	return a, nil
+}
+
+// bare returns what merging needs of results.
+func bare(best []ranked) ([]concord.Hit, error) {
+	hits := make([]concord.Hit, len(best))
+	for i, r := range best {
+		url, err := r.seg.URL(r.doc)
+		if err != nil {
+			return nil, err
+		}
+		hits[i] = concord.Hit{URL: url, Site: r.seg.Site(r.doc), Score: float64(r.score) / scoreScale}
+	}
+	return hits, nil
+}
+
+// whole returns the hits of given URLs. One that is here no more, since the first round, is left out.
+func (s *Snapshot) whole(ctx context.Context, p *plan, urls []string) ([]concord.Hit, error) {
+	var found []ranked
+	for _, url := range urls {
+		for _, seg := range s.segments {
+			doc, ok, err := seg.Lookup(url)
+			if err != nil {
+				return nil, err
+			}
+			if ok && !seg.Deleted(doc) {
+				found = append(found, ranked{seg: seg, doc: doc})
+				break
+			}
+		}
+	}
+	return s.hits(ctx, p, found)
+}
+
+// hits reads the documents of results and makes their snippets.
+func (s *Snapshot) hits(ctx context.Context, p *plan, best []ranked) ([]concord.Hit, error) {
+	analyzers, _ := s.analyzers.Get().(map[string]*text.Analyzer)
+	if analyzers == nil {
+		analyzers = map[string]*text.Analyzer{}
+	}
+	defer s.analyzers.Put(analyzers)
+	sn := newSnippets(p, analyzers)
+	hits := make([]concord.Hit, 0, len(best))
+	for _, r := range best {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		doc, err := r.seg.Document(r.doc)
+		if err != nil {
+			return nil, err
+		}
+		hits = append(hits, hit(doc, r.score, sn))
+	}
+	return hits, nil
 }
 
 func hit(d *index.Document, score uint32, sn *snippets) concord.Hit {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -54,8 +55,8 @@ func (f *Fanout) Stats(ctx context.Context, query string) (concord.Stats, error)
 	return sum, f.failed(ctx, errs)
 }
 
-// Search asks all shards for their statistics, unless the request has them, then all that gave them for their best results. Shards that
-// fail in either round are named in Failures.
+// Search asks all shards for their statistics, unless the request has them, then all that gave them for the places of their best
+// results, then those whose results make the page for these results whole. Shards that fail in any round are named in Failures.
 func (f *Fanout) Search(ctx context.Context, req concord.Request) (*concord.Answer, error) {
 	began := time.Now()
 	if err := validate(req); err != nil {
@@ -78,11 +79,16 @@ func (f *Fanout) Search(ctx context.Context, req concord.Request) (*concord.Answ
 		}
 		shards = alive
 	}
-	answers, err := f.pages(ctx, shards, req, failures)
+	answers, err := f.places(ctx, shards, req, failures)
 	if err != nil {
 		return nil, err
 	}
 	out := Combine(answers, req.Offset, req.Limit)
+	if !req.Bare {
+		if err := f.fill(ctx, out, shards, answers, req, failures); err != nil {
+			return nil, err
+		}
+	}
 	for i, err := range failures {
 		if err != nil {
 			out.Shards++
@@ -93,29 +99,55 @@ func (f *Fanout) Search(ctx context.Context, req concord.Request) (*concord.Answ
 	return out, nil
 }
 
-// pages asks the shards for their first offset+limit results, in as many requests as MaxLimit makes necessary.
-func (f *Fanout) pages(ctx context.Context, shards []int, req concord.Request, failures []error) ([]*concord.Answer, error) {
-	want := req.Offset + req.Limit
-	answers, errs := ask(ctx, f, shards, func(ctx context.Context, s concord.Searcher) (*concord.Answer, error) {
-		var whole *concord.Answer
-		part := req
-		for at := 0; at < want; at += concord.MaxLimit {
-			part.Offset, part.Limit = at, min(want-at, concord.MaxLimit)
-			a, err := s.Search(ctx, part)
-			if err != nil {
-				return nil, err
-			}
-			if whole == nil {
-				whole = a
-			} else {
-				whole.Hits = append(whole.Hits, a.Hits...)
-			}
-			if len(a.Hits) < part.Limit {
-				break
+// fill replaces the bare hits of a page by whole ones. Hits of a shard that fails now are taken out, and the shard no longer counts as
+// one that answered.
+func (f *Fanout) fill(ctx context.Context, out *concord.Answer, shards []int, answers []*concord.Answer, req concord.Request, failures []error) error {
+	owner := map[string]int{}
+	for k, a := range answers {
+		if a != nil {
+			for i := range a.Hits {
+				owner[a.Hits[i].URL] = shards[k]
 			}
 		}
-		return whole, nil
+	}
+	wanted := map[int][]string{}
+	for i := range out.Hits {
+		k := owner[out.Hits[i].URL]
+		wanted[k] = append(wanted[k], out.Hits[i].URL)
+	}
+	asked := slices.Sorted(maps.Keys(wanted))
+	whole, errs := askEach(ctx, f, asked, func(ctx context.Context, i int, s concord.Searcher) (*concord.Answer, error) {
+		return s.Search(ctx, concord.Request{Query: req.Query, Stats: req.Stats, Only: wanted[i]})
 	})
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	byURL := map[string]concord.Hit{}
+	for k, a := range whole {
+		if errs[k] != nil {
+			failures[asked[k]] = errs[k]
+			out.Answered, out.Shards = out.Answered-1, out.Shards-1 // the caller counts failures
+			continue
+		}
+		for _, h := range a.Hits {
+			byURL[h.URL] = h
+		}
+	}
+	hits := out.Hits[:0]
+	for _, h := range out.Hits {
+		if w, ok := byURL[h.URL]; ok {
+			w.Score = h.Score
+			hits = append(hits, w)
+		}
+	}
+	out.Hits = hits
+	return nil
+}
+
+// places asks the shards where their first offset+limit results are.
+func (f *Fanout) places(ctx context.Context, shards []int, req concord.Request, failures []error) ([]*concord.Answer, error) {
+	req.Bare, req.Offset, req.Limit = true, 0, req.Offset+req.Limit
+	answers, errs := ask(ctx, f, shards, func(ctx context.Context, s concord.Searcher) (*concord.Answer, error) { return s.Search(ctx, req) })
 	if err := f.failed(ctx, errs); err != nil {
 		return nil, err
 	}
@@ -168,6 +200,11 @@ func reason(err error) string {
 // ask calls one function on several shards at once, each under the timeout, and waits for all. A shard that ignores its context is
 // left behind when its time is up.
 func ask[T any](ctx context.Context, f *Fanout, shards []int, call func(context.Context, concord.Searcher) (T, error)) ([]T, []error) {
+	return askEach(ctx, f, shards, func(ctx context.Context, _ int, s concord.Searcher) (T, error) { return call(ctx, s) })
+}
+
+// askEach is ask with a function that is told which shard it calls.
+func askEach[T any](ctx context.Context, f *Fanout, shards []int, call func(context.Context, int, concord.Searcher) (T, error)) ([]T, []error) {
 	type result struct {
 		v   T
 		err error
@@ -182,7 +219,7 @@ func ask[T any](ctx context.Context, f *Fanout, shards []int, call func(context.
 			defer wg.Done()
 			done := make(chan result, 1)
 			go func() {
-				v, err := call(ctx, f.cfg.Shards[i])
+				v, err := call(ctx, i, f.cfg.Shards[i])
 				done <- result{v, err}
 			}()
 			select {

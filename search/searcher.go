@@ -18,7 +18,12 @@ func validate(req concord.Request) error {
 	case len(req.Query) > concord.MaxQueryBytes:
 		return concord.Errorf(concord.Invalid, "query of %d bytes, at most %d: %w", len(req.Query), concord.MaxQueryBytes,
 			&concord.QueryError{Query: req.Query, Offset: concord.MaxQueryBytes, Length: len(req.Query) - concord.MaxQueryBytes, Reason: fmt.Sprintf("query is longer than %d bytes", concord.MaxQueryBytes)})
-	case req.Limit < 1 || req.Limit > concord.MaxLimit:
+	case len(req.Only) > concord.MaxLimit:
+		return concord.Errorf(concord.Invalid, "%d URLs asked for, at most %d", len(req.Only), concord.MaxLimit)
+	case req.Only != nil:
+	case req.Bare && req.Limit > concord.MaxOffset+concord.MaxLimit:
+		return concord.Errorf(concord.Invalid, "limit %d is above %d", req.Limit, concord.MaxOffset+concord.MaxLimit)
+	case req.Limit < 1 || req.Limit > concord.MaxLimit && !req.Bare:
 		return concord.Errorf(concord.Invalid, "limit %d is not between 1 and %d", req.Limit, concord.MaxLimit)
 	case req.Offset < 0 || req.Offset > concord.MaxOffset:
 		return concord.Errorf(concord.Invalid, "offset %d is not between 0 and %d", req.Offset, concord.MaxOffset)
