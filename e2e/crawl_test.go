@@ -147,8 +147,19 @@ func checkOdd(t *testing.T, n *node, web *loopweb.Web) {
 				t.Errorf("%s%s should be kept out with a reason: %+v", h.Name, p, st)
 			}
 		}
-		for _, p := range h.Forbidden {
+		found := 0
+		for _, p := range h.OneOf {
 			if st := n.why(h.URL(p)); st.Indexed {
+				found++
+			} else if st.Duplicate == "" {
+				t.Errorf("%s%s is kept out but names no page that stands for it: %+v", h.Name, p, st)
+			}
+		}
+		if len(h.OneOf) > 0 && found != 1 {
+			t.Errorf("%s: %d of %v are searchable, want one", h.Name, found, h.OneOf)
+		}
+		for _, p := range h.Forbidden {
+			if st := n.why(h.URL(p)); st.Indexed && !strings.Contains(p, "utm_") {
 				t.Errorf("%s%s is forbidden and indexed: %+v", h.Name, p, st)
 			}
 		}

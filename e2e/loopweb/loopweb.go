@@ -24,6 +24,7 @@ type Host struct {
 	Index     []string // pages that must be found by searching
 	NoIndex   []string // fetched, but kept out of the index
 	Forbidden []string // never to be asked for
+	OneOf     []string // say the same: exactly one of them is to be found
 
 	Addr string // "127.1.0.7:40123", set by Start
 	log  requestLog

@@ -281,7 +281,7 @@ var bomb = sync.OnceValue(func() []byte {
 
 func duplicates() *Host {
 	mux := http.NewServeMux()
-	same := Article("duplicate original text", 300)
+	same := Article("duplicate original text", 1500)
 	serve := func(s string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
@@ -291,14 +291,14 @@ func duplicates() *Host {
 	mux.HandleFunc("GET /{$}", page("duplicates start", "/original", "/copy", "/near", "/print"))
 	mux.HandleFunc("GET /original", serve(same))
 	mux.HandleFunc("GET /copy", serve(same))
-	mux.HandleFunc("GET /near", serve(strings.Replace(same, "</main>", "<p>one more closing remark</p></main>", 1)))
+	mux.HandleFunc("GET /near", serve(strings.Replace(same, "<p>", "<p>Edited once, in a few words only. ", 1)))
 	mux.HandleFunc("GET /print", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(w, strings.Replace(Article("printable version of it all", 200), "</title>", `</title><link rel=canonical href="/whole">`, 1))
 	})
 	mux.HandleFunc("GET /whole", serve(Article("printable version of it all", 200)))
-	return &Host{Name: "duplicates", Handler: mux, Start: "/", Index: []string{"/", "/original", "/whole"},
-		NoIndex: []string{"/copy", "/near", "/print"}}
+	return &Host{Name: "duplicates", Handler: mux, Start: "/", Index: []string{"/", "/whole"}, NoIndex: []string{"/print"},
+		OneOf: []string{"/original", "/copy", "/near"}}
 }
 
 func shy() *Host {
