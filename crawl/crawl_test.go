@@ -2,6 +2,7 @@ package crawl
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -49,8 +50,8 @@ func TestCrawlsASite(t *testing.T) {
 }
 
 // mesh is a site of n pages that link to each other, every page within reach of the first.
-func mesh(t testing.TB, n int) *site {
-	s := newSite(t)
+func mesh(t testing.TB, n int, change ...func(*http.Server)) *site {
+	s := newSite(t, change...)
 	for i := range n {
 		links := []string{"/p0", fmt.Sprintf("/p%d", i/2)}
 		for _, to := range []int{2*i + 1, 2*i + 2} {

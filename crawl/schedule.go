@@ -18,7 +18,6 @@ const (
 	idlePause      = time.Minute // the longest sleep: clocks jump
 	catchUpPause   = 20 * time.Millisecond
 	maxRobotsKept  = 16 << 10 // bytes of a robots.txt that stays parsed; a longer one is parsed for each URL
-	scheduleMargin = 2        // ms: timers are not exact, and waking twice costs more
 )
 
 // lookAt sets when to look at a host again.
@@ -140,7 +139,7 @@ func (f *Frontier) step(ctx context.Context, now int64) (time.Duration, error) {
 	if len(f.due) > 0 {
 		next = min(next, f.due[0].at)
 	}
-	return time.Duration(max(next-now, 1)+scheduleMargin) * time.Millisecond, nil
+	return time.Durationmax(next-now, 1) * time.Millisecond, nil
 }
 
 // advance does for a host what is due now: it begins a request, refuses what robots.txt forbids, or sends it away. It

@@ -39,7 +39,7 @@ type hit struct {
 var siteCount atomic.Uint32
 
 // newSite starts a server on the next loopback address.
-func newSite(t testing.TB) *site {
+func newSite(t testing.TB, change ...func(*http.Server)) *site {
 	t.Helper()
 	n := siteCount.Add(1)
 	ln, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+n>>16, n>>8&255, n&255))
@@ -48,6 +48,9 @@ func newSite(t testing.TB) *site {
 	}
 	s := &site{addr: ln.Addr().String(), host: "http://" + ln.Addr().String(), pages: map[string]http.HandlerFunc{}}
 	s.srv = &http.Server{Handler: s}
+	for _, fn := range change {
+		fn(s.srv)
+	}
 	go s.srv.Serve(ln)
 	t.Cleanup(func() { s.srv.Close() })
 	return s
