@@ -7,17 +7,17 @@ import (
 )
 
 const (
-	maxActive      = 2048 // hosts of a partition in memory: at a second between requests more than the fetchers can serve
-	prefetch       = 8    // URLs of a host read ahead
-	maxTaken       = 64   // fetches of a host that are not on record yet, before it waits for the committer
-	turnFetches    = 32   // fetches after which a host gives up its place when others wait for one
-	refusalBatch   = 64   // URLs refused by robots.txt in one message
-	activateBatch  = 512  // hosts made active in one write
-	budgetPause    = 50   // ms until a host looks again whether its crawl's page budget has room
-	stalledPause   = 250 * time.Millisecond
-	idlePause      = time.Minute // the longest sleep: clocks jump
-	catchUpPause   = 20 * time.Millisecond
-	maxRobotsKept  = 16 << 10 // bytes of a robots.txt that stays parsed; a longer one is parsed for each URL
+	maxActive     = 2048 // hosts of a partition in memory: at a second between requests more than the fetchers can serve
+	prefetch      = 8    // URLs of a host read ahead
+	maxTaken      = 64   // fetches of a host that are not on record yet, before it waits for the committer
+	turnFetches   = 32   // fetches after which a host gives up its place when others wait for one
+	refusalBatch  = 64   // URLs refused by robots.txt in one message
+	activateBatch = 512  // hosts made active in one write
+	budgetPause   = 50   // ms until a host looks again whether its crawl's page budget has room
+	stalledPause  = 250 * time.Millisecond
+	idlePause     = time.Minute // the longest sleep: clocks jump
+	catchUpPause  = 20 * time.Millisecond
+	maxRobotsKept = 16 << 10 // bytes of a robots.txt that stays parsed; a longer one is parsed for each URL
 )
 
 // lookAt sets when to look at a host again.
@@ -139,7 +139,7 @@ func (f *Frontier) step(ctx context.Context, now int64) (time.Duration, error) {
 	if len(f.due) > 0 {
 		next = min(next, f.due[0].at)
 	}
-	return time.Durationmax(next-now, 1) * time.Millisecond, nil
+	return time.Duration(max(next-now, 1)) * time.Millisecond, nil
 }
 
 // advance does for a host what is due now: it begins a request, refuses what robots.txt forbids, or sends it away. It

@@ -80,7 +80,9 @@ func TestConnectionsAreReused(t *testing.T) {
 func TestServerClosesIdleConnections(t *testing.T) {
 	t.Parallel()
 	s := mesh(t, 12, func(srv *http.Server) { srv.IdleTimeout = time.Millisecond })
-	r := newRig(t, func(c *Config) { c.Politeness.MinDelay, c.Politeness.MaxDelay = 5*time.Millisecond, 20*time.Millisecond })
+	r := newRig(t, func(c *Config) {
+		c.Politeness.MinDelay, c.Politeness.MaxDelay = 5*time.Millisecond, 20*time.Millisecond
+	})
 	crawl := r.crawl(concord.CrawlSpec{Seeds: []string{s.host + "/p0"}})
 	if crawl.Fetched != 12 || r.c.Stats().Failures["connection closed"] != 0 {
 		t.Errorf("crawl %+v, stats %+v", crawl, r.c.Stats())
