@@ -187,9 +187,9 @@ func TestLongWaitsEndACrawl(t *testing.T) {
 	r := newRig(t, func(c *Config) {
 		c.Politeness.Patience = 100 * time.Millisecond
 		c.Politeness.Retries = []time.Duration{600 * time.Millisecond}
+		c.Resolve = names(nil)
 	})
 	id := r.begin(concord.CrawlSpec{Seeds: []string{s.host, "http://no.such.host.example/"}})
-	r.c.cfg.Resolve = names(nil)
 	crawl := r.wait(id)
 	if crawl.Failed != 2 || crawl.Fetched != 0 || crawl.Queued != 0 {
 		t.Errorf("crawl: %+v", crawl)
