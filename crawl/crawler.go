@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"concord"
+	"concord/weburl"
 
 	"github.com/cockroachdb/pebble/v2"
 	"golang.org/x/sync/errgroup"
@@ -33,6 +35,7 @@ type Crawler struct {
 	cache     *pebble.Cache
 
 	extract  chan struct{} // a token each page that is being taken apart
+	pdfs     chan struct{} // the same for PDFs, which take seconds each in a process of their own
 	sitemaps chan struct{} // a token each sitemap in memory
 	opened   time.Time
 
@@ -56,7 +59,7 @@ func Open(cfg Config) (*Crawler, error) {
 	}
 	cfg = cfg.withDefaults()
 	c := &Crawler{cfg: cfg, log: cfg.Logger, plans: map[crawlID]*plan{}, slots: cfg.Concurrency, opened: time.Now(),
-		extract: make(chan struct{}, extractors()), sitemaps: make(chan struct{}, maxSitemapsInMemory)}
+		extract: make(chan struct{}, extractors()), pdfs: make(chan struct{}, extractors()), sitemaps: make(chan struct{}, maxSitemapsInMemory)}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the frontier's directory: %w", err)
 	}
@@ -159,6 +162,14 @@ func (c *Crawler) wakeAll() {
 	for _, f := range c.parts {
 		f.wake()
 	}
+}
+
+// reading returns the tokens for taking apart a response of this type and URL.
+func (c *Crawler) reading(contentType string, u weburl.URL) chan struct{} {
+	if strings.Contains(contentType, "pdf") || weburl.FileType(u) == "pdf" {
+		return c.pdfs
+	}
+	return c.extract
 }
 
 // stalled says why no fetch may begin now; empty: it may.

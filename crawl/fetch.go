@@ -119,9 +119,10 @@ func (f *Frontier) fetch(ctx context.Context, h *host, j *job) {
 	res := &result{f: f, fetched: m}
 	if x != nil {
 		res.held = x.held
-		f.c.extract <- struct{}{}
+		tokens := f.c.reading(x.header.Get("Content-Type"), j.url)
+		tokens <- struct{}{}
 		err := f.digest(ctx, j, x, m, res)
-		<-f.c.extract
+		<-tokens
 		if err != nil { // what came is no HTTP response that could be kept
 			m.Outcome, m.Note = failed, concord.Clip(err.Error(), maxNote)
 			*res = result{f: f, fetched: m, held: x.held}

@@ -151,9 +151,10 @@ func (f *Frontier) importItem(ctx context.Context, u weburl.URL, it *warc.Item, 
 	case status < 200 || status >= 300:
 		skip("status " + strconv.Itoa(status))
 	default:
-		f.c.extract <- struct{}{}
+		tokens := f.c.reading(it.Mime, u)
+		tokens <- struct{}{}
 		f.read(ctx, j, &warc.CaptureInfo{Head: warc.Head{Status: status, Header: withMime(it)}, Payload: it.Payload}, m, c, res)
-		<-f.c.extract
+		<-tokens
 	}
 	if c.Mime == "" {
 		c.Mime = page.Sniff(it.Mime, it.Payload)
