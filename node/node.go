@@ -88,6 +88,9 @@ func (n *Node) openDir(context.Context) error {
 		return err
 	}
 	unlock, err := durable.Lock(n.path("LOCK"))
+	if concord.KindOf(err) == concord.Conflict {
+		return fmt.Errorf("another node is running on it: %w", err)
+	}
 	if err != nil {
 		return err
 	}

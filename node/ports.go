@@ -74,8 +74,12 @@ func (p pages) Captures(_ context.Context, url string, limit int) ([]concord.Cap
 	return p.n.shardOf(u.String()).Captures(u.String(), limit)
 }
 
+// Delete implements web.Pages: when it returns, the page is not found any more.
 func (p pages) Delete(ctx context.Context, url, reason string) error {
-	return p.n.crawler.Delete(ctx, url, reason)
+	if err := p.n.crawler.Delete(ctx, url, reason); err != nil {
+		return err
+	}
+	return p.n.awaitSearchable(ctx)
 }
 
 type receipts struct{ n *Node }

@@ -8,13 +8,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"concord"
 	"concord/web"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 func archiveCommand() *cobra.Command {
@@ -32,8 +32,9 @@ func exportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write WARC files that other tools read",
-		Long: `Copy the archive, or one site of it, into a new directory: WARC 1.1 files with one gzip member a record, and a CDXJ index. The
-directory appears when it is complete.`,
+		Long: `Copy the archive, or one site of it, into a new directory: WARC 1.1 files with
+one gzip member a record, and a CDXJ index. The directory appears when it is
+complete.`,
 		Example: "  concord archive export --warc ./export --site example.org",
 		Args:    noArgs,
 	}
@@ -69,8 +70,8 @@ func importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE…",
 		Short: "Take in WARC files of other tools",
-		Long: `Archive, index and attest what WARC files hold. Importing a file twice adds nothing. Damaged places are passed over and
-counted.`,
+		Long: `Archive, index and attest what WARC files hold. Importing a file twice adds
+nothing. Damaged places are passed over and counted.`,
 		Example: "  concord archive import collection-*.warc.gz",
 		Args:    atLeastOne("file"),
 	}
@@ -85,7 +86,10 @@ counted.`,
 		for _, name := range args {
 			sum, err := importFile(cmd, c, name, asJSON)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", name, err))
+				if !strings.HasPrefix(err.Error(), filepath.Base(name)) {
+					err = fmt.Errorf("%s: %w", name, err)
+				}
+				errs = append(errs, err)
 				continue
 			}
 			sums = append(sums, sum)
@@ -112,7 +116,7 @@ func importFile(cmd *cobra.Command, c *client, name string, quiet bool) (sum web
 	}
 	defer f.Close()
 	body := io.Reader(f)
-	if fi, err := f.Stat(); err == nil && !quiet && term.IsTerminal(int(os.Stderr.Fd())) {
+	if fi, err := f.Stat(); err == nil && !quiet && isTerminal(os.Stderr) {
 		bar := progressbar.NewOptions64(fi.Size(), progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowBytes(true),
 			progressbar.OptionClearOnFinish(), progressbar.OptionSetDescription(filepath.Base(name)))
 		defer bar.Finish() //nolint:errcheck // a progress bar

@@ -124,7 +124,11 @@ func problem(resp *http.Response) error {
 			return concord.Errorf(kind, "%w", &concord.QueryError{Query: s, Offset: *e.Offset, Length: e.Length, Reason: e.Message})
 		}
 		if e.Message != "" && !strings.Contains(p.Detail, e.Message) {
-			p.Detail += ": " + e.Message
+			_, name, _ := strings.Cut(e.Location, ".")
+			p.Detail = strings.TrimPrefix(strings.TrimSpace(name+": "+e.Message), ": ")
+			if e.Value != nil {
+				p.Detail += fmt.Sprintf(", got %v", e.Value)
+			}
 		}
 	}
 	return concord.Errorf(kind, "%s", p.Detail)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 const (
@@ -29,11 +27,13 @@ func crawlCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "crawl URL…",
 		Short: "Crawl pages: fetch, archive, index and attest them",
-		Long: `Crawl from one or more URLs. The crawl goes on in the node, through restarts, until nothing is left to fetch; --wait stays
-to watch. robots.txt and the node's delays are always respected.
+		Long: `Crawl from one or more URLs. The crawl goes on in the node, through restarts,
+until nothing is left to fetch; --wait stays to watch. robots.txt and the
+node's delays are always respected.
 
---scope says which links belong to the crawl: those of the same host (default), of the same site (the registrable domain
-with all its hosts), or those that begin with the URL given up to its last slash (prefix).`,
+--scope says which links belong to the crawl: those of the same host
+(default), of the same site (the registrable domain with all its hosts), or
+those that begin with the URL given up to its last slash (prefix).`,
 		Example: `  concord crawl https://example.org/ --wait
   concord crawl https://example.org/docs/ --scope prefix --depth 5 --max-pages 2000
   concord crawl https://example.org/ --exclude '/(login|cart)' --json
@@ -61,7 +61,7 @@ with all its hosts), or those that begin with the URL given up to its last slash
 		}
 		var item web.CrawlItem
 		if err := c.do(cmd.Context(), http.MethodPost, "/api/v1/crawls", nil, spec, &item); err != nil {
-			return err
+			return privateHint(err, spec.AllowPrivate)
 		}
 		out := cmd.OutOrStdout()
 		if wait {
@@ -82,18 +82,27 @@ with all its hosts), or those that begin with the URL given up to its last slash
 	return cmd
 }
 
-// crawlSummary is what a finished crawl came to, in one line.
+// privateHint names the flag that the node, which does not know of flags, cannot name.
+func privateHint(err error, allowed bool) error {
+	if allowed || concord.KindOf(err) != concord.Invalid || !strings.Contains(err.Error(), "private address") {
+		return err
+	}
+	return fmt.Errorf("%w: use --allow-private", err)
+}
+
+// crawlSummary is what a finished crawl came to: one line, and one more for each kind of page that cannot be found.
 func crawlSummary(c *web.CrawlItem) string {
-	parts := []string{fmt.Sprintf("crawl %s is done: %s fetched, %s searchable", c.ID, count(c.Fetched, "page"), count(c.Indexed, "page"))}
+	lines := []string{fmt.Sprintf("crawl %s is done: %s fetched, %s searchable", c.ID, count(c.Fetched, "page"), count(c.Indexed, "page"))}
 	for _, p := range []struct {
 		n    int64
 		text string
-	}{{c.Skipped, "kept on record only"}, {c.Failed, "failed"}, {c.Refused, "not fetched (robots.txt, address, limits)"}} {
+	}{{c.Skipped, "fetched and kept on record only (redirects, duplicates, noindex, …)"}, {c.Failed, "failed"},
+		{c.Refused, "not fetched (robots.txt, private addresses, limits)"}} {
 		if p.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.text))
+			lines = append(lines, fmt.Sprintf("  %d %s", p.n, p.text))
 		}
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(lines, "\n")
 }
 
 func count(n int64, noun string) string {
@@ -136,7 +145,7 @@ type progress struct {
 
 func newProgress(w io.Writer, quiet bool) *progress {
 	p := &progress{w: w, quiet: quiet, start: time.Now(), last: time.Now()}
-	if f, ok := w.(*os.File); ok && !quiet && term.IsTerminal(int(f.Fd())) {
+	if !quiet && isTerminal(w) {
 		p.bar = progressbar.NewOptions64(1, progressbar.OptionSetWriter(w), progressbar.OptionShowCount(), progressbar.OptionSetWidth(30),
 			progressbar.OptionClearOnFinish(), progressbar.OptionSetDescription("crawling"), progressbar.OptionSetPredictTime(false))
 	}

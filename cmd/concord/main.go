@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"concord"
@@ -24,24 +25,34 @@ func run(args []string) int {
 	defer stop()
 	root := rootCommand()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
+	}
+	if cmd == root { // cobra's own error, which has no kind: there is no such command
+		err = concord.Errorf(concord.Invalid, "%w", err)
 	}
 	report(err)
 	return exitCode(err)
 }
 
-// report prints an error for a person: one line, and for a malformed query the place.
+// report prints an error for a person, and for a malformed query its place.
 func report(err error) {
 	var silent *quietError
 	if errors.As(err, &silent) {
 		return
 	}
-	fmt.Fprintln(os.Stderr, "concord:", err)
 	var q *concord.QueryError
 	if errors.As(err, &q) && q.Query != "" {
-		fmt.Fprintln(os.Stderr, query.Explain(q))
+		fmt.Fprintf(os.Stderr, "concord: the query is malformed\n%s\n", query.Explain(q))
+		return
+	}
+	first := "concord: "
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimRight(printable(line), " \t"); line != "" {
+			printWrapped(os.Stderr, first, strings.TrimLeft(line, "\t"))
+			first = "  "
+		}
 	}
 }
 
@@ -49,14 +60,15 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "concord",
 		Short: "Crawl, index, search, and prove what you found",
-		Long: `Concord is a search engine whose every result carries a receipt: a small file that anyone can check offline, of who saw
-that page say that, and when.
+		Long: `Concord is a search engine whose every result carries a receipt: a small file
+that anyone can check offline, of who saw that page say that, and when.
 
-Start a node with "concord up"; the other commands talk to it through its data directory (--data, or CONCORD_DATA).
-Only "concord verify" needs no node.
+Start a node with "concord up"; the other commands talk to it through its data
+directory (--data, or CONCORD_DATA). Only "concord verify" needs no node.
 
-Exit codes: 0 done; 1 failed, or a receipt does not prove what it should; 2 wrong use or input; 3 not found;
-4 not available now (no node, not ready, stopped); 5 an answer from only some of the shards.`,
+Exit codes: 0 done; 1 failed, or a receipt does not prove what it should; 2
+wrong use or input; 3 not found; 4 not available now (no node, not ready,
+stopped); 5 an answer from only some of the shards.`,
 		Example: `  concord up                                     # start a node on http://127.0.0.1:7667
   concord crawl https://example.org/ --wait      # crawl a site
   concord search "exact phrase" site:example.org

@@ -26,9 +26,10 @@ func receiptCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "receipt URL",
 		Short: "Get the receipt of a page",
-		Long: `Get the receipt of the latest capture of a URL: one file that proves who saw that page say that, and when, to anyone who has
-the ledger's policy (concord policy), with no node and no network (concord verify). A receipt of a page just fetched is
-waited for.`,
+		Long: `Get the receipt of the latest capture of a URL: one file that proves who saw
+that page say that, and when, to anyone who has the ledger's policy (concord
+policy), with no node and no network (concord verify). A receipt of a page
+just fetched is waited for.`,
 		Example: `  concord receipt https://example.org/ --out example.tlog-proof
   concord receipt https://example.org/ --out r.tlog-proof --body page.bin   # and the bytes it is about`,
 		Args: exactlyOne("URL"),
@@ -91,8 +92,9 @@ func policyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "policy",
 		Short: "Print the policy that receipts are checked with",
-		Long: `Print this ledger's policy: whose signatures make a receipt believable (c2sp.org/tlog-policy). Who checks receipts must get it
-from somebody they trust, once, and keep it; it does not change with every receipt.`,
+		Long: `Print this ledger's policy: whose signatures make a receipt believable
+(c2sp.org/tlog-policy). Who checks receipts must get it from somebody they
+trust, once, and keep it; it does not change with every receipt.`,
 		Example: "  concord policy > policy",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -164,7 +166,7 @@ func printURL(w io.Writer, u *concord.URLStatus) {
 		line("known since", "%s", when(u.Known))
 	}
 	if u.From != "" {
-		line("found on", "%s (%d links from a seed)", u.From, u.Depth)
+		line("found on", "%s (%s from a seed)", u.From, count(int64(u.Depth), "link"))
 	}
 	if !u.Fetched.IsZero() {
 		line("fetched", "%s, status %d", when(u.Fetched), u.Status)
@@ -188,8 +190,8 @@ func deleteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete URL…",
 		Short: "Take pages out of the index",
-		Long: `Take pages out of the index. Their captures stay in the archive and their receipts stay valid; a later crawl that fetches
-them again indexes them again.`,
+		Long: `Take pages out of the index. Their captures stay in the archive and their
+receipts stay valid; a later crawl that fetches them again indexes them again.`,
 		Example: "  concord delete https://example.org/old --reason 'asked by its author'",
 		Args:    atLeastOne("URL"),
 	}

@@ -8,11 +8,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
+	"concord"
 	"concord/web"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 func searchCommand() *cobra.Command {
@@ -21,10 +23,12 @@ func searchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "search QUERY",
 		Short: "Search the index",
-		Long: `Search. All words must occur; forms of a word ("run", "running") are found alike.
+		Long: `Search. All words must occur; forms of a word ("run", "running") are found
+alike.
 
   "exact phrase"   -without   this OR that   (groups)
-  site:example.org   lang:de   filetype:pdf   intitle:word   inurl:word   before:2026-01-31   after:2025
+  site:example.org   lang:de   filetype:pdf   intitle:word   inurl:word
+  before:2026-01-31   after:2025
 
 Exit code 5 means that only some of the shards answered.`,
 		Example: `  concord search error correcting code
@@ -63,14 +67,13 @@ Exit code 5 means that only some of the shards answered.`,
 
 // printAnswer shows results on a terminal, matches in bold when it is one.
 func printAnswer(w io.Writer, a *web.SearchAnswer) {
-	bold, plain, width := "", "", 100
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		if os.Getenv("NO_COLOR") == "" {
-			bold, plain = "\x1b[1m", "\x1b[0m"
-		}
-		if cols, _, err := term.GetSize(int(f.Fd())); err == nil {
-			width = min(cols, 120)
-		}
+	bold, plain := "", ""
+	if isTerminal(w) && os.Getenv("NO_COLOR") == "" {
+		bold, plain = boldOn, boldOff
+	}
+	width := columns(w)
+	if width == 0 {
+		width = plainWidth
 	}
 	if a.Shards.Answered < a.Shards.Asked {
 		fmt.Fprintf(w, "Only %d of %d shards answered; there may be more.\n", a.Shards.Answered, a.Shards.Asked)
@@ -85,60 +88,52 @@ func printAnswer(w io.Writer, a *web.SearchAnswer) {
 		}
 		return
 	}
+	const indent = "   "
 	fmt.Fprintf(w, "%d to %d of %d, %.1f ms, %d of %d shards\n", a.Offset+1, a.Offset+len(a.Results), a.Total, a.Took, a.Shards.Answered, a.Shards.Asked)
 	for i, r := range a.Results {
 		title := r.Title
 		if title == "" {
 			title = r.URL
 		}
-		fmt.Fprintf(w, "\n%d. %s%s%s\n   %s\n", a.Offset+i+1, bold, printable(title), plain, printable(r.URL))
-		var words []string
-		for _, h := range r.Highlights {
-			for _, word := range strings.Fields(printable(h.Text)) {
-				if h.Match && bold != "" {
-					word = bold + word + plain
-				}
-				words = append(words, word)
+		fmt.Fprintf(w, "\n%d. %s%s%s\n%s%s\n", a.Offset+i+1, bold, printable(title), plain, indent, printable(r.URL))
+		for _, line := range wrap(snippetWords(r.Highlights, bold, plain), width-len(indent)) {
+			fmt.Fprintln(w, indent+line)
+		}
+		fmt.Fprintf(w, "%sfetched %s\n", indent, r.Fetched.Local().Format(time.DateTime))
+	}
+}
+
+// snippetWords cuts a snippet at its white space, wherever matches begin and end in its words.
+func snippetWords(parts []concord.Fragment, bold, plain string) []string {
+	var words []string
+	var word strings.Builder
+	flush := func() {
+		if word.Len() > 0 {
+			words = append(words, word.String())
+			word.Reset()
+		}
+	}
+	for _, h := range parts {
+		on, off := "", ""
+		if h.Match {
+			on, off = bold, plain
+		}
+		text := printable(h.Text)
+		for len(text) > 0 {
+			end := strings.IndexFunc(text, unicode.IsSpace)
+			if end == 0 {
+				flush()
+				_, size := utf8.DecodeRuneInString(text)
+				text = text[size:]
+				continue
 			}
+			if end < 0 {
+				end = len(text)
+			}
+			word.WriteString(on + text[:end] + off)
+			text = text[end:]
 		}
-		for _, line := range wrap(words, width-3) {
-			fmt.Fprintln(w, "   "+line)
-		}
-		fmt.Fprintf(w, "   fetched %s\n", r.Fetched.Local().Format(time.DateTime))
 	}
-}
-
-// wrap fills lines of at most width characters, not counting escape sequences.
-func wrap(words []string, width int) []string {
-	var lines []string
-	var line strings.Builder
-	n := 0
-	for _, word := range words {
-		l := len([]rune(word)) - 4*strings.Count(word, "\x1b[1m") - 4*strings.Count(word, "\x1b[0m")
-		if n > 0 && n+1+l > width {
-			lines = append(lines, line.String())
-			line.Reset()
-			n = 0
-		}
-		if n > 0 {
-			line.WriteByte(' ')
-			n++
-		}
-		line.WriteString(word)
-		n += l
-	}
-	if n > 0 {
-		lines = append(lines, line.String())
-	}
-	return lines
-}
-
-// printable keeps a stranger's text from steering the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return ' '
-		}
-		return r
-	}, s)
+	flush()
+	return words
 }

@@ -55,7 +55,7 @@ func printStatus(w io.Writer, st *web.Status, crawls []web.CrawlItem) {
 	line("node", "%s of %s, version %s, http://%s", st.Node, st.Operator, st.Version, st.Addr)
 	line("running", "since %s (%s)", st.Started.Local().Format(time.DateTime), st.Uptime.Round(time.Second))
 	line("data", "%s, %s free", st.DataDir, size(st.Machine.DiskFree))
-	line("pages", "%d searchable, %d captures, archive of %s in %d files", st.Documents, st.Captures, size(uint64(st.Archive.Bytes)), st.Archive.Files)
+	line("pages", "%d searchable, %d captures, archive of %s in %s", st.Documents, st.Captures, size(uint64(st.Archive.Bytes)), count(st.Archive.Files, "file"))
 	var lag uint64
 	segments := 0
 	for _, s := range st.Shards {
@@ -80,12 +80,16 @@ func printStatus(w io.Writer, st *web.Status, crawls []web.CrawlItem) {
 		}
 		seed := ""
 		if len(c.Spec.Seeds) > 0 {
-			seed = concord.Clip(printable(c.Spec.Seeds[0]), 60)
+			seed = concord.Clip(printable(c.Spec.Seeds[0]), 44)
 		}
-		fmt.Fprintf(w, "          %s %-7s %d fetched, %d indexed, %d waiting, %d failed, %d refused  %s\n", c.ID, state, c.Fetched, c.Indexed, c.Queued, c.Failed, c.Refused, seed)
+		if n := len(c.Spec.Seeds) - 1; n > 0 {
+			seed += fmt.Sprintf(" +%d", n)
+		}
+		fmt.Fprintf(w, "          %s %-7s %s\n          %d fetched, %d indexed, %d waiting, %d failed, %d refused\n",
+			c.ID, state, seed, c.Fetched, c.Indexed, c.Queued, c.Failed, c.Refused)
 	}
 	for _, warning := range st.Warnings {
-		line("warning", "%s", warning)
+		printWrapped(w, "warning   ", printable(warning))
 	}
 }
 

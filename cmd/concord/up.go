@@ -25,13 +25,16 @@ func upCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run a node",
-		Long: `Run a node: crawler, index, ledger, pages and API, on one data directory, with nothing else to install.
+		Long: `Run a node: crawler, index, ledger, pages and API, on one data directory, with
+nothing else to install.
 
-When it serves, it prints "ready http://ADDRESS". Ctrl-C or SIGTERM stops it within 5 s; a kill or power cut at any
-moment loses nothing it has acknowledged.
+When it serves, it prints "ready http://ADDRESS". Ctrl-C or SIGTERM stops it
+within 5 s; a kill or power cut at any moment loses nothing it has
+acknowledged.
 
-The configuration file is YAML; every setting may also come from the environment, as in CONCORD_OPERATOR or
-CONCORD_CRAWL__MIN_DELAY. The manual, served at /manual/, lists them.`,
+The configuration file is YAML; every setting may also come from the
+environment, as in CONCORD_OPERATOR or CONCORD_CRAWL__MIN_DELAY. The manual,
+served at /manual/, lists them.`,
 		Example: `  concord up
   concord up --data /srv/concord --http 127.0.0.1:8080
   concord up --config /etc/concord.yaml`,
@@ -92,7 +95,7 @@ func loadConfig(cmd *cobra.Command) (node.Config, error) {
 	}
 	err := k.Load(env.Provider(".", env.Opt{Prefix: "CONCORD_", TransformFunc: func(name, value string) (string, any) {
 		key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, "CONCORD_")), "__", ".")
-		if _, ok := known[key]; !ok {
+		if _, ok := known[key]; !ok || value == "" {
 			return "", nil
 		}
 		return key, value
@@ -101,9 +104,27 @@ func loadConfig(cmd *cobra.Command) (node.Config, error) {
 		return cfg, err
 	}
 	if err := k.Unmarshal("", &cfg); err != nil {
-		return cfg, concord.Errorf(concord.Invalid, "configuration: %w", err)
+		return cfg, wrongSetting(k, err)
 	}
 	return cfg, finishConfig(cmd, &cfg)
+}
+
+// wrongSetting says which setting has a value of the wrong kind, and what it is.
+func wrongSetting(k *koanf.Koanf, err error) error {
+	for _, key := range k.Keys() {
+		if strings.Contains(err.Error(), "'"+key+"'") {
+			return concord.Errorf(concord.Invalid, "configuration: %s cannot be %q; a value of the same kind is %v", key, fmt.Sprint(k.Get(key)), defaultOf(key))
+		}
+	}
+	return concord.Errorf(concord.Invalid, "configuration: %w", err)
+}
+
+func defaultOf(key string) any {
+	d := koanf.New(".")
+	if err := d.Load(structs.Provider(node.Defaults(), "koanf"), nil); err != nil {
+		return nil
+	}
+	return d.Get(key)
 }
 
 func finishConfig(cmd *cobra.Command, cfg *node.Config) error {

@@ -41,10 +41,12 @@ func verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify FILE…",
 		Short: "Check receipts, offline",
-		Long: `Check receipts against a policy. It needs no node, no network and no data directory.
+		Long: `Check receipts against a policy. It needs no node, no network and no data
+directory.
 
-A FILE is a receipt (.tlog-proof), or content that one of the receipts given must be about: a WARC file (.warc,
-.warc.gz) or a body exactly as it was received. Exit code 0: everything given is proven; 1: something is not.`,
+A FILE is a receipt (.tlog-proof), or content that one of the receipts given
+must be about: a WARC file (.warc, .warc.gz) or a body exactly as it was
+received. Exit code 0: everything given is proven; 1: something is not.`,
 		Example: `  concord verify example.tlog-proof --policy policy
   concord verify example.tlog-proof page.bin --policy policy        # and these bytes are what was seen
   concord verify example.tlog-proof export/*.warc.gz --policy policy --json`,
@@ -229,20 +231,21 @@ func checkRecord(v *verdict, rec *warc.Record, rep *receipt.Report) error {
 // printVerdict says in plain words what is proven and what is not.
 func printVerdict(w io.Writer, v *verdict) {
 	if !v.Proven {
-		fmt.Fprintf(w, "NOT PROVEN  %s\n  %s\n", printable(v.File), printable(v.Reason))
+		fmt.Fprintf(w, "NOT PROVEN  %s\n", printable(v.File))
+		printWrapped(w, "  ", printable(v.Reason))
 		return
 	}
 	fmt.Fprintf(w, "PROVEN  %s\n", printable(v.File))
 	for _, c := range v.Checks {
-		fmt.Fprintln(w, "  + "+printable(c))
+		printWrapped(w, "  + ", printable(c))
 	}
 	if r := v.Report; r != nil {
 		for _, p := range r.Proven {
-			fmt.Fprintln(w, "  + "+printable(p))
+			printWrapped(w, "  + ", printable(p))
 		}
 		fmt.Fprintln(w, "  Not proven:")
 		for _, p := range r.NotProven {
-			fmt.Fprintln(w, "  - "+printable(p))
+			printWrapped(w, "  - ", printable(p))
 		}
 	}
 }
