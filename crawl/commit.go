@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	commitLinger  = 20 * time.Millisecond // how long a finished fetch waits for others to share its syncs
-	commitResults = 256                   // finished fetches in one commit
-	commitBytes   = 32 << 20              // of their bodies
-	appendMax     = 1000                  // messages in one append: what the log takes as one
-	appendBytes   = 8 << 20               // of their data
+	commitLinger  = 3 * time.Millisecond // how long a finished fetch waits for others to share its syncs; more wait while a commit is made
+	commitResults = 256                  // finished fetches in one commit
+	commitBytes   = 32 << 20             // of their bodies
+	appendMax     = 1000                 // messages in one append: what the log takes as one
+	appendBytes   = 8 << 20              // of their data
 	retryFirst    = 50 * time.Millisecond
 	retryLast     = 5 * time.Second
 )
@@ -132,7 +132,7 @@ func (k *committer) archive(ctx context.Context, batch []*result) error {
 // spoil turns a fetch whose records cannot be kept into a failed one.
 func spoil(r *result, err error) {
 	m := r.fetched
-	*r = result{f: r.f, fetched: m, held: r.held}
+	*r = result{f: r.f, fetched: m, held: r.held, done: r.done}
 	if m != nil {
 		*m = fetchedMsg{Crawl: m.Crawl, URL: m.URL, Kind: m.Kind, Entry: m.Entry, Start: m.Start, Took: m.Took, Outcome: failed,
 			Note: concord.Clip("cannot be archived: "+err.Error(), maxNote)}

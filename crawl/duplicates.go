@@ -156,13 +156,9 @@ func (d *doc) better(o *doc) bool {
 	return d.url < o.url
 }
 
-// same returns the page of the site that says the same as d, and whether it does so only nearly.
+// same returns the page of the site that says the same as d, and whether it does so only nearly. Pages that are decided
+// on but not on record come first: one of them may just have taken the place of a page on record.
 func (f *Frontier) same(d *doc) (*doc, bool) {
-	if url, err := load(f.db, exactKey(d.site, d.text)); err == nil && url != nil && string(url) != d.url {
-		if o := f.recorded(string(url), d.site); o != nil {
-			return o, false
-		}
-	}
 	var near *doc
 	for _, o := range f.pending.docs {
 		if o.url == d.url || o.site != d.site || !o.indexed {
@@ -175,7 +171,15 @@ func (f *Frontier) same(d *doc) (*doc, bool) {
 			near = o
 		}
 	}
-	if near == nil && d.simhash != 0 {
+	if near != nil {
+		return near, true
+	}
+	if url, err := load(f.db, exactKey(d.site, d.text)); err == nil && url != nil && string(url) != d.url {
+		if o := f.recorded(string(url), d.site); o != nil {
+			return o, false
+		}
+	}
+	if d.simhash != 0 {
 		near = f.nearRecorded(d)
 	}
 	return near, near != nil

@@ -110,13 +110,15 @@ func (f *Frontier) fetch(ctx context.Context, h *host, j *job) {
 		return // its turn has not come, or the partition ends
 	}
 	o := m.observation(h.name)
-	f.finish(h, &o)
 	if m.Outcome == refused {
+		f.finish(h, &o)
 		f.note(m)
 		f.submit(ctx, f.probed(j, &result{f: f, refused: j.refusal(m.Note)}))
 		return
 	}
-	res := &result{f: f, fetched: m}
+	// The host is not asked for the next page before this one is on record: a crash costs it one request at most.
+	finish := func() { f.finish(h, &o) }
+	res := &result{f: f, fetched: m, done: finish}
 	if x != nil {
 		res.held = x.held
 		tokens := f.c.reading(x.header.Get("Content-Type"), j.url)
@@ -125,7 +127,7 @@ func (f *Frontier) fetch(ctx context.Context, h *host, j *job) {
 		<-tokens
 		if err != nil { // what came is no HTTP response that could be kept
 			m.Outcome, m.Note = failed, concord.Clip(err.Error(), maxNote)
-			*res = result{f: f, fetched: m, held: x.held}
+			*res = result{f: f, fetched: m, held: x.held, done: finish}
 		}
 	}
 	f.note(m)

@@ -56,6 +56,7 @@ func TestThousandsOfPages(t *testing.T) {
 	t.Run("manners", func(t *testing.T) { checkManners(t, web) })
 	t.Run("complete", func(t *testing.T) { checkComplete(t, n, web) })
 	t.Run("odd hosts", func(t *testing.T) { checkOdd(t, n, web) })
+	t.Run("formats", func(t *testing.T) { checkFormats(t, n) })
 	var indexed []page
 	t.Run("known items", func(t *testing.T) { indexed = checkKnownItems(t, n, web) })
 	t.Run("receipts", func(t *testing.T) { checkReceipts(t, n, indexed) })
@@ -63,6 +64,22 @@ func TestThousandsOfPages(t *testing.T) {
 	if d := n.stop(); d > 5*time.Second {
 		t.Errorf("SIGTERM took %v, want under 5 s", d)
 	}
+}
+
+// The odd hosts alone: a minute's test of everything that can be strange about a site.
+func TestOddHosts(t *testing.T) {
+	web, err := loopweb.Start(74, append(loopweb.Odd(), loopweb.Generated("plain", 40))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer web.Close()
+	n := newNode(t)
+	n.start()
+	c := n.await(n.crawl(web.Seeds()), 5*time.Minute)
+	t.Logf("crawl: %+v", c)
+	t.Run("manners", func(t *testing.T) { checkManners(t, web) })
+	t.Run("odd hosts", func(t *testing.T) { checkOdd(t, n, web) })
+	t.Run("formats", func(t *testing.T) { checkFormats(t, n) })
 }
 
 // checkManners asks the hosts what they saw.
@@ -162,6 +179,17 @@ func checkOdd(t *testing.T, n *node, web *loopweb.Web) {
 			if st := n.why(h.URL(p)); st.Indexed && !strings.Contains(p, "utm_") {
 				t.Errorf("%s%s is forbidden and indexed: %+v", h.Name, p, st)
 			}
+		}
+	}
+}
+
+// checkFormats asks for words that only a PDF, a plain text and pages in old encodings have.
+func checkFormats(t *testing.T, n *node) {
+	for q, path := range map[string]string{"quibblewort filetype:pdf": "/paper.pdf", "zylophone": "/plain.txt", "straße äpfel café": "/latin1",
+		"sechzehn wide letters": "/utf16", "café röti": "/meta", `"redirecting end of the chain"`: "/end", "printable version": "/whole"} {
+		results, _ := n.search(q, 5)
+		if len(results) == 0 || !strings.HasSuffix(results[0].URL, path) {
+			t.Errorf("search %q: %+v, want %s first", q, results, path)
 		}
 	}
 }

@@ -288,17 +288,18 @@ func duplicates() *Host {
 			fmt.Fprint(w, s)
 		}
 	}
-	mux.HandleFunc("GET /{$}", page("duplicates start", "/original", "/copy", "/near", "/print"))
+	mux.HandleFunc("GET /{$}", page("duplicates start", "/original", "/copy", "/near", "/another", "/print"))
 	mux.HandleFunc("GET /original", serve(same))
 	mux.HandleFunc("GET /copy", serve(same))
-	mux.HandleFunc("GET /near", serve(strings.Replace(same, "<p>", "<p>Edited once, in a few words only. ", 1)))
+	mux.HandleFunc("GET /another", serve(same))
+	mux.HandleFunc("GET /near", serve(strings.Replace(same, "<p>", "<p>Edited ", 1)))
 	mux.HandleFunc("GET /print", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(w, strings.Replace(Article("printable version of it all", 200), "</title>", `</title><link rel=canonical href="/whole">`, 1))
 	})
 	mux.HandleFunc("GET /whole", serve(Article("printable version of it all", 200)))
 	return &Host{Name: "duplicates", Handler: mux, Start: "/", Index: []string{"/", "/whole"}, NoIndex: []string{"/print"},
-		OneOf: []string{"/original", "/copy", "/near"}}
+		OneOf: []string{"/original", "/copy", "/near", "/another"}}
 }
 
 func shy() *Host {
@@ -321,7 +322,7 @@ func shy() *Host {
 
 func charsets() *Host {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", page("charsets start", "/latin1", "/utf16", "/meta", "/zstd-ok"))
+	mux.HandleFunc("GET /{$}", page("charsets start", "/latin1", "/utf16", "/meta", "/plain.txt", "/paper.pdf"))
 	latin := "<title>Caf\xe9 gr\xfcn</title><main>" + Prose("latin", 120) + "<p>Stra\xdfe und \xc4pfel</p></main>"
 	mux.HandleFunc("GET /latin1", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=iso-8859-1")
@@ -339,8 +340,15 @@ func charsets() *Host {
 		}
 		_, _ = w.Write(b)
 	})
-	mux.HandleFunc("GET /zstd-ok", page("compressed in any way"))
-	return &Host{Name: "charsets", Handler: mux, Start: "/", Index: []string{"/", "/latin1", "/meta", "/utf16", "/zstd-ok"}}
+	mux.HandleFunc("GET /plain.txt", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, "A plain file of text\n\nwith a zylophone in it, and some more words so that it is worth reading.\n")
+	})
+	mux.HandleFunc("GET /paper.pdf", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/pdf")
+		_, _ = w.Write(PDF("A paper on quibblewort", "The quibblewort is a plant that grows in tests.", "It has leaves, a stem and one page of text."))
+	})
+	return &Host{Name: "charsets", Handler: mux, Start: "/", Index: []string{"/", "/latin1", "/meta", "/utf16", "/plain.txt", "/paper.pdf"}}
 }
 
 // sitemapOnly has pages that no link leads to.
