@@ -3,7 +3,7 @@
 GO ?= go
 BIN := bin/concord
 
-.PHONY: build demo demo-stop test race e2e lint fuzz bench clean
+.PHONY: build demo demo-stop test race e2e lint fuzz bench microbench clean
 
 build: $(BIN)
 
@@ -37,7 +37,13 @@ lint:
 fuzz:
 	@sh e2e/fuzz.sh $(GO)
 
-bench:
+# Compares the crawler with others and measures indexing, freshness, memory and disk; replaces the tables of
+# docs/BENCHMARKS.md. Some 20 minutes of an idle machine; BENCH=-small tries it in two.
+bench: build
+	$(GO) run ./bench $(BENCH)
+
+# The Go benchmarks of all packages.
+microbench:
 	$(GO) test -run '^$$' -bench . ./...
 
 clean:

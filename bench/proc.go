@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// usage is what a process and its children used.
+type usage struct {
+	CPU  time.Duration // user and system
+	Peak int64         // largest sum of their resident sets, bytes
+}
+
+// sampleEvery is how often memory is looked at. A peak that is shorter may be missed.
+const sampleEvery = 50 * time.Millisecond
+
+// meter follows a process and its children.
+type meter struct {
+	cmd  *exec.Cmd
+	stop chan struct{}
+	peak chan int64
+}
+
+// follow begins to watch a process that was just started.
+func follow(cmd *exec.Cmd) *meter {
+	m := &meter{cmd, make(chan struct{}), make(chan int64)}
+	go func() {
+		var peak int64
+		tick := time.NewTicker(sampleEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-m.stop:
+				m.peak <- peak
+				return
+			case <-tick.C:
+				peak = max(peak, treeResident(cmd.Process.Pid))
+			}
+		}
+	}()
+	return m
+}
+
+// wait waits for the process to end. The peak is not rusage's, which also counts the process that it was forked from.
+func (m *meter) wait() (usage, error) {
+	err := m.cmd.Wait()
+	close(m.stop)
+	s := m.cmd.ProcessState
+	return usage{CPU: s.UserTime() + s.SystemTime(), Peak: <-m.peak}, err
+}
+
+// treeResident sums the resident sets of a process and its descendants.
+func treeResident(pid int) int64 {
+	r, err := residentOf(pid)
+	if err != nil {
+		return 0 // it ended
+	}
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	sum := r.RSS
+	for _, f := range strings.Fields(string(children)) {
+		if child, err := strconv.Atoi(f); err == nil {
+			sum += treeResident(child)
+		}
+	}
+	return sum
+}
+
+// resident is how much memory a process has now, bytes.
+type resident struct {
+	RSS  int64 `json:"rss"`
+	Anon int64 `json:"anon"` // its own
+	File int64 `json:"file"` // mapped files: the kernel takes these pages back when it needs them
+}
+
+func residentOf(pid int) (r resident, err error) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return r, err
+	}
+	defer f.Close()
+	fields := map[string]*int64{"VmRSS:": &r.RSS, "RssAnon:": &r.Anon, "RssFile:": &r.File}
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		w := strings.Fields(lines.Text())
+		if len(w) == 3 && fields[w[0]] != nil {
+			kb, err := strconv.ParseInt(w[1], 10, 64)
+			if err != nil {
+				return r, err
+			}
+			*fields[w[0]] = kb << 10
+		}
+	}
+	return r, lines.Err()
+}
+
+// diskUse returns the bytes of files under each directory of dir, by name.
+func diskUse(dir string) map[string]int64 {
+	use := map[string]int64{}
+	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return nil // files come and go while a node runs
+		}
+		info, err := d.Info()
+		if err != nil {
+			return nil
+		}
+		rel, _ := filepath.Rel(dir, p)
+		top, _, nested := strings.Cut(filepath.ToSlash(rel), "/")
+		if !nested {
+			top = "other"
+		}
+		use[top] += info.Size()
+		return nil
+	})
+	return use
+}
+
+// machine is what the numbers were measured on, and with which versions.
+type machine struct {
+	CPU      string            `json:"cpu"`
+	Cores    int               `json:"cores"`
+	Memory   int64             `json:"memory"`
+	Kernel   string            `json:"kernel"`
+	Versions map[string]string `json:"versions"`
+}
+
+func thisMachine(c config) machine {
+	m := machine{Cores: runtime.NumCPU(), Versions: map[string]string{"go": runtime.Version()}}
+	m.CPU = fieldOf("/proc/cpuinfo", "model name")
+	if kb, err := strconv.ParseInt(strings.TrimSuffix(fieldOf("/proc/meminfo", "MemTotal"), " kB"), 10, 64); err == nil {
+		m.Memory = kb << 10
+	}
+	m.Kernel = output("uname", "-sr")
+	m.Versions["concord"] = output(c.bin, "version") + ", revision " + revision()
+	return m
+}
+
+// fieldOf returns the value of the first "key : value" line of a file.
+func fieldOf(file, key string) string {
+	data, _ := os.ReadFile(file)
+	for l := range strings.Lines(string(data)) {
+		if k, v, ok := strings.Cut(l, ":"); ok && strings.TrimSpace(k) == key {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
+
+func output(name string, args ...string) string {
+	out, _ := exec.Command(name, args...).Output()
+	first, _, _ := strings.Cut(string(out), "\n")
+	return strings.TrimSpace(first)
+}
+
+func revision() string { return output("git", "rev-parse", "--short", "HEAD") }
+
+// loadAverage is that of the last minute.
+func loadAverage() float64 {
+	data, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(data), " ")
+	f, _ := strconv.ParseFloat(first, 64)
+	return f
+}
