@@ -143,16 +143,7 @@ const (
 
 // detect returns the most probable language of those written in script.
 func (m *model) detect(s string, script *script) (lang string, confidence float64) {
-	scores := make([]float64, len(m.langs))
-	letters := 0
-	eachGram(s, script.table, func(g gram, size int) {
-		if size == 1 {
-			letters++
-		}
-		for _, w := range m.rows[g] {
-			scores[w.lang] += float64(w.weight)
-		}
-	})
+	scores, letters := m.scores(s, script.table)
 	best := -1
 	for i := range scores {
 		if scores[i] > 0 && (best < 0 || scores[i] > scores[best]) {
@@ -167,7 +158,84 @@ func (m *model) detect(s string, script *script) (lang string, confidence float6
 		if i != best && m.langs[i] == m.langs[best] {
 			continue // another standard of the same language is no rival
 		}
-		total += math.Exp((score - scores[best]) / weightsPerNat / gramsPerFact)
+		total += math.Exp(float64(score-scores[best]) / weightsPerNat / gramsPerFact)
 	}
 	return m.langs[best], sureness(letters, halfSure) / total
+}
+
+// scores adds up, for each language, the weights of all groups of letters of s, and counts the letters.
+func (m *model) scores(s string, script *unicode.RangeTable) (scores []int64, letters int) {
+	scores = make([]int64, len(m.langs))
+	add := func(g gram, times int64) {
+		for _, w := range m.row(g) {
+			scores[w.lang] += times * int64(w.weight)
+		}
+	}
+	var f frequent
+	eachGram(s, script, func(g gram, size int) {
+		if size == 1 {
+			letters++
+		}
+		if size > 2 || !f.count(g) {
+			add(g, 1)
+		}
+	})
+	f.each(add)
+	return scores, letters
+}
+
+// frequent counts the groups of one and two letters from a to z. They are few and come again and again, and nearly every
+// language has a weight for them: their weights are added up once for all, not once for each time.
+type frequent struct {
+	one [alphabet]uint16 // a text has at most two groups of each size for every byte of detectBytes
+	two [alphabet * alphabet]uint16
+}
+
+const alphabet = 27 // space and a to z
+
+// count takes a group of one or two letters, if they are among those counted.
+func (f *frequent) count(g gram) bool {
+	first, second := letterPlace(g>>16), letterPlace(g&0xFFFF)
+	switch {
+	case second >= alphabet:
+		return false
+	case g <= 0xFFFF:
+		f.one[second]++
+	case first < alphabet:
+		f.two[first*alphabet+second]++
+	default:
+		return false
+	}
+	return true
+}
+
+// letterPlace is 0 for a space, 1 to 26 for a letter, more for all others.
+func letterPlace(c gram) gram {
+	if c == ' ' {
+		return 0
+	}
+	if c < 'a' {
+		return alphabet
+	}
+	return c - 'a' + 1
+}
+
+// each calls add with every group that was counted.
+func (f *frequent) each(add func(g gram, times int64)) {
+	letter := func(place int) gram {
+		if place == 0 {
+			return ' '
+		}
+		return gram('a' + place - 1)
+	}
+	for i, n := range f.one {
+		if n > 0 {
+			add(letter(i), int64(n))
+		}
+	}
+	for i, n := range f.two {
+		if n > 0 {
+			add(letter(i/alphabet)<<16|letter(i%alphabet), int64(n))
+		}
+	}
 }

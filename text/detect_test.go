@@ -1,6 +1,7 @@
 package text
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -88,6 +89,31 @@ func TestDetectShortAndStrange(t *testing.T) {
 	} {
 		if lang, _ := Detect(s); lang != want {
 			t.Errorf("Detect(%q) = %q, want %q", s, lang, want)
+		}
+	}
+}
+
+// What scores does at once for frequent groups must come to the same as adding up every group as it comes.
+func TestScoresAddUp(t *testing.T) {
+	m := languageModel()
+	for lang, s := range sentences {
+		for _, s := range []string{s, strings.ToUpper(s), s + " zz \u00ff a\u0300 x", strings.Repeat(s+" ", 20)} {
+			script, _ := mainScript(s)
+			if script == nil || script.lang != "" {
+				continue
+			}
+			want, wantLetters := make([]int64, len(m.langs)), 0
+			eachGram(s, script.table, func(g gram, size int) {
+				if size == 1 {
+					wantLetters++
+				}
+				for _, w := range m.row(g) {
+					want[w.lang] += int64(w.weight)
+				}
+			})
+			if got, letters := m.scores(s, script.table); letters != wantLetters || !slices.Equal(got, want) {
+				t.Errorf("%s: scores of %q are %d, %v, want %d, %v", lang, s, letters, got, wantLetters, want)
+			}
 		}
 	}
 }

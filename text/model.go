@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math/bits"
 	"sync"
 	"unicode"
 )
@@ -38,9 +39,44 @@ type weight struct {
 	weight uint8 // log(frequency in lang / frequency of a group that is not listed), in 1/weightsPerNat
 }
 
+// model is the language model in memory. The weights of a gram lie side by side in pool; slots finds them, a hash table
+// with linear probing that is at most half full: a text asks for thousands of grams, and half of them are not in it.
 type model struct {
 	langs []string
-	rows  map[gram][]weight
+	slots []slot
+	shift uint // of a gram's hash, to a place in slots
+	pool  []weight
+}
+
+// slot is a gram and where its weights are. A slot without weights is free.
+type slot struct {
+	gram     gram
+	from, to uint32
+}
+
+// row returns the weights of a gram; none when the model does not list it.
+func (m *model) row(g gram) []weight {
+	for i := m.place(g); ; i = (i + 1) & (len(m.slots) - 1) {
+		if s := &m.slots[i]; s.gram == g || s.to == s.from {
+			return m.pool[s.from:s.to]
+		}
+	}
+}
+
+// place is where the search for a gram begins: multiplication by 2^64 divided by the golden ratio spreads the few bits
+// in which grams differ over the upper ones.
+func (m *model) place(g gram) int { return int(uint64(g) * 0x9E3779B97F4A7C15 >> m.shift) }
+
+// put takes a gram up whose weights are the last of pool.
+func (m *model) put(g gram, from int) {
+	if from == len(m.pool) {
+		return
+	}
+	i := m.place(g)
+	for m.slots[i].to != m.slots[i].from {
+		i = (i + 1) & (len(m.slots) - 1)
+	}
+	m.slots[i] = slot{g, uint32(from), uint32(len(m.pool))}
 }
 
 // languageModel reads the model when it is first needed: about 20 ms and 5 MB that many commands do without.
@@ -65,21 +101,21 @@ func readModel(compressed []byte) (*model, error) {
 		m.langs = append(m.langs, string(d.bytes(d.uvarint())))
 	}
 	var g gram
-	var pool []weight
 	groups := d.uvarint()
-	m.rows = make(map[gram][]weight, min(groups, uint64(len(d.b)))) // each takes more than a byte
+	bits := bits.Len64(2 * min(groups, uint64(len(d.b)))) // each group takes more than a byte
+	m.slots, m.shift = make([]slot, 1<<bits), uint(64-bits)
 	for range groups {
 		g += gram(d.uvarint())
-		start, lang := len(pool), uint64(0)
+		start, lang := len(m.pool), uint64(0)
 		for range d.uvarint() {
 			lang += d.uvarint()
 			w := d.bytes(1)
 			if d.bad || lang >= uint64(len(m.langs)) {
 				return nil, errors.New("damaged")
 			}
-			pool = append(pool, weight{uint8(lang), w[0]})
+			m.pool = append(m.pool, weight{uint8(lang), w[0]})
 		}
-		m.rows[g] = pool[start:len(pool):len(pool)]
+		m.put(g, start)
 	}
 	if d.bad || len(d.b) > 0 {
 		return nil, errors.New("damaged")
