@@ -146,15 +146,20 @@ func crawlViewOf(c concord.Crawl, now time.Time) crawlView {
 
 func hostViewOf(h concord.HostStatus, now time.Time) hostView {
 	v := hostView{HostStatus: h, In: max(h.Next.Sub(now), 0)}
+	if at, ok := strings.CutPrefix(h.Robots, "rules from "); ok {
+		if t, err := time.Parse(time.RFC3339, at); err == nil {
+			v.Robots = "rules of " + when(t)
+		}
+	}
 	switch {
 	case h.InFlight != "":
 		v.State = "fetching"
+	case h.Queued == 0:
+		v.State = "idle"
 	case h.Backoff > 0 || strings.HasPrefix(h.Robots, "unreachable"):
 		v.State = "held back"
-	case h.Queued > 0:
-		v.State = "waiting"
 	default:
-		v.State = "idle"
+		v.State = "waiting"
 	}
 	return v
 }

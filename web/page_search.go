@@ -1,8 +1,10 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -55,12 +57,28 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 // examples are queries that show the language, about a site that is here.
 func (s *Server) examples(ctx context.Context) []exampleQuery {
 	list := []exampleQuery{{`"first steps"`, "these words, in this order"}, {"crawl OR archive -robots", "either word, and not the third"}}
-	hosts, err := s.cfg.Crawls.Hosts(ctx, 1)
-	if err == nil && len(hosts) > 0 {
-		host, _, _ := strings.Cut(hosts[0].Host, ":")
+	if host := s.busiestHost(ctx); host != "" {
 		list = append(list, exampleQuery{"site:" + host + " intitle:index", "on this site, in the title"})
 	}
 	return append(list, exampleQuery{"filetype:pdf after:2024-01-01", "PDFs of this date or later"})
+}
+
+// busiestHost names the host with the most pages among those that the crawler met last; empty: there is none.
+func (s *Server) busiestHost(ctx context.Context) string {
+	const looked = 20
+	hosts, err := s.cfg.Crawls.Hosts(ctx, looked)
+	if err != nil || len(hosts) == 0 {
+		return ""
+	}
+	busiest := slices.MaxFunc(hosts, func(a, b concord.HostStatus) int { return cmp.Compare(a.Fetched, b.Fetched) })
+	host := busiest.Host
+	if _, rest, ok := strings.Cut(host, "://"); ok {
+		host = rest
+	}
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return host
 }
 
 // searchPage is one page of results, or what was wrong with the query.
