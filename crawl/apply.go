@@ -277,6 +277,11 @@ func (a *applier) sitemap(m *linksMsg, l *linkItem) error {
 	if v, err := a.t.get(known); v != nil || err != nil {
 		return err
 	}
+	if m.Kind == kindSitemap { // the probe of a host asks for the usual place itself
+		if v, err := a.t.get(sitemapKey(m.Crawl, string(rune('0'+kindProbe))+l.URL)); v != nil || err != nil {
+			return err
+		}
+	}
 	s, err := a.t.shareOf(u.Origin(), m.Crawl)
 	if err != nil || s.Sitemaps >= maxSiteMaps {
 		return err

@@ -154,7 +154,7 @@ func (n *node) stop() time.Duration {
 	return time.Since(start)
 }
 
-// run executes one command against the node and returns its standard output and exit code.
+// run executes one command against the node and returns what it printed, standard error last, and its exit code.
 func (n *node) run(args ...string) (string, int) {
 	n.t.Helper()
 	cmd := exec.Command(n.bin, append(args, "--data", n.data())...)
@@ -167,20 +167,19 @@ func (n *node) run(args ...string) (string, int) {
 	} else if err != nil {
 		n.t.Fatal(err)
 	}
-	if code != 0 {
-		n.t.Logf("concord %s: exit %d: %s", strings.Join(args, " "), code, strings.TrimSpace(stderr.String()))
-	}
-	return string(out), code
+	return string(out) + stderr.String(), code
 }
 
-// must is run for commands that have to succeed.
+// must is for commands that have to succeed; it returns their standard output.
 func (n *node) must(args ...string) string {
 	n.t.Helper()
-	out, code := n.run(args...)
-	if code != 0 {
-		n.t.Fatalf("concord %s: exit code %d: %s", strings.Join(args, " "), code, out)
+	out, err := exec.Command(n.bin, append(args, "--data", n.data())...).Output()
+	if exit, ok := err.(*exec.ExitError); ok {
+		n.t.Fatalf("concord %s: exit code %d: %s%s", strings.Join(args, " "), exit.ExitCode(), out, exit.Stderr)
+	} else if err != nil {
+		n.t.Fatal(err)
 	}
-	return out
+	return string(out)
 }
 
 // socket returns an HTTP client over the node's Unix socket.
