@@ -15,7 +15,7 @@ const (
 type CrawlSpec struct {
 	Seeds        []string `json:"seeds"`
 	Scope        Scope    `json:"scope,omitempty"`    // default ScopeHost
-	Depth        int      `json:"depth,omitempty"`    // links away from a seed; 0: DefaultDepth
+	Depth        int      `json:"depth,omitempty"`    // links away from a seed; 0: DefaultDepth; SeedsOnly: none are followed
 	MaxPages     int      `json:"maxPages,omitempty"` // fetches with a response of its own content; 0: DefaultMaxPages
 	Include      []string `json:"include,omitempty"`  // RE2 patterns; when given, a URL must match one
 	Exclude      []string `json:"exclude,omitempty"`  // RE2 patterns; a URL that matches one is left out
@@ -26,6 +26,7 @@ const (
 	DefaultDepth    = 16
 	DefaultMaxPages = 100_000
 	MaxSeeds        = 10_000
+	SeedsOnly       = -1
 )
 
 // Crawl is a crawl and how far it is.

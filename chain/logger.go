@@ -29,7 +29,7 @@ var _ log.Logger = logger{}
 
 func (l logger) Debug(string, ...any)       { /* several for each message between peers */ }
 func (l logger) Info(msg string, kv ...any) { l.log(slog.LevelDebug, msg, kv) }
-func (l logger) Warn(msg string, kv ...any) { l.log(slog.LevelInfo, msg, kv) }
+func (l logger) Warn(msg string, kv ...any) { l.log(slog.LevelDebug, msg, kv) }
 func (l logger) With(kv ...any) log.Logger  { return logger{l.c, l.to.With(kv...)} }
 func (l logger) log(at slog.Level, m string, kv []any) {
 	if l.to.Enabled(context.Background(), at) {
@@ -42,7 +42,7 @@ func (l logger) Error(msg string, kv ...any) {
 		l.c.fail(concord.Errorf(concord.Internal, "consensus failed: %s", failureReason(kv)))
 		return
 	}
-	l.log(slog.LevelInfo, msg, kv)
+	l.log(slog.LevelDebug, msg, kv)
 }
 
 func failureReason(kv []any) string {

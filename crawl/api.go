@@ -70,7 +70,7 @@ func (c *Crawler) startMessages(p *plan) ([]concord.Message, error) {
 			probes[n] = &linksMsg{Crawl: p.id, Via: viaSeed, Kind: kindProbe}
 		}
 		seeds[n].Links = append(seeds[n].Links, linkItem{URL: u.String()})
-		if !asked[u.Origin()] {
+		if !asked[u.Origin()] && p.spec.Depth != concord.SeedsOnly {
 			asked[u.Origin()] = true
 			probes[n].Links = append(probes[n].Links, linkItem{URL: u.Origin() + "/sitemap.xml"})
 		}
@@ -79,7 +79,9 @@ func (c *Crawler) startMessages(p *plan) ([]concord.Message, error) {
 		add(n, "crawl", data)
 		if seeds[n] != nil {
 			add(n, "seeds", seeds[n].encode())
-			add(n, "probes", probes[n].encode())
+			if len(probes[n].Links) > 0 {
+				add(n, "probes", probes[n].encode())
+			}
 		}
 	}
 	return msgs, nil

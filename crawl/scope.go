@@ -76,8 +76,8 @@ func checkBounds(spec *concord.CrawlSpec) error {
 		return concord.Errorf(concord.Invalid, "%d URLs to begin with, want at most %d", len(spec.Seeds), concord.MaxSeeds)
 	case spec.Scope != concord.ScopeHost && spec.Scope != concord.ScopeSite && spec.Scope != concord.ScopePrefix:
 		return concord.Errorf(concord.Invalid, "scope %q, want host, site or prefix", concord.Clip(string(spec.Scope), 40))
-	case spec.Depth < 0 || spec.Depth > 0xffff:
-		return concord.Errorf(concord.Invalid, "depth %d, want 1 to 65535, or 0 for %d", spec.Depth, concord.DefaultDepth)
+	case spec.Depth < concord.SeedsOnly || spec.Depth > 0xffff:
+		return concord.Errorf(concord.Invalid, "depth %d, want 1 to 65535, 0 for %d, or %d for the seeds alone", spec.Depth, concord.DefaultDepth, concord.SeedsOnly)
 	case spec.MaxPages < 0:
 		return concord.Errorf(concord.Invalid, "%d pages at most, want at least 1, or 0 for %d", spec.MaxPages, concord.DefaultMaxPages)
 	}

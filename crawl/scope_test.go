@@ -63,7 +63,7 @@ func TestSpecsThatMakeNoSense(t *testing.T) {
 		"at least one URL":     {},
 		"seed 1, \"ftp://x/\"": {Seeds: []string{"ftp://x/"}},
 		"scope \"galaxy\"":     {Seeds: seed, Scope: "galaxy"},
-		"depth -1":             {Seeds: seed, Depth: -1},
+		"depth -2":             {Seeds: seed, Depth: -2},
 		"-5 pages":             {Seeds: seed, MaxPages: -5},
 		"include pattern":      {Seeds: seed, Include: []string{"("}},
 		"exclude pattern":      {Seeds: seed, Exclude: []string{"[z-a]"}},
@@ -173,5 +173,20 @@ func TestStop(t *testing.T) {
 	list, err := r.c.Crawls(t.Context())
 	if err != nil || len(list) != 2 || list[0].ID != again.ID || list[1].ID != id {
 		t.Errorf("crawls: %+v, %v", list, err)
+	}
+}
+
+func TestSeedsOnly(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.status("/robots.txt", 404)
+	s.html("/a", "the first of the seeds", "/c")
+	s.html("/b", "the second of the seeds", "/c")
+	s.html("/c", "what nobody asked for")
+	s.raw("/sitemap.xml", "application/xml", "<urlset><url><loc>"+s.host+"/c"+"</loc></url></urlset>")
+	r := newRig(t, nil)
+	crawl := r.crawl(concord.CrawlSpec{Seeds: []string{s.host+"/a", s.host+"/b"}, Depth: concord.SeedsOnly})
+	if crawl.Fetched != 2 || s.count("/c") != 0 || s.count("/sitemap.xml") != 0 {
+		t.Errorf("%+v; /c asked for %d times, the sitemap %d times", crawl, s.count("/c"), s.count("/sitemap.xml"))
 	}
 }

@@ -42,7 +42,7 @@ those that begin with the URL given up to its last slash (prefix).`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&scope, "scope", string(concord.ScopeHost), "which links belong to the crawl: host, site or prefix")
-	f.IntVar(&spec.Depth, "depth", concord.DefaultDepth, "links away from a URL given")
+	f.IntVar(&spec.Depth, "depth", concord.DefaultDepth, "links away from a URL given; 0: only the URLs given")
 	f.IntVar(&spec.MaxPages, "max-pages", concord.DefaultMaxPages, "pages to fetch at most")
 	f.StringArrayVar(&spec.Include, "include", nil, "only URLs that match this regular expression (repeatable: any of them)")
 	f.StringArrayVar(&spec.Exclude, "exclude", nil, "no URLs that match this regular expression (repeatable)")
@@ -52,8 +52,7 @@ those that begin with the URL given up to its last slash (prefix).`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		spec.Seeds, spec.Scope = args, concord.Scope(scope)
 		if spec.Depth == 0 {
-			// The API takes 0 for "the default"; a person who types 0 means the given pages alone.
-			spec.MaxPages = min(spec.MaxPages, len(args))
+			spec.Depth = concord.SeedsOnly // the API takes 0 for "the default"; a person who types 0 means the given pages alone
 		}
 		c, err := newClient(cmd)
 		if err != nil {
