@@ -185,7 +185,7 @@ func TestSeedsOnly(t *testing.T) {
 	s.html("/c", "what nobody asked for")
 	s.raw("/sitemap.xml", "application/xml", "<urlset><url><loc>"+s.host+"/c"+"</loc></url></urlset>")
 	r := newRig(t, nil)
-	crawl := r.crawl(concord.CrawlSpec{Seeds: []string{s.host+"/a", s.host+"/b"}, Depth: concord.SeedsOnly})
+	crawl := r.crawl(concord.CrawlSpec{Seeds: []string{s.host + "/a", s.host + "/b"}, Depth: concord.SeedsOnly})
 	if crawl.Fetched != 2 || s.count("/c") != 0 || s.count("/sitemap.xml") != 0 {
 		t.Errorf("%+v; /c asked for %d times, the sitemap %d times", crawl, s.count("/c"), s.count("/sitemap.xml"))
 	}
