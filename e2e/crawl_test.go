@@ -382,6 +382,12 @@ func TestTenKills(t *testing.T) {
 		for _, r := range firstResults(n) {
 			acknowledged[r.Capture+" "+r.URL] = true
 		}
+		if kills == 5 { // once in between it is asked to stop, in the middle of its work
+			if d := n.stop(); d > 5*time.Second {
+				t.Errorf("SIGTERM in the middle of a crawl took %v, want under 5 s", d)
+			}
+			n.start()
+		}
 		n.kill()
 		kills++
 		n.start()
