@@ -50,7 +50,10 @@ func loadLayout(path string, cfg Config) (layout, error) {
 	if l.Version != layoutVersion {
 		return layout{}, concord.Errorf(concord.Invalid, "%s has version %d, this program knows %d: use a newer program", path, l.Version, layoutVersion)
 	}
-	return l, l.agrees(cfg)
+	if err := l.agrees(cfg); err != nil {
+		return layout{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return l, nil
 }
 
 // agrees refuses a configuration that asks for what cannot be changed any more. Values that are only defaults do not count.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,6 +44,7 @@ type Node struct {
 	archive  *warc.Archive
 	attestor *attest.Attestor
 	shards   []*shard.Shard
+	trimmed  trimmed // owned by housekeep once the node runs
 	searcher *search.Fanout
 	crawler  *crawl.Crawler
 	web      *web.Server
@@ -62,15 +64,15 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, started: time.Now(), ready: concord.Errorf(concord.Unavailable, "the node is starting")}
 	for _, step := range []struct {
-		name string
-		do   func(context.Context) error
+		name, dir string
+		do        func(context.Context) error
 	}{
-		{"data directory", n.openDir}, {"message bus", n.openBus}, {"ledger", n.openLedger}, {"archive", n.openArchive},
-		{"attestor", n.openAttestor}, {"index", n.openShards}, {"crawler", n.openCrawler},
+		{"data directory", "", n.openDir}, {"message bus", "bus", n.openBus}, {"ledger", "chain", n.openLedger}, {"archive", "archive", n.openArchive},
+		{"attestor", "attest", n.openAttestor}, {"index", "shard", n.openShards}, {"crawler", "frontier", n.openCrawler},
 	} {
 		start := time.Now()
 		if err := step.do(ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", step.name, err), n.Close())
+			return nil, errors.Join(fmt.Errorf("%s in %s: %w", step.name, n.path(step.dir), err), n.Close())
 		}
 		cfg.Logger.Debug("opened", "part", step.name, "took", time.Since(start))
 	}
@@ -135,8 +137,14 @@ func (n *Node) openAttestor(ctx context.Context) error {
 	if n.captures, err = n.bus.Log(ctx, "CAPTURES", "capture.*"); err != nil {
 		return err
 	}
+	if n.trimmed, err = loadTrimmed(n.path("trimmed.json")); err != nil {
+		return err
+	}
 	n.attestor, err = attest.Open(attest.Config{Dir: n.path("attest"), Log: n.captures, Ledger: n.chain, Keys: keys, Operator: n.layout.Operator, Logger: n.log("attest")})
-	return err
+	if err != nil {
+		return err
+	}
+	return n.trimmed.covers(n.attestor.Position(), n.layout.Shards)
 }
 
 func (n *Node) openShards(ctx context.Context) error {
@@ -148,6 +156,9 @@ func (n *Node) openShards(ctx context.Context) error {
 			return err
 		}
 		n.shards = append(n.shards, s)
+		if err := n.trimmed.covered(i, s.Position()); err != nil {
+			return err
+		}
 		searchers = append(searchers, s.Searcher())
 	}
 	var err error
@@ -243,7 +254,7 @@ func (n *Node) runChain(fail context.CancelCauseFunc) (stop func(), done <-chan 
 	go func() {
 		defer close(ended)
 		if err := n.chain.Run(ctx); err != nil && ctx.Err() == nil {
-			fail(fmt.Errorf("ledger: %w", err))
+			fail(fmt.Errorf("ledger in %s: %w", n.path("chain"), err))
 		}
 	}()
 	return cancel, ended
@@ -281,10 +292,22 @@ func (n *Node) housekeep(ctx context.Context) error {
 
 func (n *Node) trim(ctx context.Context) {
 	attested := n.attestor.Position()
+	next := make(trimmed, len(n.shards))
 	for i, s := range n.shards {
-		if err := n.captures.Trim(ctx, concord.CaptureSubject(i), min(attested, s.Position())); err != nil && ctx.Err() == nil {
-			n.cfg.Logger.Warn("log not trimmed, it will be next time", "error", err)
+		next[i] = max(n.trimmed.upTo(i), min(attested, s.Position()))
+	}
+	if slices.Equal(next, n.trimmed) {
+		return
+	}
+	err := next.save(n.path("trimmed.json")) // before the log forgets
+	if err == nil {
+		n.trimmed = next
+		for i, upTo := range next {
+			err = errors.Join(err, n.captures.Trim(ctx, concord.CaptureSubject(i), upTo))
 		}
+	}
+	if err != nil && ctx.Err() == nil {
+		n.cfg.Logger.Warn("log not trimmed, it will be next time", "error", err)
 	}
 }
 

@@ -1,0 +1,107 @@
+//go:build linux
+
+package node
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	diskSize  = "96m"
+	diskFloor = "16000000" // bytes under which the crawler stops
+)
+
+// A full disk stops fetching, not searching; the node says so, and goes on when there is space again.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+diskSize); err != nil {
+		t.Skipf("SKIPPED: a small file system cannot be mounted here (%v); a full disk was not tried", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	s := newSite(t, 40, 0)
+	data := filepath.Join(dir, "d")
+	p := start(t, data, freeSpaceVar+"="+diskFloor)
+	p.await(p.crawl(s.URL))
+	p.attested()
+	policy, _ := p.get("/api/v1/policy", nil)
+
+	// Below the floor: a new crawl waits, and the node says why.
+	junk := filepath.Join(dir, "junk")
+	fill(t, dir, junk, 8<<20)
+	more := newSite(t, 10, 0)
+	warned(t, p, "nothing is fetched")
+	id := p.crawl(more.URL)
+	time.Sleep(300 * time.Millisecond)
+	if found, proven := s.check(p, policy); found != s.pages || proven != s.pages {
+		t.Errorf("below the floor %d pages are found and %d proven, want %d", found, proven, s.pages)
+	}
+
+	// Not one byte left.
+	fill(t, dir, junk, 0)
+	for range 5 {
+		time.Sleep(200 * time.Millisecond)
+		if found, _ := s.check(p, policy); found != s.pages {
+			t.Fatalf("on a full disk %d of %d pages are found:\n%s", found, s.pages, p.says())
+		}
+	}
+
+	if err := os.Remove(junk); err != nil {
+		t.Fatal(err)
+	}
+	p.await(id)
+	p.attested()
+	if found, proven := more.check(p, policy); found != more.pages || proven != more.pages {
+		t.Errorf("with space again %d of the new pages are found and %d proven, want %d", found, proven, more.pages)
+	}
+	p.stop()
+	p = start(t, data, freeSpaceVar+"="+diskFloor)
+	if found, proven := s.check(p, policy); found != s.pages || proven != s.pages {
+		t.Errorf("after a restart %d pages are found and %d proven, want %d", found, proven, s.pages)
+	}
+	p.stop()
+}
+
+// fill appends zeros to a file until only so many bytes of the file system are free.
+func fill(t *testing.T, dir, name string, leave int64) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	block := make([]byte, 64<<10)
+	for {
+		var fs syscall.Statfs_t
+		if err := syscall.Statfs(dir, &fs); err != nil {
+			t.Fatal(err)
+		}
+		over := int64(fs.Bavail)*fs.Bsize - leave
+		if over <= 0 {
+			return
+		}
+		if _, err := f.Write(block[:min(over, int64(len(block)))]); err != nil {
+			return // full
+		}
+	}
+}
+
+// warned waits for a warning on the status page.
+func warned(t *testing.T, p *process, want string) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		var st struct{ Warnings []string }
+		p.json("/api/v1/status", nil, &st)
+		if strings.Contains(strings.Join(st.Warnings, "\n"), want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no warning says %q: %q", want, st.Warnings)
+		}
+	}
+}

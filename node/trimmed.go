@@ -1,0 +1,63 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"concord"
+	"concord/durable"
+)
+
+// trimmed says, for each shard, up to which message the captures log was given back. Who follows the log and stands
+// before that has lost what it had committed, and would miss the messages in between without knowing.
+type trimmed []uint64
+
+// loadTrimmed reads what save wrote; a node that never trimmed has no file.
+func loadTrimmed(path string) (trimmed, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var t trimmed
+	if err := json.Unmarshal(data, &t); err != nil {
+		return nil, concord.Errorf(concord.Corrupt, "%s is damaged: %w; restore it from a backup", path, err)
+	}
+	return t, nil
+}
+
+func (t trimmed) save(path string) error {
+	return durable.WriteFile(path, 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(t) })
+}
+
+func (t trimmed) upTo(shard int) uint64 {
+	if shard >= len(t) {
+		return 0
+	}
+	return t[shard]
+}
+
+// covered refuses a shard whose state is older than what the log still has.
+func (t trimmed) covered(shard int, position uint64) error {
+	if position >= t.upTo(shard) {
+		return nil
+	}
+	return concord.Errorf(concord.Corrupt, "the state of shard %d ends at message %d, but its log begins after %d: files of the shard are damaged or old; restore the data directory from a backup, or import its archive into a new one",
+		shard, position, t.upTo(shard))
+}
+
+// covers refuses an attestor whose state is older than what the logs of the shards still have.
+func (t trimmed) covers(position uint64, shards int) error {
+	for i := range shards {
+		if position < t.upTo(i) {
+			return concord.Errorf(concord.Corrupt, "the attestor's state ends at message %d, but the log begins after %d: its files are damaged or old; restore the data directory from a backup, or import its archive into a new one",
+				position, t.upTo(i))
+		}
+	}
+	return nil
+}
