@@ -33,8 +33,8 @@ type Ledger interface {
 	Next(operator string) (seq uint64, prev concord.Digest, err error)
 	// Submit puts a transaction into the log, once, and returns its index when a signed checkpoint covers it.
 	Submit(ctx context.Context, tx []byte) (index uint64, err error)
-	// Checkpoint returns the newest signed head.
-	Checkpoint() concord.Checkpoint
+	// Covering returns the earliest signed head that covers an entry.
+	Covering(index uint64) (concord.Checkpoint, error)
 	// Proof returns the inclusion path of an entry under the first size entries.
 	Proof(index, size uint64) ([]concord.Digest, error)
 	// Admission returns the operator's admission in the form that receipts carry.

@@ -1,6 +1,7 @@
 package attest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -329,4 +330,18 @@ func TestNewChain(t *testing.T) {
 		t.Errorf("a capture of the old chain: %v", err)
 	}
 	_ = b.stop()
+}
+
+// A receipt is under the first head that covers its batch: later ones say less about when it was in the log.
+func TestReceiptStaysUnderItsFirstCheckpoint(t *testing.T) {
+	dir := t.TempDir()
+	c, log := startChain(t, dir), newMemoryLog()
+	a := startAttestor(t, dir, log, c, 20*time.Millisecond, 64)
+	appendCaptures(t, log, 0, 1)
+	first := await(t, a.Attestor, capture(0).ID)
+	appendCaptures(t, log, 1, 1)
+	await(t, a.Attestor, capture(1).ID)
+	if again := await(t, a.Attestor, capture(0).ID); !bytes.Equal(first, again) {
+		t.Errorf("the receipt changed from\n%s\nto\n%s", first, again)
+	}
 }

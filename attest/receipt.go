@@ -10,7 +10,8 @@ import (
 	"concord/receipt"
 )
 
-// Receipt builds the receipt of a capture under the newest checkpoint. Errors: Unavailable while its batch is open or on
+// Receipt builds the receipt of a capture under the earliest checkpoint that covers it, always the same one, so that the
+// cosigners' time says as closely as can be by when it was in the log. Errors: Unavailable while its batch is open or on
 // its way, with the seconds to wait; NotFound for a capture that the attestor has not seen.
 func (a *Attestor) Receipt(ctx context.Context, captureID string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
@@ -59,7 +60,10 @@ func (a *Attestor) receipt(id string) ([]byte, error) {
 	if p.Admit, err = a.cfg.Ledger.Admission(a.cfg.Operator); err != nil {
 		return nil, err
 	}
-	head := a.cfg.Ledger.Checkpoint()
+	head, err := a.cfg.Ledger.Covering(p.Index)
+	if err != nil {
+		return nil, err
+	}
 	if p.Path, err = a.cfg.Ledger.Proof(p.Index, head.Size); err != nil {
 		return nil, err
 	}

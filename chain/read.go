@@ -27,6 +27,19 @@ func (c *Chain) Checkpoint() concord.Checkpoint {
 	return concord.Checkpoint{}
 }
 
+// Covering returns the earliest signed head that covers an entry: a receipt under it bounds the entry's time closest.
+// Unavailable when none does yet.
+func (c *Chain) Covering(index uint64) (concord.Checkpoint, error) {
+	cp, err := c.store.covering(index)
+	if err == nil && cp == nil {
+		err = concord.Errorf(concord.Unavailable, "no checkpoint covers entry %d yet; try again in a few seconds", index)
+	}
+	if err != nil {
+		return concord.Checkpoint{}, err
+	}
+	return *cp, nil
+}
+
 // Checkpoints returns the signed heads, newest first, at most n, of sizes at most upTo; upTo 0: from the newest.
 func (c *Chain) Checkpoints(upTo uint64, n int) ([]concord.Checkpoint, error) {
 	return c.store.checkpoints(upTo, min(n, MaxEntries))

@@ -311,6 +311,20 @@ func (s *store) checkpoints(upTo uint64, n int) (list []concord.Checkpoint, err 
 	return list, err
 }
 
+// covering returns the smallest signed head of more than index entries; nil: there is none.
+func (s *store) covering(index uint64) (found *concord.Checkpoint, err error) {
+	err = s.scan(keyCheckpoint, index+1, ^uint64(0), false, func(_ uint64, v []byte) (bool, error) {
+		r, err := splitStamped(v)
+		if err != nil {
+			return false, err
+		}
+		cp, err := readCheckpoint(r)
+		found = &cp
+		return false, err
+	})
+	return found, err
+}
+
 func readCheckpoint(r rawEntry) (concord.Checkpoint, error) {
 	n, err := note.Parse(r.data)
 	if err != nil {

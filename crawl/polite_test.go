@@ -276,3 +276,20 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+// One page that is always too busy must not keep a crawl open: what waits for longer than its patience is for later.
+func TestBusyForEverIsForLater(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.status("/robots.txt", 404)
+	s.html("/", "the page that can be had", "/busy")
+	s.status("/busy", 503)
+	r := newRig(t, func(c *Config) {
+		c.Politeness.BackoffUnit, c.Politeness.Patience = 100*time.Millisecond, 300*time.Millisecond
+	})
+	began := time.Now()
+	crawl := r.crawl(concord.CrawlSpec{Seeds: []string{s.host + "/"}})
+	if took := time.Since(began); took > 5*time.Second || crawl.Indexed != 1 || crawl.Failed != 1 {
+		t.Errorf("after %v: %+v", took, crawl)
+	}
+}

@@ -42,13 +42,13 @@ func (p *Politeness) observe(h *hostRecord, o *observation) {
 	if c := min(h.CrawlDelay, p.MaxCrawlDelay.Milliseconds()); c > ms {
 		ms, h.Reason = c, "crawl-delay"
 	}
+	rests := false
 	if b := p.backoff(h, o); b > ms {
-		ms, h.Reason = b, "back-off after "+cause(o)
+		ms, h.Reason, rests = b, "back-off after "+cause(o), true
 	}
 	ms += jitter(o, ms)
 	h.Delay = ms
 	h.Next = end + ms
-	rests := false
 	rest := func(pause int64, reason string) {
 		if pause > 0 && end+pause > h.Next {
 			h.Next, h.Reason, rests = end+pause, reason, true
