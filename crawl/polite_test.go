@@ -286,6 +286,7 @@ func TestBusyForEverIsForLater(t *testing.T) {
 	s.status("/busy", 503)
 	r := newRig(t, func(c *Config) {
 		c.Politeness.BackoffUnit, c.Politeness.Patience = 100*time.Millisecond, 300*time.Millisecond
+		c.Politeness.MaxBackoff, c.Politeness.Retries = time.Minute, []time.Duration{time.Second, time.Minute}
 	})
 	began := time.Now()
 	crawl := r.crawl(concord.CrawlSpec{Seeds: []string{s.host + "/"}})
