@@ -35,6 +35,7 @@ type Crawl struct {
 	Spec     CrawlSpec `json:"spec"`
 	Created  time.Time `json:"created"`
 	Finished time.Time `json:"finished,omitzero"` // when nothing was left to fetch; zero: running
+	Stopped  bool      `json:"stopped,omitempty"` // it was told to end before that
 	Queued   int64     `json:"queued"`            // URLs waiting
 	InFlight int64     `json:"inFlight"`
 	Fetched  int64     `json:"fetched"` // answers of any status

@@ -156,6 +156,7 @@ func (c *Crawler) sum(p *plan) (*concord.Crawl, uint64) {
 			finished, ended = max(finished, n.Finished), ended+1
 		}
 		capSeq = max(capSeq, n.CapSeq)
+		out.Stopped = out.Stopped || n.Stopped
 	}
 	if ended == len(c.parts) { // a partition that still replays its log has not counted everything
 		out.Finished = fromMillis(finished)

@@ -356,6 +356,9 @@ func (c *Crawler) whyUnknown(u weburl.URL) string {
 	if trap := weburl.Trap(u); trap != "" {
 		return "would not be taken up: " + trap
 	}
+	if weburl.FileType(u) == "other" {
+		return "files of this kind hold no text and are not fetched"
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	reason := "no crawl was ever started"

@@ -139,6 +139,8 @@ func (f *Frontier) importItem(ctx context.Context, u weburl.URL, it *warc.Item, 
 	case it.Kind == warc.TypeRevisit:
 		c.Revisit, m.NotMod = it.RefersTo.ID, true
 		skip(concord.SkipRevisit)
+	case u.Path() == "/robots.txt":
+		skip(skipRobots)
 	case before != nil && before.State == stateDeleted:
 		skip("deleted")
 	case before != nil && before.Fetched > m.Start:
@@ -160,7 +162,7 @@ func (f *Frontier) importItem(ctx context.Context, u weburl.URL, it *warc.Item, 
 		c.Mime = page.Sniff(it.Mime, it.Payload)
 	}
 	if before != nil && before.Indexed && !m.Indexed {
-		if m.NotMod || c.Skip == "older than what is known" || status >= 400 {
+		if m.NotMod || c.Skip == concord.SkipOlder || status >= 400 {
 			m.NotMod = true
 			m.stands(before)
 		} else {

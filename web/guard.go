@@ -101,6 +101,9 @@ func (s *Server) identify(w http.ResponseWriter, r *http.Request, socket bool) *
 		if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 			c.addr = ap.Addr().Unmap()
 		}
+		if via := r.Header.Values("X-Forwarded-For"); len(via) > 0 && c.addr.IsLoopback() {
+			c.addr = forwarded(via[len(via)-1]) // a proxy on this machine asks for somebody else
+		}
 	}
 	if given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		c.key = keyMatches(strings.TrimSpace(given), s.cfg.APIKey)
@@ -119,6 +122,16 @@ func (s *Server) identify(w http.ResponseWriter, r *http.Request, socket bool) *
 		c.base = "http://" + r.Host
 	}
 	return c
+}
+
+// forwarded returns the address that the nearest proxy names as its client, the last of the list; zero: none that parses.
+func forwarded(list string) netip.Addr {
+	last := strings.TrimSpace(list[strings.LastIndexByte(list, ',')+1:])
+	addr, err := netip.ParseAddr(strings.Trim(last, "[]"))
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addr.Unmap()
 }
 
 // hostAllowed keeps a web page whose name was rebound to a loopback address from reading a node that listens there.
