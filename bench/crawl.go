@@ -33,7 +33,9 @@ type crawlRun struct {
 	Overlaps  int       `json:"overlaps"`
 	Repeats   int       `json:"repeats"`
 	Forbidden int       `json:"forbidden"`
-	All       []float64 `json:"all,omitempty"` // pages per second of every repeat
+	All       []float64 `json:"all,omitempty"`    // pages per second of every repeat
+	Web       float64   `json:"webProcessors"`    // processors that served the web meanwhile
+	Others    float64   `json:"othersProcessors"` // processors that other work on the machine took meanwhile
 	// Of Concord alone: from the first request to everything searchable, and to everything with its receipt.
 	Searchable float64 `json:"searchableSeconds,omitempty"`
 	Attested   float64 `json:"attestedSeconds,omitempty"`
@@ -71,9 +73,13 @@ func settings(c config) []struct {
 }
 
 func compareCrawlers(ctx context.Context, c config) ([]setting, error) {
-	peers := findPeers(ctx, c)
+	all := findPeers(ctx, c)
 	var list []setting
 	for _, s := range settings(c) {
+		peers := all
+		if s.spec.Sites != "" { // long: only what comes closest to Concord's work
+			peers = slices.DeleteFunc(slices.Clone(all), func(p peer) bool { return p.what == parses })
+		}
 		repeats := c.repeats
 		if s.Delay > 0 {
 			repeats = 1 // the delay decides
@@ -81,24 +87,24 @@ func compareCrawlers(ctx context.Context, c config) ([]setting, error) {
 		if s.spec.Sites != "" {
 			repeats = 1 // long enough
 		}
-		all := map[int][]crawlRun{}
+		runs := map[int][]crawlRun{}
 		for range repeats {
 			run, pages, st, err := crawlConcord(ctx, c, s.spec, s.Delay)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", s.Name, err)
 			}
 			s.Hosts, s.Pages, s.Bytes = len(st.seeds), len(pages), st.bytes
-			all[0] = append(all[0], run)
+			runs[0] = append(runs[0], run)
 			for i := range peers {
 				run, err := crawlPeer(ctx, c, &peers[i], s.spec, s.Delay, pages)
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", s.Name, err)
 				}
-				all[i+1] = append(all[i+1], run)
+				runs[i+1] = append(runs[i+1], run)
 			}
 		}
 		for i := range len(peers) + 1 {
-			s.Runs = append(s.Runs, median(all[i]))
+			s.Runs = append(s.Runs, median(runs[i]))
 		}
 		list = append(list, s.setting)
 	}
@@ -126,6 +132,7 @@ func crawlConcord(ctx context.Context, c config, spec webSpec, delay time.Durati
 		return run, nil, st, err
 	}
 	defer w.close()
+	acc := newAccount(w)
 	n, err := startNode(c, delay)
 	if err != nil {
 		return run, nil, st, err
@@ -141,11 +148,12 @@ func crawlConcord(ctx context.Context, c config, spec webSpec, delay time.Durati
 	if err != nil {
 		return run, nil, st, err
 	}
+	acc.end(use)
 	seen, err := w.seen()
 	if err != nil {
 		return run, nil, st, err
 	}
-	run = runOf("concord", "archives (WARC), extracts, indexes, attests", seen, use, seen.Pages)
+	run = runOf("concord", "archives (WARC), extracts, indexes, attests", seen, use, seen.Pages, acc)
 	run.Searchable, run.Attested, run.Indexed = searchable.Sub(seen.First).Seconds(), attested.Sub(seen.First).Seconds(), s.Indexed
 	return run, seen.Pages, concordStats{w.seeds, s.Bytes}, nil
 }
@@ -156,19 +164,42 @@ func crawlPeer(ctx context.Context, c config, p *peer, spec webSpec, delay time.
 		return crawlRun{}, err
 	}
 	defer w.close()
+	acc := newAccount(w)
 	use, err := p.crawl(ctx, c, w, delay)
 	if err != nil {
 		return crawlRun{}, err
 	}
+	acc.end(use)
 	seen, err := w.seen()
 	if err != nil {
 		return crawlRun{}, err
 	}
-	return runOf(p.name+" "+p.version, p.what, seen, use, want), nil
+	return runOf(p.name+" "+p.version, p.what, seen, use, want, acc), nil
 }
 
-func runOf(name, what string, seen *webStats, use usage, want []string) crawlRun {
-	r := crawlRun{Crawler: name, What: what, Pages: len(seen.Pages), Peak: use.Peak, Overlaps: seen.Overlaps, Repeats: seen.Repeats, Forbidden: seen.Forbidden}
+// account tells the processor time of a crawler, of the web, and of everything else on the machine apart.
+type account struct {
+	web       *web
+	began     time.Time
+	busy, own time.Duration
+	Web       float64
+	Others    float64
+}
+
+func newAccount(w *web) *account {
+	own, _ := cpuOf(w.cmd.Process.Pid)
+	return &account{web: w, began: time.Now(), busy: busyTime(), own: own}
+}
+
+func (a *account) end(use usage) {
+	wall := time.Since(a.began).Seconds()
+	own, _ := cpuOf(a.web.cmd.Process.Pid)
+	a.Web = (own - a.own).Seconds() / wall
+	a.Others = max((busyTime()-a.busy-(own-a.own)-use.CPU).Seconds()/wall, 0)
+}
+
+func runOf(name, what string, seen *webStats, use usage, want []string, acc *account) crawlRun {
+	r := crawlRun{Web: acc.Web, Others: acc.Others, Crawler: name, What: what, Pages: len(seen.Pages), Peak: use.Peak, Overlaps: seen.Overlaps, Repeats: seen.Repeats, Forbidden: seen.Forbidden}
 	r.Seconds = seen.Last.Sub(seen.First).Seconds()
 	r.PerSecond = float64(r.Pages) / r.Seconds
 	r.CPU = use.CPU.Seconds() * 1000 / float64(r.Pages)
@@ -177,8 +208,8 @@ func runOf(name, what string, seen *webStats, use usage, want []string) crawlRun
 	if r.Extra, extra = without(seen.Pages, want); r.Example == "" {
 		r.Example = extra
 	}
-	logf("%-12.12s %-45.45s %6d pages, %7.1f/s, %6.2f ms CPU/page, %4d MB; %d missing, %d extra %s, %d overlaps, %d forbidden", name, what,
-		r.Pages, r.PerSecond, r.CPU, r.Peak>>20, r.Missing, r.Extra, r.Example, r.Overlaps, r.Forbidden)
+	logf("%-12.12s %-45.45s %6d pages, %7.1f/s, %6.2f ms CPU/page, %4d MB; %d missing, %d extra %s, %d overlaps, %d forbidden; web %.2f, others %.2f", name, what,
+		r.Pages, r.PerSecond, r.CPU, r.Peak>>20, r.Missing, r.Extra, r.Example, r.Overlaps, r.Forbidden, r.Web, r.Others)
 	return r
 }
 

@@ -17,6 +17,7 @@ type memoryResult struct {
 	Points  []memoryPoint `json:"points"`
 	Peak    int64         `json:"peakBytes"`
 	CPU     float64       `json:"cpuMillisecondsPerPage"`
+	Idle    float64       `json:"idleCPUPercent"` // of one processor, with nothing to do
 }
 
 // memoryPoint is one look at the node.
@@ -33,6 +34,9 @@ type memoryPoint struct {
 
 // restTime is how long the node is left alone before the last look: merges of segments and compaction of stores end.
 const restTime = 45 * time.Second
+
+// idleTime is how long the node is then watched doing nothing.
+const idleTime = 30 * time.Second
 
 func measureMemory(ctx context.Context, c config) (*memoryResult, error) {
 	spec, step := webSpec{Hosts: 500, Pages: 100}, int64(5000)
@@ -68,6 +72,9 @@ func measureMemory(ctx context.Context, c config) (*memoryResult, error) {
 		if err = look(s.Fetched, "attested"); err == nil {
 			if err = pause(ctx, restTime); err == nil {
 				err = look(s.Fetched, "at rest")
+			}
+			if err == nil {
+				r.Idle, err = n.idle(ctx)
 			}
 		}
 	}
@@ -121,4 +128,17 @@ func (n *process) look() (p memoryPoint, err error) {
 	p.HeapLive = goal / 2 // GOGC is 100: the goal is twice what was live
 	p.Disk = diskUse(n.dir)
 	return p, lines.Err()
+}
+
+// idle returns the percentage of one processor that the node uses while nobody asks anything of it.
+func (n *process) idle(ctx context.Context) (float64, error) {
+	before, err := cpuOf(n.cmd.Process.Pid)
+	if err != nil {
+		return 0, err
+	}
+	if err := pause(ctx, idleTime); err != nil {
+		return 0, err
+	}
+	after, err := cpuOf(n.cmd.Process.Pid)
+	return 100 * (after - before).Seconds() / idleTime.Seconds(), err
 }

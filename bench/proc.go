@@ -101,6 +101,42 @@ func residentOf(pid int) (r resident, err error) {
 	return r, lines.Err()
 }
 
+// clockTick is the unit of times in /proc: 1/100 s on every Linux that Go runs on.
+const clockTick = 10 * time.Millisecond
+
+// cpuOf returns the user and system time of a process so far.
+func cpuOf(pid int) (time.Duration, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// The second field is a name in parentheses that may hold anything; user and system time are the 14th and 15th.
+	f := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+	if len(f) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat: %q", pid, data)
+	}
+	user, err := strconv.ParseInt(f[11], 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	system, err := strconv.ParseInt(f[12], 10, 64)
+	return time.Duration(user+system) * clockTick, err
+}
+
+// busyTime is how long all processors together have worked since the machine started, for whomever.
+func busyTime() time.Duration {
+	data, _ := os.ReadFile("/proc/stat")
+	first, _, _ := strings.Cut(string(data), "\n")
+	var busy int64
+	for i, f := range strings.Fields(first) {
+		const idle, wait, guest = 4, 5, 9 // fields that are no work, or counted before
+		if n, err := strconv.ParseInt(f, 10, 64); err == nil && i != idle && i != wait && i < guest {
+			busy += n
+		}
+	}
+	return time.Duration(busy) * clockTick
+}
+
 // diskUse returns the bytes of files under each directory of dir, by name.
 func diskUse(dir string) map[string]int64 {
 	use := map[string]int64{}

@@ -61,13 +61,13 @@ func machineTable(b *strings.Builder, r *results) {
 func crawlTable(b *strings.Builder, s *setting) {
 	ours := s.Runs[0]
 	fmt.Fprintf(b, "\n### Crawl: %s\n\n%d hosts, %d pages, %.1f kB a page.\n\n", s.Name, s.Hosts, s.Pages, float64(s.Bytes)/1e3/float64(max(s.Pages, 1)))
-	b.WriteString("| crawler | what it does with a page | pages/s | Concord's is | CPU ms/page | Concord's is | peak MB | same pages |\n|---|---|--:|--:|--:|--:|--:|---|\n")
+	b.WriteString("| crawler | what it does with a page | pages/s | Concord's is | CPU ms/page | Concord's is | peak MB | other load | same pages |\n|---|---|--:|--:|--:|--:|--:|--:|---|\n")
 	for i, r := range s.Runs {
 		speed, cpu := "", ""
 		if i > 0 {
 			speed, cpu = fmt.Sprintf("%.2f ×", ours.PerSecond/r.PerSecond), fmt.Sprintf("%.1f ×", ours.CPU/r.CPU)
 		}
-		fmt.Fprintf(b, "| %s | %s | %.0f | %s | %.2f | %s | %d | %s |\n", r.Crawler, r.What, r.PerSecond, speed, r.CPU, cpu, r.Peak>>20, manners(&r))
+		fmt.Fprintf(b, "| %s | %s | %.0f | %s | %.2f | %s | %d | %.2f | %s |\n", r.Crawler, r.What, r.PerSecond, speed, r.CPU, cpu, r.Peak>>20, r.Others, manners(&r))
 	}
 	fmt.Fprintf(b, "\nEverything Concord fetched could be searched %.1f s, and had its receipt %.1f s, after the last fetch.\n", ours.Searchable-ours.Seconds, ours.Attested-ours.Seconds)
 }
@@ -155,7 +155,7 @@ func memoryTable(b *strings.Builder, m *memoryResult) {
 			list = append(list, fmt.Sprintf("%s %d", part, per))
 		}
 	}
-	fmt.Fprintf(b, "%s; together %d.\n", strings.Join(list, ", "), sum/max(last.Pages, 1))
+	fmt.Fprintf(b, "%s; together %d. With nothing to do the node takes %.1f %% of one processor.\n", strings.Join(list, ", "), sum/max(last.Pages, 1), m.Idle)
 }
 
 func profileTable(b *strings.Builder, p *profileResult) {
