@@ -35,7 +35,7 @@ node's delays are always respected.
 (default), of the same site (the registrable domain with all its hosts), or
 those that begin with the URL given up to its last slash (prefix).`,
 		Example: `  concord crawl https://example.org/ --wait
-  concord crawl https://example.org/docs/ --scope prefix --depth 5 --max-pages 2000
+  concord crawl https://example.org/docs/ --scope prefix --max-pages 2000
   concord crawl https://example.org/ --exclude '/(login|cart)' --json
   concord crawl http://127.0.0.1:8000/ --allow-private --wait`,
 		Args: atLeastOne("URL"),

@@ -56,6 +56,9 @@ func report(err error) {
 	}
 }
 
+// helpWidth is that of the narrowest terminals in use; texts of help are written for it.
+const helpWidth = 80
+
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "concord",
@@ -69,12 +72,12 @@ directory (--data, or CONCORD_DATA). Only "concord verify" needs no node.
 Exit codes: 0 done; 1 failed, or a receipt does not prove what it should; 2
 wrong use or input; 3 not found; 4 not available now (no node, not ready,
 stopped); 5 an answer from only some of the shards.`,
-		Example: `  concord up                                     # start a node on http://127.0.0.1:7667
-  concord crawl https://example.org/ --wait      # crawl a site
+		Example: `  concord up                                   # http://127.0.0.1:7667
+  concord crawl https://example.org/ --wait    # crawl a site
   concord search "exact phrase" site:example.org
   concord receipt https://example.org/ --out r.tlog-proof
   concord policy > policy
-  concord verify r.tlog-proof --policy policy    # anywhere, without a node`,
+  concord verify r.tlog-proof --policy policy  # anywhere, without a node`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -82,6 +85,8 @@ stopped); 5 an answer from only some of the shards.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return concord.Errorf(concord.Invalid, "%w; see: %s --help", err, cmd.CommandPath())
 	})
+	// Flags are listed within helpWidth; templates of subcommands are inherited.
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages |", fmt.Sprintf("Flags.FlagUsagesWrapped %d |", helpWidth)))
 	root.AddCommand(upCommand(), crawlCommand(), searchCommand(), receiptCommand(), verifyCommand(), policyCommand(),
 		statusCommand(), whyCommand(), deleteCommand(), archiveCommand(), versionCommand(), pdfTextCommand())
 	return root

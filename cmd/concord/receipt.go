@@ -31,7 +31,8 @@ that page say that, and when, to anyone who has the ledger's policy (concord
 policy), with no node and no network (concord verify). A receipt of a page
 just fetched is waited for.`,
 		Example: `  concord receipt https://example.org/ --out example.tlog-proof
-  concord receipt https://example.org/ --out r.tlog-proof --body page.bin   # and the bytes it is about`,
+  # and the bytes it is about:
+  concord receipt https://example.org/ --out r.tlog-proof --body page.bin`,
 		Args: exactlyOne("URL"),
 	}
 	cmd.Flags().StringVar(&out, "out", "", "file to write (default: standard output)")

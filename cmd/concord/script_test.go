@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -10,14 +11,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
+
+	"concord"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 )
 
 // TestMain makes this test program the concord command of the scripts.
@@ -223,6 +229,43 @@ func (n *nodes) signal(data string, sig os.Signal) error {
 }
 
 func (n *nodes) end(data string) { _ = n.signal(data, syscall.SIGKILL) }
+
+// Help fits into the narrowest terminal in use, and every command has some.
+func TestHelpWidth(t *testing.T) {
+	var check func(c *cobra.Command)
+	check = func(c *cobra.Command) {
+		if c.Name() == "completion" || c.Name() == "help" {
+			return // cobra's own
+		}
+		var out bytes.Buffer
+		c.SetOut(&out)
+		if err := c.Help(); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			if line = strings.TrimSuffix(line, "\n"); utf8.RuneCountInString(line) > helpWidth {
+				t.Errorf("%s: a line of its help has %d characters: %s", c.CommandPath(), utf8.RuneCountInString(line), line)
+			}
+		}
+		if c.Short == "" || !c.HasSubCommands() && !c.Hidden && c.Name() != "version" && c.Example == "" {
+			t.Errorf("%s has no short description or no example", c.CommandPath())
+		}
+		for _, sub := range c.Commands() {
+			check(sub)
+		}
+	}
+	check(rootCommand())
+}
+
+// A snippet keeps its words whole, wherever matches begin and end in them, and wraps by what is seen.
+func TestSnippet(t *testing.T) {
+	parts := []concord.Fragment{{Text: "call set_"}, {Text: "event", Match: true}, {Text: "_"}, {Text: "loop", Match: true}, {Text: "(x)\tand\x1b[2J then "}, {Text: "loop", Match: true}}
+	got := wrap(snippetWords(parts, boldOn, boldOff), 20)
+	want := []string{"call", "set_" + boldOn + "event" + boldOff + "_" + boldOn + "loop" + boldOff + "(x)", "and [2J then " + boldOn + "loop" + boldOff}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
 
 // A port that something else than a node has taken.
 func TestListenMessage(t *testing.T) {

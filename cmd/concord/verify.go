@@ -48,7 +48,8 @@ A FILE is a receipt (.tlog-proof), or content that one of the receipts given
 must be about: a WARC file (.warc, .warc.gz) or a body exactly as it was
 received. Exit code 0: everything given is proven; 1: something is not.`,
 		Example: `  concord verify example.tlog-proof --policy policy
-  concord verify example.tlog-proof page.bin --policy policy        # and these bytes are what was seen
+  # and these bytes are what was seen:
+  concord verify example.tlog-proof page.bin --policy policy
   concord verify example.tlog-proof export/*.warc.gz --policy policy --json`,
 		Args: atLeastOne("file"),
 	}
