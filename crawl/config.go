@@ -29,7 +29,7 @@ type Config struct {
 	PDF      page.PDFReader
 
 	Operator   string // name of the operator, shown in the User-Agent
-	ContactURL string // page that says who crawls and how to reach them
+	ContactURL string // page that says who crawls and how to reach them, or a mailto: URL
 	Product    string // token for robots.txt, meta robots and X-Robots-Tag; "concord"
 
 	Politeness Politeness
@@ -201,7 +201,7 @@ func (c Config) Validate() error {
 	case strings.ContainsAny(c.Operator+c.ContactURL+c.Product, "\r\n"):
 		return bad("operator, contact page and product token are one line each")
 	}
-	if c.ContactURL != "" {
+	if c.ContactURL != "" && !strings.HasPrefix(c.ContactURL, "mailto:") {
 		if _, err := weburl.Parse(c.ContactURL); err != nil {
 			return bad("contact page: %w", err)
 		}

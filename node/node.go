@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -105,6 +107,9 @@ func (n *Node) openDir(context.Context) error {
 }
 
 func (n *Node) openBus(ctx context.Context) (err error) {
+	if err := n.notLost("bus", "shard"); err != nil {
+		return err
+	}
 	if n.bus, err = bus.Open(ctx, bus.Config{Dir: n.path("bus"), NodeName: n.layout.Node, Logger: n.log("bus")}); err != nil {
 		return err
 	}
@@ -112,7 +117,23 @@ func (n *Node) openBus(ctx context.Context) (err error) {
 	return err
 }
 
+// notLost refuses to begin anew what was there before: later is opened after part, so where it exists part did too.
+func (n *Node) notLost(part, later string) error {
+	_, err := os.Stat(n.path(part))
+	if _, laterErr := os.Stat(n.path(later)); errors.Is(err, fs.ErrNotExist) && laterErr == nil {
+		return concord.Errorf(concord.Corrupt, "its files are gone, and the rest of the data directory depends on them: put them back, or %s", startOver)
+	}
+	return nil
+}
+
+// startOver is what helps when state is lost that cannot be made again in place: the archive is the record.
+const startOver = "import its archive into a new data directory, with another name of the chain (concord archive import)"
+
 func (n *Node) openLedger(context.Context) error {
+	// The same keys must never sign a second history under the same name.
+	if err := n.notLost("chain", "attest"); err != nil {
+		return err
+	}
 	keys, err := note.LoadOrCreateKeys(n.path("keys"), n.layout.Operator, n.origin())
 	if err != nil {
 		return err
@@ -191,15 +212,17 @@ func (n *Node) openCrawler(ctx context.Context) error {
 	return err
 }
 
-// contactURL is the page that tells people whose sites are crawled who does it and how to reach them.
+// contactURL is where people whose sites are crawled read who does it and how to reach them; empty: nobody said.
 func (n *Node) contactURL() string {
 	switch {
-	case n.cfg.Contact != "":
+	case strings.HasPrefix(n.cfg.Contact, "http://"), strings.HasPrefix(n.cfg.Contact, "https://"):
 		return n.cfg.Contact
 	case n.cfg.Origin != "":
-		return n.cfg.Origin + "/bot"
+		return strings.TrimSuffix(n.cfg.Origin, "/") + "/bot"
+	case n.cfg.Contact != "":
+		return "mailto:" + n.cfg.Contact
 	}
-	return "http://" + n.layout.Operator + "/bot"
+	return ""
 }
 
 // partition gives a part that needs no fence of its own the shape the keeper runs.

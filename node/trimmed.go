@@ -47,16 +47,16 @@ func (t trimmed) covered(shard int, position uint64) error {
 	if position >= t.upTo(shard) {
 		return nil
 	}
-	return concord.Errorf(concord.Corrupt, "the state of shard %d ends at message %d, but its log begins after %d: files of the shard are damaged or old; restore the data directory from a backup, or import its archive into a new one",
-		shard, position, t.upTo(shard))
+	return concord.Errorf(concord.Corrupt, "the state of shard %d ends at message %d, but its log begins after %d: files of the shard are lost, damaged or old: put them back, or %s",
+		shard, position, t.upTo(shard), startOver)
 }
 
 // covers refuses an attestor whose state is older than what the logs of the shards still have.
 func (t trimmed) covers(position uint64, shards int) error {
 	for i := range shards {
 		if position < t.upTo(i) {
-			return concord.Errorf(concord.Corrupt, "the attestor's state ends at message %d, but the log begins after %d: its files are damaged or old; restore the data directory from a backup, or import its archive into a new one",
-				position, t.upTo(i))
+			return concord.Errorf(concord.Corrupt, "the attestor's state ends at message %d, but the log begins after %d: its files are lost, damaged or old: put them back, or %s",
+				position, t.upTo(i), startOver)
 		}
 	}
 	return nil
