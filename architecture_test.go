@@ -26,10 +26,8 @@ var floors = map[string]int{
 
 	"concord/node": 5,
 
-	"concord/cmd/concord": 6, "concord/cmd/concord-bench": 6, "concord/bench": 6, "concord/bench/colly": 7, "concord/e2e": 6,
+	"concord/cmd/concord": 6, "concord/bench": 6, "concord/bench/colly": 7, "concord/e2e": 6,
 	"concord/e2e/loopweb": 4, "concord/e2e/loopweb/serve": 5,
-
-	"concord/internal/deps": 0,
 }
 
 // fences names the one package that may know each engine.
@@ -91,7 +89,7 @@ func checkFile(t *testing.T, path, pkg string, floor int) {
 			t.Errorf("%s: the root package imports only the standard library, not %s", path, imp)
 		}
 		for engine, fence := range fences {
-			if strings.HasPrefix(imp, engine) && pkg != "concord/internal/deps" && pkg != fence && !strings.HasPrefix(pkg, "concord/bench") && !isTest {
+			if strings.HasPrefix(imp, engine) && pkg != fence && !strings.HasPrefix(pkg, "concord/bench") && !isTest {
 				t.Errorf("%s: only %s knows %s", path, fence, engine)
 			}
 		}

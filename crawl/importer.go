@@ -18,6 +18,9 @@ const (
 	maxImports = commitResults
 )
 
+// ImportedBefore is the reason of an item that is passed over because it is here already.
+const ImportedBefore = "imported before"
+
 // Imported says what became of one item.
 type Imported struct {
 	Captured bool
@@ -56,7 +59,7 @@ func (i *Importer) Add(it *warc.Item) (Imported, error) {
 		return Imported{}, err
 	}
 	if known {
-		return Imported{Reason: "imported before"}, nil
+		return Imported{Reason: ImportedBefore}, nil
 	}
 	res, err := f.importItem(i.ctx, u, it, id)
 	if err != nil {

@@ -111,7 +111,7 @@ func (p *plan) checkPrivate() error {
 		addr, isAddr := u.Addr()
 		local := u.Host() == "localhost" || strings.HasSuffix(u.Host(), ".localhost")
 		if local || isAddr && !weburl.Public(addr) {
-			return concord.Errorf(concord.Invalid, "%s is on a private address: allow private addresses for this crawl if that is what you want", u)
+			return concord.Errorf(concord.Invalid, "%s is on a private address, which this crawl may not ask", u)
 		}
 		if port := u.Port(); port != "80" && port != "443" {
 			return concord.Errorf(concord.Invalid, "%s is on port %s: crawls that may not reach private addresses use ports 80 and 443 only", u, port)

@@ -1,13 +1,16 @@
 package node
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"sort"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -158,8 +161,16 @@ func damaged(t *testing.T, s site, golden, rel string, policy []byte) {
 		return
 	}
 	var st struct{ Warnings []string }
-	p.json("/api/v1/status", nil, &st)
-	p.stop()
+	if b, status := p.get("/api/v1/status", nil); status == http.StatusOK {
+		_ = json.Unmarshal(b, &st)
+	}
+	// Consensus starts after "ready": what it refuses may come only now.
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	<-p.ended
+	if !p.cmd.ProcessState.Success() {
+		refused(t, p, rel)
+		return
+	}
 	said := p.says()
 	if strings.Contains(said, "panic:") || strings.Contains(said, "goroutine ") {
 		t.Errorf("panic:\n%s", said)

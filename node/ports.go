@@ -168,10 +168,16 @@ func (t transfer) Import(ctx context.Context, name string, r io.Reader) (web.Imp
 	counted := &countingReader{r: r}
 	in := t.n.crawler.Import(ctx)
 	res, err := warc.Scan(counted, name, warc.Limits{}, func(item warc.Item) error {
+		if c, err := t.n.capture(item.ID); err == nil && c.Record == item.Block {
+			sum.Skipped++ // it is this node's own, exported before
+			return nil
+		}
 		out, err := in.Add(&item)
 		switch {
 		case err != nil:
 			return err
+		case !out.Captured && out.Reason == crawl.ImportedBefore:
+			sum.Skipped++
 		case !out.Captured:
 			sum.Skipped++
 			sum.Problems = appendProblem(sum.Problems, fmt.Sprintf("%s: %s", concord.Clip(item.URL, 200), out.Reason))

@@ -3,9 +3,11 @@ package shard
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"concord/index"
@@ -26,6 +28,8 @@ const (
 	// maxDeadShare is the share of deleted documents from which a segment is written anew.
 	maxDeadShare = 0.3
 	mergePause   = 500 * time.Millisecond
+	// fullPause is the wait for space on a full disk.
+	fullPause = 10 * time.Second
 	// refreshBatch bounds how many documents get late link texts in one commit.
 	refreshBatch = 500
 )
@@ -55,7 +59,16 @@ func (s *Shard) mergeLoop(ctx context.Context) error {
 				if ctx.Err() != nil {
 					return nil
 				}
-				return err
+				if !errors.Is(err, syscall.ENOSPC) {
+					return err
+				}
+				// What is searchable stays so; a merge is only housekeeping.
+				s.cfg.Logger.Warn("segments are not merged: the disk is full", "shard", s.cfg.Shard, "error", err)
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-time.After(fullPause):
+				}
 			}
 		}
 	}

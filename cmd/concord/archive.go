@@ -70,8 +70,9 @@ func importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE…",
 		Short: "Take in WARC files of other tools",
-		Long: `Archive, index and attest what WARC files hold. Importing a file twice adds
-nothing. Damaged places are passed over and counted.`,
+		Long: `Archive and index what WARC files hold. It is found like other pages, but gets
+no receipts: this node did not fetch it. Importing a file twice adds nothing.
+Damaged places are passed over and counted.`,
 		Example: "  concord archive import collection-*.warc.gz",
 		Args:    atLeastOne("file"),
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -23,7 +24,7 @@ const (
 func crawlCommand() *cobra.Command {
 	var spec concord.CrawlSpec
 	var scope string
-	var wait, asJSON bool
+	var wait, asJSON, stop bool
 	cmd := &cobra.Command{
 		Use:   "crawl URL…",
 		Short: "Crawl pages: fetch, archive, index and attest them",
@@ -49,6 +50,7 @@ those that begin with the URL given up to its last slash (prefix).`,
 	f.BoolVar(&spec.AllowPrivate, "allow-private", false, "allow addresses of this machine and of private networks")
 	f.BoolVar(&wait, "wait", false, "stay until the crawl is done and its pages can be found")
 	f.BoolVar(&asJSON, "json", false, "print the crawl as JSON")
+	f.BoolVar(&stop, "stop", false, "stop crawls, named by their IDs in place of URLs")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		spec.Seeds, spec.Scope = args, concord.Scope(scope)
 		if spec.Depth == 0 {
@@ -57,6 +59,9 @@ those that begin with the URL given up to its last slash (prefix).`,
 		c, err := newClient(cmd)
 		if err != nil {
 			return err
+		}
+		if stop {
+			return stopCrawls(cmd, c, args)
 		}
 		var item web.CrawlItem
 		if err := c.do(cmd.Context(), http.MethodPost, "/api/v1/crawls", nil, spec, &item); err != nil {
@@ -79,6 +84,17 @@ those that begin with the URL given up to its last slash (prefix).`,
 		return nil
 	}
 	return cmd
+}
+
+// stopCrawls ends crawls before they are done.
+func stopCrawls(cmd *cobra.Command, c *client, ids []string) error {
+	for _, id := range ids {
+		if err := c.do(cmd.Context(), http.MethodDelete, "/api/v1/crawls/"+url.PathEscape(id), nil, nil, nil); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "crawl %s is stopped; what it fetched stays\n", id)
+	}
+	return nil
 }
 
 // privateHint names the flag that the node, which does not know of flags, cannot name.

@@ -83,6 +83,9 @@ stopped); 5 an answer from only some of the shards.`,
 	}
 	root.PersistentFlags().String("data", "", "data directory (default $CONCORD_DATA, else "+defaultDataText+")")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if cmd.Name() == "search" && strings.Contains(err.Error(), "shorthand") {
+			return concord.Errorf(concord.Invalid, "%w; put a query that begins with - behind --, as in: concord search -- -word other", err)
+		}
 		return concord.Errorf(concord.Invalid, "%w; see: %s --help", err, cmd.CommandPath())
 	})
 	// Flags are listed within helpWidth; templates of subcommands are inherited.

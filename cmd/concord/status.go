@@ -78,6 +78,9 @@ func printStatus(w io.Writer, st *web.Status, crawls []web.CrawlItem) {
 		if c.Done {
 			state = "done"
 		}
+		if c.Stopped {
+			state = "stopped"
+		}
 		seed := ""
 		if len(c.Spec.Seeds) > 0 {
 			seed = concord.Clip(printable(c.Spec.Seeds[0]), 44)

@@ -98,6 +98,10 @@ func loadConfig(cmd *cobra.Command) (node.Config, error) {
 		if _, ok := known[key]; !ok || value == "" {
 			return "", nil
 		}
+		switch k.Get(key).(type) {
+		case []string, []time.Duration, []any:
+			return key, strings.Split(strings.ReplaceAll(value, " ", ""), ",")
+		}
 		return key, value
 	}}), nil)
 	if err != nil {
