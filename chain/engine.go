@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -109,6 +112,9 @@ func (e *engine) openDB(ctx *cmtcfg.DBContext) (db dbm.DB, err error) {
 			err = concord.Errorf(concord.Corrupt, "database %s: %v", ctx.ID, p)
 		}
 	}()
+	if err := dropUnborn(filepath.Join(ctx.Config.DBDir(), ctx.ID+".db")); err != nil {
+		return nil, fmt.Errorf("database %s: %w", ctx.ID, err)
+	}
 	if db, err = cmtcfg.DefaultDBProvider(ctx); err != nil {
 		return nil, concord.Errorf(concord.Corrupt, "database %s: %w", ctx.ID, err)
 	}
@@ -116,6 +122,29 @@ func (e *engine) openDB(ctx *cmtcfg.DBContext) (db dbm.DB, err error) {
 	defer e.mu.Unlock()
 	e.dbs = append(e.dbs, db)
 	return db, nil
+}
+
+// dropUnborn removes a database whose making was cut short: it names no manifest, and nothing was ever written to it.
+// goleveldb would call it corrupt for ever. One that holds data and lost its manifest's name is left for a person.
+func dropUnborn(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		switch ext := filepath.Ext(e.Name()); {
+		case e.Name() == "CURRENT" && info.Size() > 0, ext == ".ldb", ext == ".sst", ext == ".log" && info.Size() > 0:
+			return nil
+		}
+	}
+	return os.RemoveAll(dir)
 }
 
 func (e *engine) closeDBs() (err error) {

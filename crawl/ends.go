@@ -92,6 +92,20 @@ func (f *Frontier) quiet(id crawlID, last uint64) bool {
 	return f.running && f.position >= last && n != nil && n.Queued-n.Parked <= 0 && n.Maps-n.MapsParked <= 0 && f.inFlight[id] == 0
 }
 
+// CaughtUp reports whether every partition runs and has applied what its log held when it began: what the crawler says of
+// crawls and URLs is then no older than before a restart.
+func (c *Crawler) CaughtUp() bool {
+	for _, f := range c.parts {
+		f.mu.Lock()
+		caught := f.running && f.caught
+		f.mu.Unlock()
+		if !caught {
+			return false
+		}
+	}
+	return true
+}
+
 // Totals are the counts of all crawls together.
 type Totals struct {
 	Running                                                    int // crawls that are not finished

@@ -252,10 +252,15 @@ func (n *Node) Run(ctx context.Context, ready func(addr string)) error {
 	g.Go(func() error { return n.keep(work) })
 	g.Go(func() error { return n.housekeep(work) })
 	n.serve(work, g, listeners)
-	n.setReady(nil)
-	if ready != nil {
-		ready(listeners.tcp.Addr().String())
-	}
+	g.Go(func() error {
+		if n.awaitStart(work) == nil {
+			n.setReady(nil)
+			if ready != nil {
+				ready(listeners.tcp.Addr().String())
+			}
+		}
+		return nil
+	})
 	err = g.Wait()
 	n.setReady(concord.Errorf(concord.Unavailable, "the node is stopping"))
 	stopChain()
@@ -267,6 +272,22 @@ func (n *Node) Run(ctx context.Context, ready func(addr string)) error {
 		return nil
 	}
 	return err
+}
+
+// startPatience is how long "ready" waits for the parts to stand where they stood before; a log of millions of messages
+// may take longer to apply, and the node serves meanwhile.
+const startPatience = time.Minute
+
+// awaitStart waits until the ledger runs and the frontier has applied its log.
+func (n *Node) awaitStart(ctx context.Context) error {
+	for start := time.Now(); !n.chain.Status().Running || !n.crawler.CaughtUp() && time.Since(start) < startPatience; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return nil
 }
 
 // runChain runs the validator until it is told to stop, after everything that submits to it; when it fails by itself,

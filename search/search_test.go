@@ -93,7 +93,7 @@ func FuzzSnippet(f *testing.F) {
 			}
 			n += len([]rune(fr.Text))
 		}
-		if limit > 0 && n > int(limit) || n > snippetLen {
+		if limit > 0 && n > int(limit) || n > snippetLen+ellipses {
 			t.Fatalf("%d characters, limit %d", n, limit)
 		}
 	})

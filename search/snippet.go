@@ -19,7 +19,8 @@ const (
 	scanStep     = 4 << 10   // bytes read at a time, until all words of the query were met
 	scanOn       = 8 << 10   // bytes read on after the first match for words still missing
 	ellipsis     = " … "
-	maxAnalyzers = 32 // analysers kept, one a language; each has a cache of stems
+	ellipses     = 3 * 3 // room for three of them: in front, between two fragments, at the end
+	maxAnalyzers = 32    // analysers kept, one a language; each has a cache of stems
 )
 
 // snippets makes the snippets of one answer. Not safe for concurrent use.
@@ -58,9 +59,12 @@ func (s *snippets) of(d *index.Document) []concord.Fragment {
 	if d.NoSnippet {
 		return nil
 	}
-	limit := snippetLen
-	if d.MaxSnippet > 0 {
-		limit = min(limit, d.MaxSnippet)
+	limit, most := snippetLen, snippetLen+ellipses
+	if d.MaxSnippet > 0 && d.MaxSnippet < most {
+		limit, most = d.MaxSnippet, d.MaxSnippet
+		if most > 4*ellipses {
+			limit -= ellipses
+		}
 	}
 	body := d.Body
 	matches := s.scan(d.Language, body)
@@ -69,6 +73,7 @@ func (s *snippets) of(d *index.Document) []concord.Fragment {
 		matches = s.matches(d.Language, body)
 	}
 	var out []concord.Fragment
+	cut := false
 	for i, win := range windows(body, matches, limit) {
 		if i > 0 || win.from > 0 && limit > 2*len(ellipsis) && !sentenceStart(body, win.from) {
 			out = appendText(out, ellipsis, false)
@@ -82,8 +87,17 @@ func (s *snippets) of(d *index.Document) []concord.Fragment {
 			}
 		}
 		out = appendText(out, flat(body[at:win.to]), false)
+		cut = win.to < len(body) && !sentenceEnd(body[:win.to])
 	}
-	return clip(out, limit)
+	if cut && limit > 2*ellipses {
+		out = appendText(out, strings.TrimRight(ellipsis, " "), false)
+	}
+	return clip(out, most)
+}
+
+// sentenceEnd reports whether a text ends with a sentence.
+func sentenceEnd(s string) bool {
+	return strings.ContainsRune(".!?…。！？", lastRune(strings.TrimRightFunc(s, unicode.IsSpace)))
 }
 
 // scan finds the words of the query in the part of a body that has all of them, or in all that may be read of it.

@@ -102,6 +102,18 @@ func manualSlug(file string) string {
 	return name
 }
 
+// plainText returns the text of a heading without its mark-up.
+func plainText(n ast.Node, source []byte) string {
+	var b strings.Builder
+	_ = ast.Walk(n, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if t, ok := n.(*ast.Text); ok && entering {
+			b.Write(t.Segment.Value(source))
+		}
+		return ast.WalkContinue, nil
+	})
+	return b.String()
+}
+
 func renderManual(md goldmark.Markdown, source []byte) (*manualText, error) {
 	t := &manualText{Title: "Manual"}
 	doc := md.Parser().Parse(text.NewReader(source))
@@ -111,7 +123,7 @@ func renderManual(md goldmark.Markdown, source []byte) (*manualText, error) {
 		}
 		switch n := n.(type) {
 		case *ast.Heading:
-			title := string(n.Text(source))
+			title := plainText(n, source)
 			if n.Level == 1 {
 				t.Title = title
 			} else if id, ok := n.AttributeString("id"); ok && n.Level <= 3 {
