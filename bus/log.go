@@ -23,8 +23,10 @@ const (
 	maxFollowBatch = 500
 	// followBytes bounds what a consumer has read ahead.
 	followBytes = 8 << 20
-	// dedupWindow is how long a message ID is remembered: long enough for every retry after a timeout.
-	dedupWindow = 2 * time.Minute
+	// dedupWindow is how long a message ID is remembered: long enough for the retry after a timeout, short because each ID
+	// takes some 150 bytes of memory, and thousands come in a second. A duplicate that slips through is harmless: all
+	// folds take an event they have applied for what it is.
+	dedupWindow = 30 * time.Second
 	// checksumHeader carries the CRC-32C of the data, eight hex digits.
 	checksumHeader = "Concord-Crc32c"
 
