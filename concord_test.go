@@ -74,3 +74,20 @@ func TestPartitionOfIsStable(t *testing.T) {
 		}
 	}
 }
+
+func TestDecodeCapture(t *testing.T) {
+	whole := Event{Capture: &Capture{ID: "id", URL: "https://example.com/", Status: 200}, Page: &Page{Title: "a page", Body: "text"}}
+	data, err := whole.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := DecodeCapture(data); err != nil || *c != *whole.Capture {
+		t.Errorf("capture %+v, %v", c, err)
+	}
+	if c, err := DecodeCapture([]byte(`{"anchors":[]}`)); err != nil || c != nil {
+		t.Errorf("an event without a capture: %+v, %v", c, err)
+	}
+	if _, err := DecodeCapture([]byte(`{`)); KindOf(err) != Corrupt {
+		t.Errorf("damaged: %v", err)
+	}
+}

@@ -73,3 +73,14 @@ func DecodeEvent(data []byte) (*Event, error) {
 	}
 	return e, nil
 }
+
+// DecodeCapture reads the capture alone of what Encode wrote, nil when the event has none: for who has no use for pages.
+func DecodeCapture(data []byte) (*Capture, error) {
+	var e struct {
+		Capture *Capture `json:"capture"`
+	}
+	if err := json.Unmarshal(data, &e); err != nil {
+		return nil, Errorf(Corrupt, "decode capture event: %w", err)
+	}
+	return e.Capture, nil
+}

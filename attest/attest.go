@@ -236,11 +236,11 @@ func (a *Attestor) reset(ended bool) {
 // apply takes messages of the captures log into the open batch. It waits while the batch is full.
 func (a *Attestor) apply(msgs []concord.Message) error {
 	for _, m := range msgs {
-		ev, err := concord.DecodeEvent(m.Data)
+		c, err := concord.DecodeCapture(m.Data)
 		if err != nil {
 			return fmt.Errorf("message %d: %w", m.Seq, err)
 		}
-		if err := a.add(ev.Capture, m.Seq); err != nil {
+		if err := a.add(c, m.Seq); err != nil {
 			return err
 		}
 	}
