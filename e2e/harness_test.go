@@ -59,7 +59,7 @@ crawl:
   address_delay: 1ms
   retry_after: [1s, 2s, 60s]
   backoff_unit: 50ms
-  patience: 5s
+  patience: 15s
 `
 
 func newNode(t testing.TB) *node {

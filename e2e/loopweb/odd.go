@@ -238,7 +238,7 @@ func hostile() *Host {
 			select {
 			case <-r.Context().Done():
 				return
-			case <-time.After(100 * time.Millisecond):
+			case <-time.After(20 * time.Millisecond):
 			}
 		}
 		panic(http.ErrAbortHandler)
