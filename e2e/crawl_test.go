@@ -371,7 +371,7 @@ func TestTenKills(t *testing.T) {
 	acknowledged := map[string]bool{} // captures that the API has shown: they may never be lost
 	kills := 0
 	for kills < 10 {
-		time.Sleep(time.Duration(1000+rng.IntN(3000)) * time.Millisecond)
+		time.Sleep(time.Duration(400+rng.IntN(1600)) * time.Millisecond)
 		c, err := n.crawlState(id)
 		if err != nil {
 			t.Fatal(err)
