@@ -121,7 +121,15 @@ func value[T any](b *tab, what string, action chromedp.Action[T]) T {
 func (b *tab) text(css string) string {
 	b.t.Helper()
 	b.do("wait for "+css, chromedp.WaitReady(chromedp.CSS(css)))
-	return value(b, css, chromedp.TextContent(chromedp.CSS(css)))
+	for try := 0; ; try++ { // a live page may put another element in its place between the look and the reading
+		text, err := chromedp.Run(b.ctx, chromedp.TextContent(chromedp.CSS(css)))
+		if err == nil {
+			return text
+		}
+		if try == 5 {
+			b.t.Fatalf("%s: %v", css, err)
+		}
+	}
 }
 
 // click follows a link or presses a button that leads to another page.

@@ -185,7 +185,7 @@ func checkOdd(t *testing.T, n *node, web *loopweb.Web) {
 
 // checkFormats asks for words that only a PDF, a plain text and pages in old encodings have.
 func checkFormats(t *testing.T, n *node) {
-	for q, path := range map[string]string{"quibblewort filetype:pdf": "/paper.pdf", "zylophone": "/plain.txt", "straße äpfel café": "/latin1",
+	for q, path := range map[string]string{"quibblewort filetype:pdf": "/paper.pdf", "zylophone": "/plain.txt", "straße äpfel grün": "/latin1",
 		"sechzehn wide letters": "/utf16", "café röti": "/meta", `"redirecting end of the chain"`: "/end", "printable version": "/whole"} {
 		results, _ := n.search(q, 5)
 		if len(results) == 0 || !strings.HasSuffix(results[0].URL, path) {
