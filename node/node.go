@@ -42,6 +42,7 @@ type Node struct {
 	bus      *bus.Bus
 	leases   *bus.Leases
 	captures concord.Log
+	keys     *note.Keys
 	chain    *chain.Chain
 	archive  *warc.Archive
 	attestor *attest.Attestor
@@ -134,11 +135,11 @@ func (n *Node) openLedger(context.Context) error {
 	if err := n.notLost("chain", "attest"); err != nil {
 		return err
 	}
-	keys, err := note.LoadOrCreateKeys(n.path("keys"), n.layout.Operator, n.origin())
-	if err != nil {
+	var err error
+	if n.keys, err = note.LoadOrCreateKeys(n.path("keys"), n.layout.Operator, n.origin()); err != nil {
 		return err
 	}
-	n.chain, err = chain.Open(chain.Config{Dir: n.path("chain"), Operator: n.layout.Operator, ChainName: n.layout.Chain, Keys: keys, Logger: n.log("chain")})
+	n.chain, err = chain.Open(chain.Config{Dir: n.path("chain"), Operator: n.layout.Operator, ChainName: n.layout.Chain, Keys: n.keys, Logger: n.log("chain")})
 	return err
 }
 
@@ -150,18 +151,14 @@ func (n *Node) openArchive(context.Context) (err error) {
 	return err
 }
 
-func (n *Node) openAttestor(ctx context.Context) error {
-	keys, err := note.LoadOrCreateKeys(n.path("keys"), n.layout.Operator, n.origin())
-	if err != nil {
-		return err
-	}
+func (n *Node) openAttestor(ctx context.Context) (err error) {
 	if n.captures, err = n.bus.Log(ctx, "CAPTURES", "capture.*"); err != nil {
 		return err
 	}
 	if n.trimmed, err = loadTrimmed(n.path("trimmed.json")); err != nil {
 		return err
 	}
-	n.attestor, err = attest.Open(attest.Config{Dir: n.path("attest"), Log: n.captures, Ledger: n.chain, Keys: keys, Operator: n.layout.Operator, Logger: n.log("attest")})
+	n.attestor, err = attest.Open(attest.Config{Dir: n.path("attest"), Log: n.captures, Ledger: n.chain, Keys: n.keys, Operator: n.layout.Operator, Logger: n.log("attest")})
 	if err != nil {
 		return err
 	}
