@@ -1,14 +1,13 @@
 package query
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Node is a node of a query tree: And, Or, Not, Word, Phrase, Site, Lang, FileType or Date. Trees are values: nothing changes them
-// after Parse, and they are safe for concurrent use.
+// Node is a node of a query tree: And, Or, Not, Maybe, Word, Prefix, Fuzzy, Phrase, Site, Lang, FileType or Date. Trees are values:
+// nothing changes them after Parse, and they are safe for concurrent use.
 type Node interface {
 	// String returns the query in canonical text.
 	String() string
@@ -34,7 +33,27 @@ func (f Field) String() string {
 	return "any"
 }
 
-// Span is the place of a node in the query's text, in bytes. Signs before it (the minus) are not part of it.
+// DateField says which time of a page a Date looks at.
+type DateField uint8
+
+const (
+	Dated     DateField = iota // after:, before: the time published or, where the page does not say, fetched
+	Published                  // published: pages that do not say when match no range
+	Fetched                    // fetched:
+)
+
+func (f DateField) String() string {
+	switch f {
+	case Published:
+		return "published"
+	case Fetched:
+		return "fetched"
+	}
+	return "dated"
+}
+
+// Span is the place of a node in the query's text, in bytes. Signs before it (minus, question mark) are not part of it, those
+// after it (star, tilde) are.
 type Span struct{ Offset, Length int }
 
 // And matches what all nodes match.
@@ -46,6 +65,9 @@ type Or struct{ Nodes []Node }
 // Not takes out of the And it stands in what its node matches.
 type Not struct{ Node Node }
 
+// Maybe does not decide what the And it stands in matches: it adds to the score of documents that its node matches too.
+type Maybe struct{ Node Node }
+
 // Word matches documents with a word.
 type Word struct {
 	Text  string // a term of package text: lower case, not stemmed, diacritics kept
@@ -53,9 +75,46 @@ type Word struct {
 	Span  Span
 }
 
-// Phrase matches documents with these words side by side in this order.
+// Prefix matches documents with a word that begins with a text. The index keeps no words, only terms: stems, diacritics folded.
+// Hence it stands for
+//
+//   - the terms that begin with the folded text, text.QueryForms(Text, nil): in documents without a stemmer all words that begin
+//     with it, in others those whose stem does;
+//   - the terms that a Word of the same text stands for, so that a prefix finds all that the word without the star finds.
+//
+// "comp" finds compare and, as its stem is comput, computer; "running" finds run and running. Not found are words whose stem ends
+// before the text does, or is spelled otherwise, when the text is no word itself: "runni" does not find running, whose stem is run,
+// nor "organi" organize, whose stem is organ.
+type Prefix struct {
+	Text  string // as Word.Text; at least MinPrefix letters or digits
+	Field Field
+	Span  Span
+}
+
+// Fuzzy matches documents with a word that is spelled like another: insertion, deletion, substitution and transposition of neighbours
+// count one each. The index keeps stems, diacritics folded, so stems are compared with stems: it stands for the terms that a
+// Word of the same text stands for, and for all terms within
+//
+//   - Distance of the folded text, text.QueryForms(Text, nil);
+//   - the smaller of Distance and FuzzyDistance(form) of each of the word's other forms, which are shorter: two letters off a
+//     stem of three is any word.
+//
+// "houzes" finds houses, as houz is one letter from hous. Differences of endings are therefore free where the stemmer
+// knows both.
+type Fuzzy struct {
+	Text     string // as Word.Text; at least MinFuzzy letters or digits, at most MaxFuzzyBytes, also when folded
+	Distance int    // 1 or 2 (MaxFuzzyDistance)
+	Field    Field
+	Span     Span
+}
+
+// Phrase matches documents with these words side by side in this order or, with a Slop, nearly so: position p[i] of the document
+// has Words[i], no two words share a position, and of the differences p[i] - i the largest is at most Slop more than the smallest.
+// Slop 0 is the exact phrase; each word in between costs one; two neighbours changing places cost two ("a b" matches b a with a Slop
+// of 2).
 type Phrase struct {
 	Words []string // at least two, each as in Word.Text
+	Slop  int      // 0 to MaxSlop
 	Field Field
 	Span  Span
 }
@@ -78,17 +137,20 @@ type FileType struct {
 	Span Span
 }
 
-// Date matches pages by the time they were published or, where they do not say, fetched: After ≤ time < Before. A zero time is
-// no bound; one of them is set.
+// Date matches pages by a time: After ≤ time < Before. A zero time is no bound; one of them is set.
 type Date struct {
 	After, Before time.Time // UTC, midnight
+	Of            DateField
 	Span          Span
 }
 
 func (And) node()      {}
 func (Or) node()       {}
 func (Not) node()      {}
+func (Maybe) node()    {}
 func (Word) node()     {}
+func (Prefix) node()   {}
+func (Fuzzy) node()    {}
 func (Phrase) node()   {}
 func (Site) node()     {}
 func (Lang) node()     {}
@@ -108,56 +170,6 @@ func (d Date) Match(t time.Time) bool {
 	return (d.After.IsZero() || !t.Before(d.After)) && (d.Before.IsZero() || t.Before(d.Before))
 }
 
-func (n And) String() string {
-	return join(n.Nodes, " ", func(c Node) bool { _, or := c.(Or); return or })
-}
-func (n Or) String() string {
-	return join(n.Nodes, " OR ", func(c Node) bool { _, and := c.(And); return and })
-}
-
-func (n Not) String() string {
-	switch n.Node.(type) {
-	case And, Or:
-		return "-(" + n.Node.String() + ")"
-	}
-	return "-" + n.Node.String()
-}
-
-func (n Word) String() string     { return prefix(n.Field) + n.Text }
-func (n Phrase) String() string   { return prefix(n.Field) + `"` + strings.Join(n.Words, " ") + `"` }
-func (n Site) String() string     { return "site:" + n.Host }
-func (n Lang) String() string     { return "lang:" + n.Code }
-func (n FileType) String() string { return "filetype:" + n.Type }
-
-func (n Date) String() string {
-	var parts []string
-	if !n.After.IsZero() {
-		parts = append(parts, "after:"+n.After.Format(time.DateOnly))
-	}
-	if !n.Before.IsZero() {
-		parts = append(parts, "before:"+n.Before.Format(time.DateOnly))
-	}
-	return strings.Join(parts, " ")
-}
-
-func prefix(f Field) string {
-	if f == Any {
-		return ""
-	}
-	return f.String() + ":"
-}
-
-func join(nodes []Node, separator string, group func(Node) bool) string {
-	parts := make([]string, len(nodes))
-	for i, n := range nodes {
-		parts[i] = n.String()
-		if group(n) {
-			parts[i] = "(" + parts[i] + ")"
-		}
-	}
-	return strings.Join(parts, separator)
-}
-
 // hasPort reports whether host ends in a colon and digits; a bare IPv6 address stands in brackets.
 func hasPort(host string) bool { return withoutPort(host) != host }
 
@@ -170,38 +182,4 @@ func withoutPort(host string) string {
 		return host
 	}
 	return host[:i]
-}
-
-// Equal reports whether two trees mean the same, spans aside: same nodes in the same order.
-func Equal(a, b Node) bool {
-	switch a := a.(type) {
-	case And:
-		b, ok := b.(And)
-		return ok && slices.EqualFunc(a.Nodes, b.Nodes, Equal)
-	case Or:
-		b, ok := b.(Or)
-		return ok && slices.EqualFunc(a.Nodes, b.Nodes, Equal)
-	case Not:
-		b, ok := b.(Not)
-		return ok && Equal(a.Node, b.Node)
-	case Word:
-		b, ok := b.(Word)
-		return ok && a.Text == b.Text && a.Field == b.Field
-	case Phrase:
-		b, ok := b.(Phrase)
-		return ok && a.Field == b.Field && slices.Equal(a.Words, b.Words)
-	case Site:
-		b, ok := b.(Site)
-		return ok && a.Host == b.Host
-	case Lang:
-		b, ok := b.(Lang)
-		return ok && a.Code == b.Code
-	case FileType:
-		b, ok := b.(FileType)
-		return ok && a.Type == b.Type
-	case Date:
-		b, ok := b.(Date)
-		return ok && a.After.Equal(b.After) && a.Before.Equal(b.Before)
-	}
-	return a == nil && b == nil
 }

@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"concord"
@@ -14,6 +15,38 @@ const (
 	MaxTerms = 64 // words, those of phrases counted one by one, and filters
 	MaxDepth = 32 // parentheses inside parentheses
 )
+
+// Bounds of inexact search. Short words have too many neighbours for the answer to mean anything.
+const (
+	MinPrefix        = 2  // letters or digits before a star
+	MinFuzzy         = 3  // letters or digits before a tilde
+	MaxFuzzyDistance = 2  // letters; what index.NewFuzzy takes
+	MaxFuzzyBytes    = 32 // of the word; what index.NewFuzzy takes
+	MaxSlop          = 50 // a paragraph; beyond it the words are not about one another
+	MaxPatterns      = 8  // prefixes and fuzzy words in one query: each is looked up in the whole dictionary
+)
+
+// FuzzyDistance returns how far a word may be off where the query does not say: 0 below MinFuzzy letters or digits, 1 up to five,
+// else 2.
+func FuzzyDistance(word string) int {
+	switch n := letters(word); {
+	case n < MinFuzzy:
+		return 0
+	case n <= 5:
+		return 1
+	}
+	return MaxFuzzyDistance
+}
+
+// letters counts the letters and digits of a word; marks belong to the letter before them.
+func letters(word string) (n int) {
+	for _, r := range word {
+		if unicode.IsLetter(r) || unicode.IsNumber(r) {
+			n++
+		}
+	}
+	return n
+}
 
 // Parse reads a query. Its errors are of kind concord.Invalid and wrap a *concord.QueryError that points at the place.
 func Parse(s string) (Node, error) {
@@ -238,7 +271,7 @@ func (p *parser) text(span Span, field Field) (Node, *concord.QueryError) {
 	if len(words) == 1 {
 		return Word{words[0], field, span}, nil
 	}
-	return Phrase{words, field, span}, nil
+	return Phrase{Words: words, Field: field, Span: span}, nil
 }
 
 // quotedText makes a node of the content of quotation marks; the node's span begins at start and ends after the marks.
@@ -254,7 +287,7 @@ func (p *parser) quotedText(content Span, start int, field Field) (Node, *concor
 	case 1:
 		return Word{words[0], field, span}, nil
 	}
-	return Phrase{words, field, span}, nil
+	return Phrase{Words: words, Field: field, Span: span}, nil
 }
 
 // tokens returns the words of a part of the query and counts them.

@@ -3,7 +3,7 @@ package query
 import "slices"
 
 // Words returns the distinct words a matching document shows, in order of the query: for highlighting and suggestions.
-// Those under a Not and those of the URL are left out.
+// Those under a Not and those of the URL are left out, and so are prefixes and fuzzy words: what they stand for is in the index.
 func Words(n Node) []string {
 	var words []string
 	add := func(w string) {
@@ -11,31 +11,24 @@ func Words(n Node) []string {
 			words = append(words, w)
 		}
 	}
-	var visit func(Node)
-	visit = func(n Node) {
+	Walk(n, func(n Node) bool {
 		switch n := n.(type) {
-		case And:
-			for _, c := range n.Nodes {
-				visit(c)
-			}
-		case Or:
-			for _, c := range n.Nodes {
-				visit(c)
-			}
+		case Not:
+			return false
 		case Word:
 			if n.Field != URL {
 				add(n.Text)
 			}
 		case Phrase:
 			if n.Field == URL {
-				return
+				break
 			}
 			for _, w := range n.Words {
 				add(w)
 			}
 		}
-	}
-	visit(n)
+		return true
+	})
 	return words
 }
 
@@ -53,6 +46,8 @@ func Replace(n Node, replacements map[string]string) Node {
 		return And{replaceAll(n.Nodes, replacements)}
 	case Or:
 		return Or{replaceAll(n.Nodes, replacements)}
+	case Maybe:
+		return Maybe{Replace(n.Node, replacements)}
 	case Word:
 		if n.Field != URL {
 			n.Text = replace(n.Text)
