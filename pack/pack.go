@@ -13,6 +13,16 @@
 // the stream is bit n%8 of byte n/8. 128 values of width w take exactly 16*w bytes. The stream is "horizontal": one
 // value can be read without its neighbours, and eight values start at a byte border at every width, which is what
 // byte-shuffle instructions want.
+//
+// # Layout of a patched run
+//
+// Up to 128 values, how many of them the reader knows: one byte whose low six bits are the width w and whose high two bits are h, the
+// bytes an exception takes; if h is not 0, one byte with the number of exceptions e, at most 31; the values modulo 2^w, packed at w as
+// above and padded with zero bits to a whole byte; then e bytes with the indexes of the exceptions, ascending; then for each of them h
+// bytes, little-endian, the value shifted right by w. A run of no values has no bytes.
+//
+// Worked: 3 1 2 900 0 is `43 01 8b 08 03 70`: w = 3 and h = 1; one exception; 3, 1, 2, 900%8 = 4, 0 at three bits are 8b 08; value 3
+// has 900>>3 = 70 (hexadecimal) above them.
 package pack
 
 import (
@@ -65,104 +75,33 @@ func Append(dst []byte, values []uint32, width int) []byte {
 	return dst
 }
 
-// slack is what an unpacking loop may read beyond the packed bytes: one 64-bit load.
-const slack = 8
-
 // Unpack reads a block of 128 values of the width from src. It reports false, and leaves out unspecified, when src is shorter than
-// 16*width bytes or the width is not one.
+// 16*width bytes or the width is not one. It is fastest when src goes on for 64 bytes after the block.
 func Unpack(out *Block, src []byte, width int) bool {
-	need := BlockLen / 8 * width
-	if uint(width) > MaxWidth || len(src) < need {
+	if uint(width) > MaxWidth || len(src) < BlockLen/8*width {
 		return false
 	}
 	if width == 0 {
 		*out = Block{}
 		return true
 	}
-	if len(src) < need+slack {
-		var buf [BlockLen/8*MaxWidth + slack]byte
-		copy(buf[:], src[:need])
-		src = buf[:need+slack]
-	}
 	unpack(out, src, width)
 	return true
-}
-
-// unpack is the scalar kernel: src has the slack. Eight values begin at a byte border, so the loop goes by eight.
-func unpack(out *Block, src []byte, width int) {
-	mask := uint64(1)<<width - 1
-	w := uint(width)
-	switch {
-	case width <= 8:
-		for i := 0; i < BlockLen; i += 8 {
-			x := binary.LittleEndian.Uint64(src)
-			src = src[width:]
-			o := out[i : i+8 : i+8]
-			o[0] = uint32(x & mask)
-			x >>= w & 63
-			o[1] = uint32(x & mask)
-			x >>= w & 63
-			o[2] = uint32(x & mask)
-			x >>= w & 63
-			o[3] = uint32(x & mask)
-			x >>= w & 63
-			o[4] = uint32(x & mask)
-			x >>= w & 63
-			o[5] = uint32(x & mask)
-			x >>= w & 63
-			o[6] = uint32(x & mask)
-			x >>= w & 63
-			o[7] = uint32(x & mask)
-		}
-	case width <= 15: // four values and an offset of at most four bits fit one load
-		half, odd := width/2, uint(width&1)*4
-		for i := 0; i < BlockLen; i += 8 {
-			x := binary.LittleEndian.Uint64(src)
-			y := binary.LittleEndian.Uint64(src[half:]) >> (odd & 63)
-			src = src[width:]
-			o := out[i : i+8 : i+8]
-			o[0] = uint32(x & mask)
-			o[4] = uint32(y & mask)
-			x, y = x>>(w&63), y>>(w&63)
-			o[1] = uint32(x & mask)
-			o[5] = uint32(y & mask)
-			x, y = x>>(w&63), y>>(w&63)
-			o[2] = uint32(x & mask)
-			o[6] = uint32(y & mask)
-			x, y = x>>(w&63), y>>(w&63)
-			o[3] = uint32(x & mask)
-			o[7] = uint32(y & mask)
-		}
-	default:
-		bit := uint(0)
-		for i := range out {
-			out[i] = uint32(binary.LittleEndian.Uint64(src[bit>>3:]) >> (bit & 7) & mask)
-			bit += w
-		}
-	}
 }
 
 // UnpackDeltas reads a block of gaps less one and returns it as ascending values: out[0] = base + gap[0] + 1,
 // out[i] = out[i-1] + gap[i] + 1, modulo 2^32. To begin a list at zero, base is ^uint32(0). It reports false where Unpack does.
 func UnpackDeltas(out *Block, src []byte, width int, base uint32) bool {
+	if uint(width) > MaxWidth || len(src) < BlockLen/8*width {
+		return false
+	}
 	if width == 0 {
 		for i := range out {
-			base++
-			out[i] = base
+			out[i] = base + uint32(i) + 1
 		}
 		return true
 	}
-	if !Unpack(out, src, width) {
-		return false
-	}
-	for i := 0; i < BlockLen; i += 4 {
-		o := out[i : i+4 : i+4]
-		a := base + o[0] + 1
-		b := a + o[1] + 1
-		c := b + o[2] + 1
-		base = c + o[3] + 1
-		o[0], o[1], o[2], o[3] = a, b, c, base
-	}
+	unpackDeltas(out, src, width, base)
 	return true
 }
 

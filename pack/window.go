@@ -1,8 +1,8 @@
 package pack
 
 import (
-	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // WindowLen is the number of consecutive documents a window covers: its bitmap is 512 bytes and its sums are 16 KiB, so
@@ -37,33 +37,20 @@ func (b *Bitmap) Fill(from, to uint32) {
 	}
 }
 
-// And keeps what both mark, Or adds what o marks, AndNot removes what o marks.
-func (b *Bitmap) And(o *Bitmap) {
-	for i := range b {
-		b[i] &= o[i]
-	}
-}
+// And keeps what both mark.
+func (b *Bitmap) And(o *Bitmap) { bitmapAnd(b, o) }
 
-func (b *Bitmap) Or(o *Bitmap) {
-	for i := range b {
-		b[i] |= o[i]
-	}
-}
+// Or adds what o marks.
+func (b *Bitmap) Or(o *Bitmap) { bitmapOr(b, o) }
 
-func (b *Bitmap) AndNot(o *Bitmap) {
-	for i := range b {
-		b[i] &^= o[i]
-	}
-}
+// AndNot removes what o marks.
+func (b *Bitmap) AndNot(o *Bitmap) { bitmapAndNot(b, o) }
 
 // Count returns the number of marked documents.
-func (b *Bitmap) Count() int {
-	n := 0
-	for _, w := range b {
-		n += bits.OnesCount64(w)
-	}
-	return n
-}
+func (b *Bitmap) Count() int { return bitmapCount(b) }
+
+// AndCount returns the number of documents that both mark.
+func AndCount(a, b *Bitmap) int { return bitmapAndCount(a, b) }
 
 // Empty reports whether nothing is marked.
 func (b *Bitmap) Empty() bool {
@@ -76,10 +63,45 @@ func (b *Bitmap) Empty() bool {
 
 // SetDocs marks the documents docs[i]-base; all of them must lie in the window.
 func (b *Bitmap) SetDocs(docs []uint32, base uint32) {
+	for len(docs) >= 4 {
+		i, j, k, l := docs[0]-base, docs[1]-base, docs[2]-base, docs[3]-base
+		b[i/64%(WindowLen/64)] |= 1 << (i % 64)
+		b[j/64%(WindowLen/64)] |= 1 << (j % 64)
+		b[k/64%(WindowLen/64)] |= 1 << (k % 64)
+		b[l/64%(WindowLen/64)] |= 1 << (l % 64)
+		docs = docs[4:]
+	}
 	for _, d := range docs {
 		i := d - base
 		b[i/64%(WindowLen/64)] |= 1 << (i % 64)
 	}
+}
+
+// MaskDocs sets bit i, counted from the lowest of lo to the highest of hi, when the document docs[i]-base is marked. All of them lie in
+// the window (others are taken modulo its length); documents after the first 128 are not read.
+func (b *Bitmap) MaskDocs(docs []uint32, base uint32) (lo, hi uint64) {
+	return maskDocs(b, docs[:min(len(docs), BlockLen)], base)
+}
+
+// Clear sets all sums to zero.
+func (s *Sums) Clear() { *s = Sums{} }
+
+// CountNonZero returns the number of documents whose sum is not zero.
+func (s *Sums) CountNonZero() int { return countNonZero(s) }
+
+// AppendAbove appends, in ascending order, the places of the documents whose sum is greater than least. It grows dst when there is
+// no room for WindowLen more.
+func (s *Sums) AppendAbove(dst []uint16, least uint32) []uint16 {
+	dst = slices.Grow(dst, WindowLen)
+	n := len(dst)
+	return dst[:n+above((*[WindowLen]uint16)(dst[n:n+WindowLen]), s, least)]
+}
+
+// AddScaled adds weight*impacts[i] to the sum of document docs[i]-base, modulo 2^32. The documents are distinct and lie in the window
+// (others are taken modulo its length); where one slice is longer, its rest is not read.
+func (s *Sums) AddScaled(docs []uint32, impacts []byte, base, weight uint32) {
+	n := min(len(docs), len(impacts))
+	addScaled(s, docs[:n], impacts[:n], base, weight)
 }
 
 // Add adds table[impacts[i]] to the sum of document docs[i]-base. The slices have equal length and all documents lie in the window.
@@ -115,49 +137,76 @@ func MaxByte(v []byte) byte {
 	return m
 }
 
-// AppendBits appends a bitmap of span bits in which bit v[i]-base-1 is set, rounded up to whole bytes; values ascend and lie in
-// (base, base+span] modulo 2^32.
-func AppendBits(dst []byte, v []uint32, base uint32, span int) []byte {
-	at := len(dst)
-	for range (span + 7) / 8 {
-		dst = append(dst, 0)
+func bitmapAndScalar(b, o *Bitmap) {
+	for i := range b {
+		b[i] &= o[i]
 	}
-	for _, x := range v {
-		bit := x - base - 1
-		dst[at+int(bit/8)] |= 1 << (bit % 8)
-	}
-	return dst
 }
 
-// UnpackBits reads 128 values from a bitmap of span bits written by AppendBits. It reports false when src is too short or does not
-// hold exactly 128 set bits.
-func UnpackBits(out *Block, src []byte, base uint32, span int) bool {
-	if span < 0 || len(src) < (span+7)/8 {
-		return false
+func bitmapOrScalar(b, o *Bitmap) {
+	for i := range b {
+		b[i] |= o[i]
 	}
-	src = src[:(span+7)/8]
+}
+
+func bitmapAndNotScalar(b, o *Bitmap) {
+	for i := range b {
+		b[i] &^= o[i]
+	}
+}
+
+func bitmapCountScalar(b *Bitmap) int {
 	n := 0
-	base++
-	for len(src) > 0 {
-		var w uint64
-		step := 8
-		if len(src) >= 8 {
-			w = binary.LittleEndian.Uint64(src)
-		} else {
-			step = len(src)
-			for i, c := range src {
-				w |= uint64(c) << (8 * i)
-			}
-		}
-		if n+bits.OnesCount64(w) > BlockLen {
-			return false
-		}
-		for ; w != 0; w &= w - 1 {
-			out[n&(BlockLen-1)] = base + uint32(bits.TrailingZeros64(w))
-			n++
-		}
-		base += 64
-		src = src[step:]
+	for _, w := range b {
+		n += bits.OnesCount64(w)
 	}
-	return n == BlockLen
+	return n
+}
+
+func bitmapAndCountScalar(a, b *Bitmap) int {
+	n := 0
+	for i, w := range a {
+		n += bits.OnesCount64(w & b[i])
+	}
+	return n
+}
+
+func maskDocsScalar(b *Bitmap, docs []uint32, base uint32) (lo, hi uint64) {
+	var mask [2]uint64
+	for i, d := range docs {
+		d -= base
+		mask[i/64&1] |= b[d/64%(WindowLen/64)] >> (d % 64) & 1 << (i & 63)
+	}
+	return mask[0], mask[1]
+}
+
+func countNonZeroScalar(s *Sums) int {
+	n := 0
+	for _, v := range s {
+		n += int((uint64(v) + 1<<32 - 1) >> 32)
+	}
+	return n
+}
+
+// aboveScalar writes every place and keeps those that are above: no branch depends on a sum.
+func aboveScalar(dst *[WindowLen]uint16, s *Sums, least uint32) int {
+	n := 0
+	for i, v := range s {
+		dst[n&(WindowLen-1)] = uint16(i)
+		n += int((uint64(least) - uint64(v)) >> 63)
+	}
+	return n
+}
+
+func addScaledScalar(s *Sums, docs []uint32, impacts []byte, base, weight uint32) {
+	for len(docs) >= 4 && len(impacts) >= 4 {
+		s[(docs[0]-base)%WindowLen] += weight * uint32(impacts[0])
+		s[(docs[1]-base)%WindowLen] += weight * uint32(impacts[1])
+		s[(docs[2]-base)%WindowLen] += weight * uint32(impacts[2])
+		s[(docs[3]-base)%WindowLen] += weight * uint32(impacts[3])
+		docs, impacts = docs[4:], impacts[4:]
+	}
+	for i, d := range docs[:min(len(docs), len(impacts))] {
+		s[(d-base)%WindowLen] += weight * uint32(impacts[i])
+	}
 }

@@ -1,0 +1,111 @@
+package pack
+
+import "encoding/binary"
+
+// Starts turns counts less one into where each begins: out[i] is the sum of counts[j]+1 over j < i, modulo 2^32, so that out[128] is
+// the sum of all.
+func Starts(out *[BlockLen + 1]uint32, counts *Block) { starts(out, counts) }
+
+// MaskAtLeast sets bit i, counted from the lowest of lo to the highest of hi, when impacts[i] >= least. Bytes after the first 128 are
+// not read.
+func MaskAtLeast(impacts []byte, least byte) (lo, hi uint64) {
+	return maskAtLeast(impacts[:min(len(impacts), BlockLen)], least)
+}
+
+// LowerBound returns the first index below n, of values that ascend, where the value is at least target; n when there is none. An n
+// outside 0..128 counts as the nearest of the two.
+func LowerBound(b *Block, n int, target uint32) int {
+	return lowerBound(b, max(0, min(n, BlockLen)), target)
+}
+
+// MaskCommon sets bit i when a[i] occurs in b. Both ascend and hold at most 128 values; what comes after is not read.
+func MaskCommon(a, b []uint32) (lo, hi uint64) {
+	return maskCommon(a[:min(len(a), BlockLen)], b[:min(len(b), BlockLen)])
+}
+
+func startsScalar(out *[BlockLen + 1]uint32, counts *Block) {
+	var sum uint32
+	for i := 0; i < BlockLen; i += 4 {
+		c := counts[i : i+4 : i+4]
+		o := out[i : i+4 : i+4]
+		o[0] = sum
+		o[1] = o[0] + c[0] + 1
+		o[2] = o[1] + c[1] + 1
+		o[3] = o[2] + c[2] + 1
+		sum = o[3] + c[3] + 1
+	}
+	out[BlockLen] = sum
+}
+
+// Constants of arithmetic on eight bytes in one word.
+const (
+	eachLow  = 0x0101010101010101
+	eachHigh = 0x8080808080808080
+	gather   = 0x0102040810204080 // multiplied by bytes of 0 and 1, gives them as bits in the highest byte
+)
+
+func maskAtLeastScalar(impacts []byte, least byte) (lo, hi uint64) {
+	y := eachLow * uint64(least)
+	i := 0
+	for ; len(impacts) >= 8; impacts = impacts[8:] {
+		m := atLeast8(binary.LittleEndian.Uint64(impacts), y)
+		if i < 64 {
+			lo |= m << i
+		} else {
+			hi |= m << (i & 63)
+		}
+		i += 8
+	}
+	for _, c := range impacts {
+		if c >= least {
+			if i < 64 {
+				lo |= 1 << i
+			} else {
+				hi |= 1 << (i & 63)
+			}
+		}
+		i++
+	}
+	return lo, hi
+}
+
+// atLeast8 compares eight bytes: bit i of the result is set when byte i of x is at least byte i of y.
+func atLeast8(x, y uint64) uint64 {
+	low := (x | eachHigh) - (y &^ eachHigh) // the high bit of a byte: its low seven bits are at least y's
+	ge := x&^y | ^(x^y)&low
+	return (ge >> 7 & eachLow) * gather >> 56
+}
+
+// lowerBoundScalar halves without branches: which way is never predictable.
+func lowerBoundScalar(b *Block, n int, target uint32) int {
+	if n == 0 {
+		return 0
+	}
+	at := 0
+	for size := n; size > 1; {
+		half := size / 2
+		next := at + half
+		if b[(next-1)&(BlockLen-1)] < target {
+			at = next
+		}
+		size -= half
+	}
+	if b[at&(BlockLen-1)] < target {
+		at++
+	}
+	return at
+}
+
+// maskCommonScalar merges; a step moves on at least one side without branching on the values.
+func maskCommonScalar(a, b []uint32) (lo, hi uint64) {
+	var mask [2]uint64
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		x, y := uint64(a[i]), uint64(b[j])
+		after := (y - x) >> 63 // 1 when y < x: b moves on, else a
+		equal := ((x ^ y) - 1) >> 63
+		mask[i/64&1] |= equal << (i & 63)
+		i += int(1 - after)
+		j += int(after)
+	}
+	return mask[0], mask[1]
+}
