@@ -81,7 +81,7 @@ func newNode(t testing.TB) *node {
 		n.kill()
 		n.log.Close()
 		if t.Failed() {
-			tail := n.tail(30)
+			tail := n.tail(8) // few: the failures above must stay in sight
 			t.Logf("last lines of the node's log:\n%s", tail)
 		}
 		if os.Getenv("CONCORD_KEEP") == "" {
