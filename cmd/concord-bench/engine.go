@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"concord"
+	"concord/bench/game"
+	"concord/index"
+	"concord/query"
+	"concord/search"
+)
+
+// Files of an index directory.
+const (
+	gameSegment    = "game.seg"    // words as they are, of the text alone
+	englishSegment = "english.seg" // stemmed words of title and text
+	idsFile        = "ids"         // the _id of each document, one a line
+	reportFile     = "index.json"  // what index printed
+)
+
+// gameScoring is the BM25 that all engines of the benchmark use where they let one choose; only the body counts.
+func gameScoring() *index.Scoring {
+	s := &index.Scoring{K1: 0.9}
+	s.Weight[index.PartBody], s.B[index.PartBody] = 1, 0.4
+	return s
+}
+
+func builderConfig() index.Config { return index.Config{Scoring: gameScoring()} }
+
+// Numbers are written with sixteen signs that are neither letters nor digits, in the order of their bytes: as a URL they keep the order of
+// documents, and have no words that a query could match or a dictionary must hold.
+const (
+	numberSigns  = "!#$&()*+,-;<=>@_"
+	numberLength = 8 // 16^8 documents
+)
+
+func numberURL(n int) string {
+	var b [numberLength]byte
+	for i := numberLength - 1; i >= 0; i-- {
+		b[i] = numberSigns[n&15]
+		n >>= 4
+	}
+	return string(b[:])
+}
+
+// gameDocument is a document of the game: numbered words and nothing else.
+func gameDocument(n int, words string) *index.Document {
+	return &index.Document{URL: numberURL(n), Body: words}
+}
+
+// englishDocument is a document as judged collections have it: title and text as one, stemmed.
+func englishDocument(n int, title, text string) *index.Document {
+	return &index.Document{URL: numberURL(n), Language: "en", Body: title + "\n" + text}
+}
+
+// engine answers queries from one segment. Documents are numbered as in the corpus: that is the order of their URLs.
+type engine struct {
+	searcher *search.Searcher
+	snapshot *search.Snapshot
+}
+
+// openEngine opens a segment of an index directory. Errors: as index.Open.
+func openEngine(dir, name string) (*engine, error) {
+	seg, err := index.Open(filepath.Join(dir, name))
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	defer seg.Close() // the searcher has a view of its own
+	s := search.New(seg)
+	return &engine{s, s.Acquire()}, nil
+}
+
+func (e *engine) Close() error {
+	e.snapshot.Release()
+	return e.searcher.Close()
+}
+
+// Count implements game.Engine.
+func (e *engine) Count(q query.Node) (uint64, error) {
+	_, n, err := e.snapshot.Top(context.Background(), q, 0)
+	return n, err
+}
+
+// Top implements game.Engine.
+func (e *engine) Top(q query.Node, k int) ([]game.Scored, error) {
+	best, _, err := e.snapshot.Top(context.Background(), q, k)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]game.Scored, len(best))
+	for i, b := range best {
+		out[i] = game.Scored{Doc: int(b.Doc), Score: b.Score}
+	}
+	return out, nil
+}
+
+// TopCount implements game.Engine.
+func (e *engine) TopCount(q query.Node, k int) (uint64, error) {
+	_, n, err := e.snapshot.Top(context.Background(), q, k)
+	return n, err
+}
+
+// build is an index being written: one builder a thread, and the segments they have filled.
+type build struct {
+	dir     string // where segments wait to be merged
+	memory  int64  // bytes each builder may take
+	written int64  // bytes of segments, the final one included
+	runs    []string
+}
+
+// fill adds documents to a builder and writes it whenever it is full, at paths that name gives.
+func (b *build) fill(docs <-chan []*index.Document, name func() string, done func(index.SegmentInfo)) error {
+	builder := index.NewBuilder(builderConfig())
+	flush := func() error {
+		info, err := builder.Write(name())
+		if err == nil {
+			done(info)
+			builder = index.NewBuilder(builderConfig())
+		}
+		return err
+	}
+	for batch := range docs {
+		for _, d := range batch {
+			if err := builder.Add(d); err != nil {
+				return err
+			}
+		}
+		if builder.Bytes() >= b.memory {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if builder.Docs() > 0 {
+		return flush()
+	}
+	return nil
+}
+
+// merge makes one segment of all that were filled.
+func (b *build) merge(ctx context.Context, path string) (info index.SegmentInfo, err error) {
+	segs := make([]*index.Segment, 0, len(b.runs))
+	defer func() {
+		for _, s := range segs {
+			s.Close()
+		}
+	}()
+	for _, run := range b.runs {
+		s, err := index.Open(run)
+		if err != nil {
+			return info, fmt.Errorf("open %s: %w", run, err)
+		}
+		segs = append(segs, s)
+	}
+	if len(segs) == 0 {
+		return info, concord.Errorf(concord.Invalid, "the corpus has no documents")
+	}
+	return index.Merge(ctx, path, segs, builderConfig())
+}

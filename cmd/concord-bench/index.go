@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"concord"
+	"concord/bench/game"
+	"concord/index"
+)
+
+const (
+	// defaultMemoryMB is what all builders together may take, as much as every peer's writer gets.
+	defaultMemoryMB = 512
+	// batchBytes of text go from the reader to the builders at a time, so that handing over costs nothing.
+	batchBytes = 1 << 20
+)
+
+// indexReport is what index prints.
+type indexReport struct {
+	Documents  int          `json:"documents"`
+	Seconds    float64      `json:"seconds"`     // of the game's index, from the first byte read to durable
+	CPUSeconds float64      `json:"cpu_seconds"` // user and system time of the same
+	Bytes      int64        `json:"bytes"`       // of the game's index
+	PeakMemory int64        `json:"peak_memory"` // largest resident set meanwhile
+	Threads    int          `json:"threads"`
+	Segments   int          `json:"segments"` // written before they were merged into one
+	Written    int64        `json:"written"`  // bytes of all of them and of the last
+	English    *indexReport `json:"english,omitempty"`
+}
+
+func runIndex(ctx context.Context, args []string) error {
+	fs := flags("index")
+	out := fs.String("out", "", "directory to write, which must not hold an index")
+	paragraphs := fs.Bool("paragraphs", false, "cut text on newlines into pieces of at least 100 characters")
+	threads := fs.Int("threads", 1, "builders that work side by side")
+	memory := fs.Int64("memory", defaultMemoryMB, "megabytes that the builders together may take")
+	gameOnly := fs.Bool("game", false, "write the index that serve needs, not the one for search")
+	if _, err := parseArgs(fs, args, 0); err != nil {
+		return err
+	}
+	if *out == "" || *threads < 1 || *memory < 1 {
+		return errUsage
+	}
+	if err := os.MkdirAll(*out, 0o755); err != nil {
+		return err
+	}
+	job := indexJob{dir: *out, paragraphs: *paragraphs, threads: *threads, memory: *memory << 20}
+	report, err := job.run(ctx, os.Stdin, *gameOnly)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(report)
+	if err != nil {
+		return err
+	}
+	fmt.Println(string(data))
+	return os.WriteFile(filepath.Join(*out, reportFile), append(data, '\n'), 0o644)
+}
+
+// indexJob makes an index directory of a corpus.
+type indexJob struct {
+	dir        string
+	paragraphs bool
+	threads    int
+	memory     int64
+}
+
+// run makes the game's index and then, from the same input, the stemmed one. Input that cannot be read twice is kept in a file
+// meanwhile.
+func (j *indexJob) run(ctx context.Context, in *os.File, gameOnly bool) (*indexReport, error) {
+	var src io.Reader = in
+	again := in
+	if _, err := in.Seek(0, io.SeekCurrent); err != nil && !gameOnly {
+		spool, err := os.CreateTemp(j.dir, "corpus-*")
+		if err != nil {
+			return nil, err
+		}
+		defer os.Remove(spool.Name())
+		defer spool.Close()
+		src, again = io.TeeReader(in, spool), spool
+	}
+	var start int64
+	if again == in && !gameOnly {
+		start, _ = in.Seek(0, io.SeekCurrent)
+	}
+	ids, err := os.Create(filepath.Join(j.dir, idsFile))
+	if err != nil {
+		return nil, err
+	}
+	names := bufio.NewWriter(ids)
+	report, err := j.build(ctx, src, gameSegment, func(n int, d *game.Document, buf []byte) (*index.Document, []byte) {
+		names.WriteString(d.ID)
+		names.WriteByte('\n')
+		buf = game.AppendWords(buf[:0], d.Text)
+		return gameDocument(n, string(buf)), buf
+	})
+	if err = errors.Join(err, names.Flush(), ids.Close()); err != nil || gameOnly {
+		return report, err
+	}
+	if _, err := again.Seek(start, io.SeekStart); err != nil {
+		return nil, err
+	}
+	report.English, err = j.build(ctx, again, englishSegment, func(n int, d *game.Document, buf []byte) (*index.Document, []byte) {
+		return englishDocument(n, d.Title, d.Text), buf
+	})
+	return report, err
+}
+
+// convert makes a document for the index of number n of the corpus; buf is scratch space it may keep.
+type convert func(n int, d *game.Document, buf []byte) (*index.Document, []byte)
+
+// build writes one segment of a corpus.
+func (j *indexJob) build(ctx context.Context, in io.Reader, name string, conv convert) (*indexReport, error) {
+	resetPeak()
+	began, cpu := time.Now(), cpuSeconds()
+	tmp, err := os.MkdirTemp(j.dir, "build-*")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp)
+	b := &build{dir: tmp, memory: j.memory / int64(j.threads)}
+	r := &indexReport{Threads: j.threads}
+	if r.Documents, err = j.fill(ctx, b, in, conv); err != nil {
+		return nil, err
+	}
+	final := filepath.Join(j.dir, name)
+	r.Segments = len(b.runs)
+	if len(b.runs) == 1 {
+		err = os.Rename(b.runs[0], final)
+	} else {
+		var info index.SegmentInfo
+		info, err = b.merge(ctx, final)
+		b.written += info.Bytes
+	}
+	if err != nil {
+		return nil, err
+	}
+	st, err := os.Stat(final)
+	if err != nil {
+		return nil, err
+	}
+	r.Seconds, r.CPUSeconds = time.Since(began).Seconds(), cpuSeconds()-cpu
+	r.Bytes, r.Written, r.PeakMemory = st.Size(), b.written, peakMemory()
+	return r, nil
+}
+
+// fill reads the corpus and lets the builders take batches of it.
+func (j *indexJob) fill(ctx context.Context, b *build, in io.Reader, conv convert) (docs int, err error) {
+	g, ctx := errgroup.WithContext(ctx)
+	batches := make(chan []*index.Document, j.threads)
+	var mu sync.Mutex
+	segments := 0
+	name := func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		segments++
+		return filepath.Join(b.dir, strconv.Itoa(segments))
+	}
+	done := func(info index.SegmentInfo) {
+		mu.Lock()
+		defer mu.Unlock()
+		b.runs = append(b.runs, info.Path)
+		b.written += info.Bytes
+	}
+	for range j.threads {
+		g.Go(func() error { return b.fill(batches, name, done) })
+	}
+	g.Go(func() error {
+		defer close(batches)
+		docs, err = j.read(ctx, in, batches, conv)
+		return err
+	})
+	return docs, g.Wait()
+}
+
+func (j *indexJob) read(ctx context.Context, in io.Reader, batches chan<- []*index.Document, conv convert) (docs int, err error) {
+	var batch []*index.Document
+	var buf []byte
+	size := 0
+	send := func() error {
+		select {
+		case batches <- batch:
+		case <-ctx.Done():
+			return concord.Errorf(concord.Unavailable, "indexing was stopped: %w", context.Cause(ctx))
+		}
+		batch, size = nil, 0
+		return nil
+	}
+	add := func(d game.Document) error {
+		var doc *index.Document
+		doc, buf = conv(docs, &d, buf)
+		docs++
+		batch = append(batch, doc)
+		if size += len(doc.Body); size >= batchBytes {
+			return send()
+		}
+		return nil
+	}
+	err = game.ReadCorpus(in, func(d game.Document) error {
+		if j.paragraphs {
+			return game.Paragraphs(d, add)
+		}
+		return add(d)
+	})
+	if err == nil && len(batch) > 0 {
+		err = send()
+	}
+	return docs, err
+}
+
+func runWords(_ context.Context, args []string) error {
+	fs := flags("words")
+	paragraphs := fs.Bool("paragraphs", false, "cut text on newlines into pieces of at least 100 characters")
+	if _, err := parseArgs(fs, args, 0); err != nil {
+		return err
+	}
+	_, err := game.WriteWords(os.Stdout, os.Stdin, *paragraphs)
+	return err
+}
