@@ -58,12 +58,18 @@ func (p *parser) fieldText(name string, value, span Span, quoted bool) (Node, *c
 	if quoted {
 		return p.quotedText(value, span.Offset, field)
 	}
-	n, err := p.text(value, field)
+	n, err := p.unquoted(value, field)
 	if err != nil {
 		return nil, err
 	}
 	switch n := n.(type) {
 	case Word:
+		n.Span = span
+		return n, nil
+	case Prefix:
+		n.Span = span
+		return n, nil
+	case Fuzzy:
 		n.Span = span
 		return n, nil
 	case Phrase:
@@ -75,7 +81,8 @@ func (p *parser) fieldText(name string, value, span Span, quoted bool) (Node, *c
 
 func emptyReason(name string) string {
 	example := map[string]string{"site": "example.org", "lang": "en", "filetype": "pdf", "intitle": `word or intitle:"some words"`,
-		"inurl": "word", "before": "2024-05-01", "after": "2024-05"}[name]
+		"inurl": "word", "before": "2024-05-01", "after": "2024-05",
+		"published": "2024-01..2024-03", "fetched": "2024-01..2024-03"}[name]
 	return name + ": needs a value right after the colon, for example " + name + ":" + example
 }
 
@@ -91,8 +98,12 @@ func filterNode(name, value string, span Span) (n Node, reason string) {
 	case "filetype":
 		t, reason := fileType(value)
 		return FileType{t, span}, reason
+	case "published":
+		return dateRange(Published, value, span)
+	case "fetched":
+		return dateRange(Fetched, value, span)
 	}
-	t, ok := date(value)
+	t, _, ok := period(value)
 	if !ok {
 		return nil, name + ": needs a date, as 2024, 2024-05 or 2024-05-01"
 	}
@@ -171,13 +182,40 @@ func fileType(value string) (t, reason string) {
 	return t, ""
 }
 
-// date returns the first moment of a day, month or year.
-func date(value string) (time.Time, bool) {
-	value = strings.ReplaceAll(value, "/", "-")
-	for _, layout := range []string{"2006", "2006-1", "2006-1-2"} {
-		if t, err := time.Parse(layout, value); err == nil && t.Year() >= 1 {
-			return t, true
-		}
+// dateRange reads two days, months or years with two dots between them, of which one may be missing, or a single one.
+func dateRange(of DateField, value string, span Span) (n Node, reason string) {
+	first, last, dots := strings.Cut(value, "..")
+	if !dots {
+		last = first
 	}
-	return time.Time{}, false
+	d := Date{Of: of, Span: span}
+	firstOK, lastOK := true, true
+	if first != "" {
+		d.After, _, firstOK = period(first)
+	}
+	if last != "" {
+		_, d.Before, lastOK = period(last)
+	}
+	switch {
+	case !firstOK || !lastOK || first == "" && last == "":
+		return nil, of.String() + ": needs dates, as 2024-01..2024-03, 2024-05-01.., ..2023 or 2024"
+	case last != "" && !d.After.Before(d.Before):
+		return nil, of.String() + ": the range ends before it begins"
+	}
+	return d, ""
+}
+
+// period returns the first moment of a day, month or year and the first one after it.
+func period(value string) (first, after time.Time, ok bool) {
+	value = strings.ReplaceAll(value, "/", "-")
+	for i, layout := range []string{"2006", "2006-1", "2006-1-2"} {
+		t, err := time.Parse(layout, value)
+		if err != nil || t.Year() < 2 { // the first moment of year 1 is the zero time, which means no bound
+			continue
+		}
+		length := [3]int{}
+		length[i] = 1
+		return t, t.AddDate(length[0], length[1], length[2]), true
+	}
+	return time.Time{}, time.Time{}, false
 }

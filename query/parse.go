@@ -16,38 +16,6 @@ const (
 	MaxDepth = 32 // parentheses inside parentheses
 )
 
-// Bounds of inexact search. Short words have too many neighbours for the answer to mean anything.
-const (
-	MinPrefix        = 2  // letters or digits before a star
-	MinFuzzy         = 3  // letters or digits before a tilde
-	MaxFuzzyDistance = 2  // letters; what index.NewFuzzy takes
-	MaxFuzzyBytes    = 32 // of the word; what index.NewFuzzy takes
-	MaxSlop          = 50 // a paragraph; beyond it the words are not about one another
-	MaxPatterns      = 8  // prefixes and fuzzy words in one query: each is looked up in the whole dictionary
-)
-
-// FuzzyDistance returns how far a word may be off where the query does not say: 0 below MinFuzzy letters or digits, 1 up to five,
-// else 2.
-func FuzzyDistance(word string) int {
-	switch n := letters(word); {
-	case n < MinFuzzy:
-		return 0
-	case n <= 5:
-		return 1
-	}
-	return MaxFuzzyDistance
-}
-
-// letters counts the letters and digits of a word; marks belong to the letter before them.
-func letters(word string) (n int) {
-	for _, r := range word {
-		if unicode.IsLetter(r) || unicode.IsNumber(r) {
-			n++
-		}
-	}
-	return n
-}
-
 // Parse reads a query. Its errors are of kind concord.Invalid and wrap a *concord.QueryError that points at the place.
 func Parse(s string) (Node, error) {
 	n, err := parse(s)
@@ -79,15 +47,16 @@ func parse(s string) (Node, *concord.QueryError) {
 // parser reads one query from left to right. Grammar, white space aside:
 //
 //	and     = or { [ "AND" ] or }
-//	or      = negated { ( "OR" | "|" ) negated }
-//	negated = [ "-" ] primary
-//	primary = "(" and ")" | quoted | filter | text
+//	or      = signed { ( "OR" | "|" ) signed }
+//	signed  = [ "-" | "?" ] primary
+//	primary = "(" and ")" | quoted [ "~" number ] | filter | text [ "*" | "~" [ number ] ]
 type parser struct {
-	s     string
-	pos   int
-	depth int
-	terms int
-	words text.Tokenizer
+	s        string
+	pos      int
+	depth    int
+	terms    int
+	patterns int
+	words    text.Tokenizer
 }
 
 // fail returns an error at a place. Length is at least 1 by contract, even at the end of the query.
@@ -99,7 +68,7 @@ func (p *parser) fail(offset, length int, reason string) *concord.QueryError {
 // was only text without words.
 func (p *parser) and(group bool) (Node, *concord.QueryError) {
 	var nodes []Node
-	start, positive, wantOperand := p.pos, false, -1
+	start, positive, optional, wantOperand := p.pos, false, false, -1
 	for {
 		p.skipSpace()
 		if p.pos == len(p.s) || p.s[p.pos] == ')' {
@@ -124,7 +93,11 @@ func (p *parser) and(group bool) (Node, *concord.QueryError) {
 			continue
 		}
 		wantOperand = -1
-		if _, negative := n.(Not); !negative {
+		switch n.(type) {
+		case Not:
+		case Maybe:
+			optional = true
+		default:
 			positive = true
 		}
 		if sub, ok := n.(And); ok {
@@ -139,16 +112,24 @@ func (p *parser) and(group bool) (Node, *concord.QueryError) {
 	case len(nodes) == 0:
 		return nil, nil
 	case !positive:
-		what := "query"
-		if group {
-			what = "group"
-		}
-		end := len(strings.TrimRight(p.s[:p.pos], " \t\r\n"))
-		return nil, p.fail(start, end-start, what+" only says what must not occur: add a word or filter that must")
+		return nil, p.nothingRequired(start, group, optional)
 	case len(nodes) == 1:
 		return nodes[0], nil
 	}
 	return And{nodes}, nil
+}
+
+// nothingRequired is the error for a query or group from start to here in which no part must occur.
+func (p *parser) nothingRequired(start int, group, optional bool) *concord.QueryError {
+	what, why := "query", " only says what must not occur: add a word or filter that must"
+	if group {
+		what = "group"
+	}
+	if optional {
+		why = " has nothing that must occur: remove a question mark, or add a word or filter"
+	}
+	end := len(strings.TrimRight(p.s[:p.pos], " \t\r\n"))
+	return p.fail(start, end-start, what+why)
 }
 
 // or reads alternatives. It returns nil for text without words.
@@ -157,7 +138,7 @@ func (p *parser) or() (Node, *concord.QueryError) {
 		return nil, p.fail(at, size, "OR needs something to search for before it")
 	}
 	start := p.pos
-	first, err := p.negated()
+	first, err := p.signed()
 	if err != nil {
 		return nil, err
 	}
@@ -173,8 +154,8 @@ func (p *parser) or() (Node, *concord.QueryError) {
 		if first == nil {
 			return nil, p.fail(at, size, "OR needs something to search for before it")
 		}
-		if _, negative := nodes[len(nodes)-1].(Not); negative {
-			return nil, p.fail(start, end-start, "what must not occur cannot be an alternative: use -( … ) around all of them, or remove OR")
+		if err := p.alternative(nodes[len(nodes)-1], start, end); err != nil {
+			return nil, err
 		}
 		p.pos += size
 		p.skipSpace()
@@ -183,15 +164,15 @@ func (p *parser) or() (Node, *concord.QueryError) {
 			return nil, p.fail(at, size, "OR needs something to search for after it")
 		}
 		start = p.pos
-		n, err := p.negated()
+		n, err := p.signed()
 		if err != nil {
 			return nil, err
 		}
 		if n == nil {
 			return nil, p.fail(start, p.pos-start, "OR needs a word here: this has no letter or digit")
 		}
-		if _, negative := n.(Not); negative {
-			return nil, p.fail(start, p.pos-start, "what must not occur cannot be an alternative: use -( … ) around all of them, or remove OR")
+		if err := p.alternative(n, start, p.pos); err != nil {
+			return nil, err
 		}
 		if sub, ok := n.(Or); ok {
 			nodes = append(nodes, sub.Nodes...)
@@ -208,18 +189,73 @@ func (p *parser) or() (Node, *concord.QueryError) {
 	return Or{nodes}, nil
 }
 
-// negated reads a primary and the minus before it. A minus before a space or another minus is text.
-func (p *parser) negated() (Node, *concord.QueryError) {
-	rest := p.s[p.pos:]
-	if len(rest) < 2 || rest[0] != '-' || rest[1] == '-' || rest[1] == ')' || spaceAt(rest[1:]) > 0 {
+// alternative returns the error for a node that cannot stand beside OR.
+func (p *parser) alternative(n Node, start, end int) *concord.QueryError {
+	switch n.(type) {
+	case Not:
+		return p.fail(start, end-start, "what must not occur cannot be an alternative: use -( … ) around all of them, or remove OR")
+	case Maybe:
+		return p.fail(start, end-start, "what need not occur cannot be an alternative: use ?( … ) around all of them, or remove OR")
+	}
+	return nil
+}
+
+// signed reads a primary and the minus or question mark before it.
+func (p *parser) signed() (Node, *concord.QueryError) {
+	sign, start := p.sign(), p.pos
+	if sign == 0 {
 		return p.primary()
 	}
 	p.pos++
 	n, err := p.primary()
-	if n == nil || err != nil {
+	switch {
+	case n == nil || err != nil:
 		return nil, err
+	case sign == '-':
+		return Not{n}, nil
+	case !scores(n):
+		return nil, p.fail(start, p.pos-start, "filters do not make a page better: remove the question mark, or put it before a word")
 	}
-	return Not{n}, nil
+	return Maybe{n}, nil
+}
+
+// sign returns the minus or question mark that stands here as a sign; 0 where it is text: a minus before a space or another
+// minus, a question mark inside or after text or before anything but a word, quotation mark or parenthesis.
+func (p *parser) sign() byte {
+	rest := p.s[p.pos:]
+	if len(rest) < 2 {
+		return 0
+	}
+	switch rest[0] {
+	case '-':
+		if rest[1] != '-' && rest[1] != ')' && spaceAt(rest[1:]) == 0 {
+			return '-'
+		}
+	case '?':
+		before, _ := utf8.DecodeLastRuneInString(p.s[:p.pos])
+		if p.pos > 0 && before != '(' && before != '|' && !unicode.IsSpace(before) {
+			return 0
+		}
+		after, _ := utf8.DecodeRuneInString(rest[1:])
+		if after == '(' || quoteAt(p.s, p.pos+1) > 0 || isWordRune(after) {
+			return '?'
+		}
+	}
+	return 0
+}
+
+// scores reports whether a node adds to the scores of the documents it matches: filters do not.
+func scores(n Node) (yes bool) {
+	Walk(n, func(n Node) bool {
+		switch n.(type) {
+		case Not:
+			return false
+		case Word, Prefix, Fuzzy, Phrase:
+			yes = true
+		}
+		return !yes
+	})
+	return yes
 }
 
 func (p *parser) primary() (Node, *concord.QueryError) {
@@ -237,7 +273,7 @@ func (p *parser) primary() (Node, *concord.QueryError) {
 	if n, ok, err := p.filter(); ok || err != nil {
 		return n, err
 	}
-	return p.text(p.word(), Any)
+	return p.unquoted(p.word(), Any)
 }
 
 func (p *parser) group() (Node, *concord.QueryError) {
@@ -260,69 +296,6 @@ func (p *parser) group() (Node, *concord.QueryError) {
 		return nil, p.fail(open, p.pos-open, "group is empty: put something to search for between the parentheses")
 	}
 	return n, nil
-}
-
-// text makes a word of one token and a phrase of several; nil of none.
-func (p *parser) text(span Span, field Field) (Node, *concord.QueryError) {
-	words, err := p.tokens(span)
-	if err != nil || len(words) == 0 {
-		return nil, err
-	}
-	if len(words) == 1 {
-		return Word{words[0], field, span}, nil
-	}
-	return Phrase{Words: words, Field: field, Span: span}, nil
-}
-
-// quotedText makes a node of the content of quotation marks; the node's span begins at start and ends after the marks.
-func (p *parser) quotedText(content Span, start int, field Field) (Node, *concord.QueryError) {
-	words, err := p.tokens(content)
-	if err != nil {
-		return nil, err
-	}
-	span := Span{start, p.pos - start}
-	switch len(words) {
-	case 0:
-		return nil, p.fail(start, p.pos-start, "phrase is empty: put at least one letter or digit between the quotation marks")
-	case 1:
-		return Word{words[0], field, span}, nil
-	}
-	return Phrase{Words: words, Field: field, Span: span}, nil
-}
-
-// tokens returns the words of a part of the query and counts them.
-func (p *parser) tokens(span Span) ([]string, *concord.QueryError) {
-	part := p.s[span.Offset : span.Offset+span.Length]
-	// The tokenizer leaves out words that are too long but counts them; so does the word set behind them here.
-	tokens := p.words.AppendTokens(nil, part+" 0")
-	last := len(tokens) - 1
-	if int(tokens[last].Position) != last {
-		return nil, p.fail(span.Offset, span.Length,
-			fmt.Sprintf("word is longer than %d bytes: nothing that long is indexed", text.MaxTermBytes))
-	}
-	words := make([]string, 0, last)
-	for _, t := range tokens[:last] {
-		words = append(words, stable(&p.words, t.Term)...)
-	}
-	return words, p.count(len(words), span)
-}
-
-// stable returns the terms that text makes of a term: itself, except for a few compatibility characters.
-func stable(words *text.Tokenizer, term string) []string {
-	again := words.AppendTokens(nil, term)
-	terms := make([]string, len(again))
-	for i, t := range again {
-		terms[i] = t.Term
-	}
-	return terms
-}
-
-// count adds words or filters to the query's total.
-func (p *parser) count(n int, span Span) *concord.QueryError {
-	if p.terms += n; p.terms > MaxTerms {
-		return p.fail(span.Offset, span.Length, fmt.Sprintf("query has more than %d words and filters", MaxTerms))
-	}
-	return nil
 }
 
 func (p *parser) skipSpace() {

@@ -67,14 +67,17 @@ func (p *parser) word() Span {
 	return Span{start, p.pos - start}
 }
 
-func (p *parser) wordEnds() bool {
-	switch c := p.s[p.pos]; {
+func (p *parser) wordEnds() bool { return wordEndsAt(p.s, p.pos) }
+
+// wordEndsAt reports whether text that reaches to i ends there.
+func wordEndsAt(s string, i int) bool {
+	switch c := s[i]; {
 	case c == ')' || c == '|':
 		return true
 	case c == '(':
-		return closingParenthesis(p.s, p.pos+1) < 0
+		return closingParenthesis(s, i+1) < 0
 	}
-	return spaceAt(p.s[p.pos:]) > 0 || quoteAt(p.s, p.pos) > 0
+	return spaceAt(s[i:]) > 0 || quoteAt(s, i) > 0
 }
 
 // closingParenthesis returns the place after the parenthesis that closes the one before i, when nothing between them ends a
@@ -102,14 +105,14 @@ func closingParenthesis(s string, i int) int {
 
 // filterName returns the name before the colon that s begins with, in lower case: letters only, as long as a filter's.
 func filterName(s string) (string, bool) {
-	const longest = len("filetype")
+	const longest = len("published")
 	i := strings.IndexByte(s[:min(len(s), longest+1)], ':')
 	if i <= 0 {
 		return "", false
 	}
 	name := strings.ToLower(s[:i])
 	switch name {
-	case "site", "lang", "filetype", "intitle", "inurl", "before", "after":
+	case "site", "lang", "filetype", "intitle", "inurl", "before", "after", "published", "fetched":
 		return name, true
 	}
 	return "", false

@@ -3,6 +3,7 @@ package query
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,15 +99,35 @@ func sexp(n Node) string {
 		return list("or", n.Nodes)
 	case Not:
 		return list("not", []Node{n.Node})
+	case Maybe:
+		return list("maybe", []Node{n.Node})
+	case Prefix:
+		return "(prefix " + prefix(n.Field) + n.Text + ")"
+	case Fuzzy:
+		return fmt.Sprintf("(fuzzy %d %s%s)", n.Distance, prefix(n.Field), n.Text)
 	case Word:
 		return prefix(n.Field) + n.Text
 	case Phrase:
-		return "(phrase " + prefix(n.Field) + strings.Join(n.Words, " ") + ")"
+		kind := "phrase"
+		if n.Slop > 0 {
+			kind = fmt.Sprint("sloppy ", n.Slop)
+		}
+		return "(" + kind + " " + prefix(n.Field) + strings.Join(n.Words, " ") + ")"
 	case Date:
+		if n.Of != Dated {
+			return fmt.Sprintf("(%s from %s before %s)", n.Of, bound(n.After), bound(n.Before))
+		}
 		if n.Before.IsZero() {
 			return "(after " + n.After.Format(time.DateOnly) + ")"
 		}
 		return "(before " + n.Before.Format(time.DateOnly) + ")"
 	}
 	return "(" + strings.Replace(n.String(), ":", " ", 1) + ")"
+}
+
+func bound(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Format(time.DateOnly)
 }
