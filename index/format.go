@@ -10,7 +10,7 @@ import (
 // FORMAT.md describes the file; the constants here are its numbers.
 const (
 	magic      = "concord1"
-	version    = 1
+	version    = 2
 	headerSize = 16 // magic, version, reserved
 	footerSize = 32 // table offset, table length, table CRC-32C, version, magic
 	alignment  = 8

@@ -5,13 +5,16 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"concord"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write testdata anew")
 
 // goldenSegment is the path of the kept sample of a format version.
-const goldenSegment = "testdata/version1.segment"
+const goldenSegment = "testdata/version2.segment"
 
 func goldenDocs() (docs []*Document) {
 	for i := range 150 {
@@ -20,7 +23,7 @@ func goldenDocs() (docs []*Document) {
 	return docs
 }
 
-// TestReleasedFormat keeps the sample of version 1 readable for ever, and the writer writing it.
+// TestReleasedFormat keeps the sample of version 2 readable for ever, and the writer writing it.
 func TestReleasedFormat(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "now")
 	now := build(t, path, goldenDocs()...)
@@ -77,8 +80,18 @@ func TestWorkedShortList(t *testing.T) {
 	if err != nil || at != 0 {
 		t.Fatal(at, err)
 	}
-	want := "concord1\x01\x00\x00\x00\x00\x00\x00\x00" + "\x02\x09\x03\x00\xc8\x5a\x00\x01\x07\x00\x05"
+	want := "concord1\x02\x00\x00\x00\x00\x00\x00\x00" + "\x02\x09\x03\x00\xc8\x5a\x00\x01\x07\x00\x05"
 	if b.String() != want {
 		t.Errorf("got % x\nwant % x", b.String(), want)
+	}
+}
+
+// TestOldVersionIsRefused: version 1 was never released; a file of it must be said to be of another version.
+func TestOldVersionIsRefused(t *testing.T) {
+	data := sample(t)
+	data[8] = 1
+	_, err := openBytes(data, len(data))
+	if concord.KindOf(err) != concord.Corrupt || !strings.Contains(err.Error(), "version 1, this program reads version 2") {
+		t.Error(err)
 	}
 }

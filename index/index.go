@@ -97,12 +97,19 @@ const (
 	MaxDocs          = 1 << 30  // documents of one segment: numbers must stay clear of NoDoc
 )
 
-// Scoring holds the parameters of BM25F. A term's impact in a document is x/(x+K1) with
-// x = sum over parts of Weight * tf / (1 - B + B * length/average length).
+// Scoring holds the parameters of BM25F. A term's impact in a document is
+//
+//	(x/(x+K1) + TitleBoost * y/(y+K1)) / (1 + TitleBoost)
+//
+// with x = sum over parts of Weight * tf / (1 - B + B * length/average length), and y the same of the title alone with
+// weight 1. In a list of the title or the URL alone it is x/(x+K1), x being that of the one part with weight 1.
 type Scoring struct {
 	K1     float64           `json:"k1"`
 	Weight [NumParts]float64 `json:"weight"` // indexed by Part
 	B      [NumParts]float64 `json:"b"`
+	// TitleBoost is what a word is worth once more for standing in the title: it holds up better than a greater weight there, which
+	// is soon lost in the saturation.
+	TitleBoost float64 `json:"titleBoost"`
 }
 
 // DefaultScoring has K1 and B of the body as in Lucene's published baselines; the other weights were chosen on
@@ -112,6 +119,8 @@ func DefaultScoring() Scoring {
 		K1:     0.9,
 		Weight: [NumParts]float64{PartTitle: 2, PartHeadings: 0.5, PartAnchors: 1, PartURL: 0.5, PartBody: 1},
 		B:      [NumParts]float64{PartTitle: 0.5, PartHeadings: 0.4, PartAnchors: 0.6, PartURL: 0.5, PartBody: 0.4},
+
+		TitleBoost: 0.4,
 	}
 }
 
@@ -119,6 +128,9 @@ func DefaultScoring() Scoring {
 func (s Scoring) Validate() error {
 	if !(s.K1 > 0 && s.K1 < 1000) {
 		return concord.Errorf(concord.Invalid, "scoring: k1 %v is not between 0 and 1000", s.K1)
+	}
+	if !(s.TitleBoost >= 0 && s.TitleBoost < 1000) {
+		return concord.Errorf(concord.Invalid, "scoring: title boost %v is not between 0 and 1000", s.TitleBoost)
 	}
 	for p := range NumParts {
 		if !(s.Weight[p] >= 0 && s.Weight[p] < 1000) || !(s.B[p] >= 0 && s.B[p] <= 1) {

@@ -2,35 +2,55 @@ package index
 
 import "math"
 
-// norms holds what impacts need of each document: where its parts begin and what an occurrence in each is worth.
-type norms struct {
-	k1    float64
-	start [NumParts][]uint32  // first position of each part in FieldAll; that of the title is 0
-	value [NumParts][]float32 // weight over length normalisation
-	own   [NumFields][]float32
+// How an impact becomes a byte. A posting's score is idf·(ImpactOffset + c)/ImpactLevels, where c is its code. The
+// codes are not spent on impacts below ImpactOffset/ImpactLevels = 1/9, which decide no results: the finer steps above lift the
+// overlap of the top 10 with exact BM25 from 0.9886 to 0.9918 (63,484 articles, 597 queries).
+const (
+	ImpactOffset = 32
+	ImpactLevels = 287 // ImpactOffset + 255: a code of 255 is an impact of 1
+)
+
+// quantise returns the code of an impact between 0 and 1: 1 to 255.
+func quantise(impact float64) byte {
+	return byte(max(1, min(255, int(impact*ImpactLevels+0.5)-ImpactOffset)))
 }
 
-// init computes the norms of all documents. Products are rounded before they are added (no fused multiply-add), so that
-// every machine gets the same impacts.
-func (n *norms) init(s *Scoring, averages *Lengths, c *columnWriter) {
-	n.k1 = s.K1
-	docs := len(c.flags)
+// weigher computes impacts. Every product is rounded before it is added (no fused multiply-add), so that all machines get the
+// same codes; and every step is monotone, so that fewer occurrences never weigh more.
+type weigher struct {
+	k1, boost float64
+	scoring   Scoring
+	average   [NumParts]float64 // length of each part
+}
+
+// docNorms is what impacts need of one document.
+type docNorms struct {
+	start    [NumParts]uint32  // first position of each part in FieldAll; that of the title is 0
+	value    [NumParts]float32 // weight over length normalisation
+	ownTitle float32           // one over length normalisation
+	ownURL   float32
+}
+
+func newWeigher(s *Scoring, averages *Lengths) weigher {
+	w := weigher{k1: s.K1, boost: s.TitleBoost, scoring: *s}
 	for p := range NumParts {
-		n.value[p] = make([]float32, docs)
-		n.start[p] = make([]uint32, docs)
-		avg := averages.average(p)
-		for d, l := range c.length[p] {
-			if p > 0 {
-				n.start[p][d] = n.start[p-1][d] + c.length[p-1][d] + partGap
-			}
-			n.value[p][d] = float32(s.Weight[p] / lengthNorm(s.B[p], l, avg))
-		}
+		w.average[p] = averages.average(p)
 	}
-	for f, p := range map[Field]Part{FieldTitle: PartTitle, FieldURL: PartURL} {
-		n.own[f] = make([]float32, docs)
-		avg := averages.average(p)
-		for d, l := range c.length[p] {
-			n.own[f][d] = float32(1 / lengthNorm(s.B[p], l, avg))
+	return w
+}
+
+// norms fills in n for a document whose parts have these lengths.
+func (w *weigher) norms(n *docNorms, length *[NumParts]uint32) {
+	var start uint32
+	for p := range NumParts {
+		norm := lengthNorm(w.scoring.B[p], length[p], w.average[p])
+		n.start[p], n.value[p] = start, float32(w.scoring.Weight[p]/norm)
+		start += length[p] + partGap
+		switch p {
+		case PartTitle:
+			n.ownTitle = float32(1 / norm)
+		case PartURL:
+			n.ownURL = float32(1 / norm)
 		}
 	}
 }
@@ -46,29 +66,84 @@ func lengthNorm(b float64, length uint32, avg float64) float64 {
 	return math.SmallestNonzeroFloat32 // b = 1 and an empty part: it has no occurrences to be weighed
 }
 
-// impact returns the quantised impact of a posting, 1 to 255.
-func (n *norms) impact(f Field, doc uint32, positions []uint32) byte {
-	var x float64
-	if f != FieldAll {
-		x = float64(len(positions)) * float64(n.own[f][doc])
-	} else if body := n.start[PartBody][doc]; positions[0] >= body {
-		x = float64(len(positions)) * float64(n.value[PartBody][doc])
-	} else {
-		p := PartTitle
-		for i := 0; i < len(positions); {
-			for p < PartBody && positions[i] >= n.start[p+1][doc] {
-				p++
-			}
-			end := len(positions)
-			if p < PartBody {
-				next := n.start[p+1][doc]
-				for end = i + 1; end < len(positions) && positions[end] < next; end++ {
-				}
-			}
-			x += float64(float64(end-i) * float64(n.value[p][doc]))
-			i = end
-		}
+// saturate is x/(x+k1), in a form that rounding keeps monotone.
+func (w *weigher) saturate(x float64) float64 { return 1 - w.k1/(x+w.k1) }
+
+// impact returns the impact of a posting with these positions, of which there is at least one, between 0 and 1.
+func (w *weigher) impact(f Field, n *docNorms, positions []uint32) float64 {
+	switch f {
+	case FieldTitle:
+		return w.saturate(float64(len(positions)) * float64(n.ownTitle))
+	case FieldURL:
+		return w.saturate(float64(len(positions)) * float64(n.ownURL))
 	}
-	q := x / (x + n.k1) * 255
-	return byte(max(1, min(255, int(q+0.5))))
+	if positions[0] >= n.start[PartBody] {
+		return w.saturate(float64(len(positions))*float64(n.value[PartBody])) / (1 + w.boost)
+	}
+	var x, y float64
+	p := PartTitle
+	for i := 0; i < len(positions); {
+		for p < PartBody && positions[i] >= n.start[p+1] {
+			p++
+		}
+		end := len(positions)
+		if p < PartBody {
+			next := n.start[p+1]
+			for end = i + 1; end < len(positions) && positions[end] < next; end++ {
+			}
+		}
+		x += float64(float64(end-i) * float64(n.value[p]))
+		if p == PartTitle {
+			y = float64(end-i) * float64(n.ownTitle)
+		}
+		i = end
+	}
+	return (w.saturate(x) + float64(w.boost*w.saturate(y))) / (1 + w.boost)
+}
+
+// norms are those of all documents being written.
+type norms struct {
+	weigher
+	docs []docNorms
+}
+
+func (n *norms) init(s *Scoring, averages *Lengths, c *columnWriter) {
+	n.weigher = newWeigher(s, averages)
+	n.docs = make([]docNorms, len(c.flags))
+	var length [NumParts]uint32
+	for d := range n.docs {
+		for p := range length {
+			length[p] = c.length[p][d]
+		}
+		n.weigher.norms(&n.docs[d], &length)
+	}
+}
+
+// code returns the quantised impact of a posting.
+func (n *norms) code(f Field, doc uint32, positions []uint32) byte {
+	return quantise(n.impact(f, &n.docs[doc], positions))
+}
+
+// ImpactOf returns the code that a posting of the document with these positions, in order, would have in a list of the
+// field: what a phrase is worth when it is scored as a word that stands at these positions. It is never more than the code of a word
+// that stands at all of them, and 0 without positions. It allocates nothing; doc must be below Docs.
+func (s *Segment) ImpactOf(f Field, doc DocID, positions []uint32) byte {
+	if len(positions) == 0 {
+		return 0
+	}
+	return quantise(s.ExactOf(f, doc, positions))
+}
+
+// ExactOf is ImpactOf before it is rounded to a code, between 0 and 1: the score without the inverse document frequency.
+func (s *Segment) ExactOf(f Field, doc DocID, positions []uint32) float64 {
+	if len(positions) == 0 {
+		return 0
+	}
+	var n docNorms
+	var length [NumParts]uint32
+	for p := range length {
+		length[p] = s.cols.length(Part(p), int(doc))
+	}
+	s.weigher.norms(&n, &length)
+	return s.weigher.impact(f, &n, positions)
 }

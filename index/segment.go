@@ -37,6 +37,7 @@ type file struct {
 	meta     meta
 	cols     *columns
 	dicts    [NumFields]*vellum.FST
+	weigher  weigher // how the impacts were computed
 	zstd     *zstd.Decoder
 	langs    map[string]uint64 // documents by language, deletes not considered
 }
@@ -91,6 +92,7 @@ func (f *file) parse() (err error) {
 	if n < 0 || n > MaxDocs || f.meta.Scoring.Validate() != nil {
 		return concord.Errorf(concord.Corrupt, "section %q: numbers out of range", secMeta)
 	}
+	f.weigher = newWeigher(&f.meta.Scoring, &f.meta.Norms)
 	if f.cols, err = parseColumns(n, f.sections[secColumns].data, f.sections[secValues].data); err != nil {
 		return err
 	}

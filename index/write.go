@@ -237,7 +237,7 @@ func (w *segmentWriter) endField() error {
 func (w *segmentWriter) beginTerm() { w.postings.begin() }
 
 func (w *segmentWriter) addPosting(doc uint32, positions []uint32) error {
-	return w.postings.add(doc, w.norms.impact(w.field, doc, positions), positions)
+	return w.postings.add(doc, w.norms.code(w.field, doc, positions), positions)
 }
 
 func (w *segmentWriter) endTerm(word []byte) error {
