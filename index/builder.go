@@ -101,6 +101,9 @@ func (b *Builder) Add(d *Document) error {
 	}}
 	id := uint32(len(b.docs))
 	b.index(id, d, &bd.length)
+	if b.cfg.OmitText {
+		d = d.withoutText()
+	}
 	bd.record = appendRecord(make([]byte, 0, d.textBytes()+64), d)
 	b.bytes += int64(len(bd.record) + 2*len(url) + len(d.Site) + len(host))
 	b.docs = append(b.docs, bd)

@@ -68,7 +68,8 @@ func (p Part) String() string {
 	return "unknown"
 }
 
-// Document is what goes into the index and comes out of Segment.Document unchanged, times cut to whole seconds.
+// Document is what goes into the index and comes out of Segment.Document unchanged (but for Config.OmitText), times cut to whole
+// seconds.
 type Document struct {
 	URL         string // normal form; the key
 	Site        string // registrable domain or host, as weburl gives it
@@ -169,6 +170,9 @@ type Config struct {
 	// Lengths of the whole collection, so that a small segment scores like the large ones beside it. Nil, or without
 	// documents: the segment's own.
 	Lengths *Lengths
+	// OmitText makes a Builder store documents without body, headings, anchors and description: for an index that ranks but shows no
+	// text. They are searchable as ever. Merge keeps what its segments have.
+	OmitText bool
 }
 
 func (c *Config) scoring() (Scoring, error) {

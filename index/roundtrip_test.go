@@ -100,3 +100,39 @@ func TestRoundTripAndMerge(t *testing.T) {
 		t.Errorf("%d postings", n)
 	}
 }
+
+func TestOmitText(t *testing.T) {
+	b := NewBuilder(Config{OmitText: true})
+	full, want := testDoc(1), testDoc(1)
+	full.Description = "not kept"
+	if err := b.Add(full); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if _, err := b.Write(filepath.Join(dir, "s")); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := Merge(t.Context(), filepath.Join(dir, "m"), []*Segment{s}, Config{}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Open(filepath.Join(dir, "m"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	want.Body, want.Headings, want.Anchors = "", nil, nil
+	got, err := m.Document(0)
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Error(err, d)
+	}
+	for _, word := range []string{"common", "heading", "link"} {
+		if _, found, err := m.Term(FieldAll, word); !found || err != nil {
+			t.Error(word, found, err)
+		}
+	}
+}

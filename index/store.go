@@ -27,6 +27,13 @@ func appendRecord(dst []byte, d *Document) []byte {
 	return dst
 }
 
+// withoutText returns a copy of what remains of a document that is stored without its text.
+func (d *Document) withoutText() *Document {
+	c := *d
+	c.Description, c.Headings, c.Anchors, c.Body = "", nil, nil, ""
+	return &c
+}
+
 // parseRecord fills in the fields appendRecord wrote.
 func parseRecord(d *Document, record []byte) error {
 	r := pack.NewReader(record)
