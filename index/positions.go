@@ -5,7 +5,7 @@ import "concord/pack"
 // Positions appends the positions of the current posting to dst, in order. Those of FieldAll lie in one space for all parts. Damage
 // makes it return dst unchanged, and Err says so.
 func (p *Postings) Positions(dst []uint32) []uint32 {
-	if p.i < 0 || p.i >= p.n || p.posBlock != p.block && p.loadPositions() != nil {
+	if p.i < 0 || p.i >= p.n || p.posBlock != p.unpacked && p.loadPositions() != nil {
 		return dst
 	}
 	from, to := p.freqStart[p.i], p.freqStart[p.i+1]
@@ -30,7 +30,7 @@ func (p *Postings) Positions(dst []uint32) []uint32 {
 
 // Freq returns the number of positions of the current posting, 0 on damage.
 func (p *Postings) Freq() int {
-	if p.i < 0 || p.i >= p.n || p.posBlock != p.block && p.loadPositions() != nil {
+	if p.i < 0 || p.i >= p.n || p.posBlock != p.unpacked && p.loadPositions() != nil {
 		return 0
 	}
 	return int(p.freqStart[p.i+1] - p.freqStart[p.i])

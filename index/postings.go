@@ -1,35 +1,19 @@
 package index
 
 import (
-	"encoding/binary"
-	"sort"
-
 	"concord"
 	"concord/pack"
 )
 
-// termHead is what is certain to hold the fixed part of a posting list's head: five integers and a byte.
-const termHead = 5*binary.MaxVarintLen64 + 1
-
-// termAt reads the head of the posting list at an offset.
-func (s *Segment) termAt(at uint64) (Term, error) {
-	b, err := s.sections[secPostings].upTo(at, termHead)
-	if err != nil {
-		return Term{}, err
-	}
-	r := pack.NewReader(b)
-	t := Term{DocCount: r.Uint32(), offset: at, MaxImpact: 255}
-	if t.DocCount >= blockLen {
-		t.MaxImpact = r.Byte()
-	}
-	if !r.OK() || t.DocCount == 0 || int(t.DocCount) > s.Docs() {
-		return Term{}, concord.Errorf(concord.Corrupt, "section %q: malformed list at %d", secPostings, at)
-	}
-	return t, nil
-}
-
 // Postings walks one posting list in order of documents, deleted ones included. The zero value is ready for Reset; one Postings
 // may be reset again and again without allocating. Not safe for concurrent use.
+//
+// There are three ways to use one, all of them forward only and free to be mixed:
+//
+//   - posting by posting: Next, Advance, Run, and Impact, Positions and Freq of the current posting;
+//   - block by block: SeekBlock and NextBlock place it on a block by the directory alone, where BlockMax and BlockLast cost nothing,
+//     and then Block, BlockImpacts or BlockBits read as much of the block as is needed;
+//   - by lookup: At answers whether a document is in the list, and with which impact, unpacking as little as it can.
 //
 // When bytes turn out to be damaged the list ends early and Err says so: whoever reads a list to its end must ask Err.
 type Postings struct {
@@ -51,11 +35,17 @@ type Postings struct {
 	tailLen  int
 	maxShort byte
 
-	block   int // block that is unpacked, -1: none yet
-	docs    pack.Block
+	block int    // current block, blocks at the end
+	last  uint32 // its last document
+
+	located int // block that raw and impacts belong to, -1: none
+	raw     []byte
 	impacts []byte
-	n, i    int // postings in the block, and the current one
-	doc     DocID
+
+	unpacked int // block that docs holds, -1: none
+	docs     pack.Block
+	n, i     int // postings in the unpacked block, and the current one
+	doc      DocID
 
 	posBlock  int // block whose positions are ready, -1: none
 	freqStart [blockLen + 1]uint32
@@ -66,166 +56,30 @@ type Postings struct {
 
 // Reset puts p before the first posting of a term of the segment. Errors: Corrupt.
 func (p *Postings) Reset(s *Segment, t Term) error {
-	shortPos := p.shortPos[:0]
 	p.seg, p.sec, p.pos, p.err, p.term = s, s.sections[secPostings], s.sections[secPositions], nil, t
-	p.block, p.posBlock, p.n, p.i, p.doc, p.impacts, p.shortPos = -1, -1, 0, -1, 0, nil, shortPos
+	p.block, p.located, p.unpacked, p.posBlock = 0, -1, -1, -1
+	p.n, p.i, p.doc, p.raw, p.impacts, p.shortPos = 0, -1, 0, nil, nil, p.shortPos[:0]
+	var err error
 	if t.DocCount < blockLen {
-		return p.resetShort()
+		err = p.resetShort()
+	} else {
+		err = p.resetLong()
 	}
-	return p.resetLong()
-}
-
-func (p *Postings) corrupt(what string) error {
-	p.err = concord.Errorf(concord.Corrupt, "section %q: list at %d: %s", secPostings, p.term.offset, what)
-	p.n, p.i, p.doc = 0, 0, NoDoc
-	return p.err
-}
-
-func (p *Postings) fail(err error) error {
-	p.err = err
-	p.n, p.i, p.doc = 0, 0, NoDoc
+	if err == nil {
+		p.last = p.lastDoc(0)
+	}
 	return err
 }
 
-// resetShort unpacks a short list.
-func (p *Postings) resetShort() error {
-	head, err := p.sec.upTo(p.term.offset, termHead)
-	if err != nil {
-		return p.fail(err)
-	}
-	r := pack.NewReader(head)
-	r.Uvarint()
-	size := r.Uvarint()
-	if !r.OK() {
-		return p.corrupt("malformed head")
-	}
-	b, err := p.sec.bytes(p.term.offset+uint64(len(head)-r.Len()), size)
-	if err != nil {
-		return p.fail(err)
-	}
-	r = pack.NewReader(b)
-	p.n = int(p.term.DocCount)
-	if err := p.readGaps(&r, ^uint32(0)); err != nil {
-		return err
-	}
-	p.impacts = r.Bytes(uint64(p.n))
-	if !r.OK() {
-		return p.corrupt("impacts are missing")
-	}
-	p.short = r
-	p.blocks, p.block, p.i = 1, 0, -1
-	p.maxShort = pack.MaxByte(p.impacts)
-	return nil
+func (p *Postings) corrupt(what string) error {
+	return p.fail(concord.Errorf(concord.Corrupt, "section %q: list at %d: %s", secPostings, p.term.offset, what))
 }
 
-// readGaps reads n variable-length gaps less one into docs.
-func (p *Postings) readGaps(r *pack.Reader, last uint32) error {
-	for i := range p.n {
-		next := uint64(last+1) + uint64(r.Uint32())
-		if next >= uint64(p.seg.Docs()) || !r.OK() {
-			return p.corrupt("document out of range")
-		}
-		last = uint32(next)
-		p.docs[i&(blockLen-1)] = last
-	}
-	return nil
-}
-
-// resetLong reads the head and places the directory of a list of blocks.
-func (p *Postings) resetLong() error {
-	at := p.term.offset
-	head, err := p.sec.upTo(at, termHead)
-	if err != nil {
-		return p.fail(err)
-	}
-	r := pack.NewReader(head)
-	r.Uvarint()
-	r.Byte()
-	data, posAt, posLen := r.Uvarint(), r.Uvarint(), r.Uvarint()
-	if !r.OK() || data > at || posAt > uint64(len(p.pos.data)) || posLen > uint64(len(p.pos.data))-posAt {
-		return p.corrupt("malformed head")
-	}
-	p.dataAt, p.posAt, p.posEnd = at-data, posAt, posAt+posLen
-	nb := (int(p.term.DocCount) + blockLen - 1) / blockLen
-	ns := (nb + superLen - 1) / superLen
-	b, err := p.sec.bytes(at+uint64(len(head)-r.Len()), uint64(14*nb+ns))
-	if err != nil {
-		return p.fail(err)
-	}
-	p.blocks, p.tailLen = nb, int(p.term.DocCount)-(nb-1)*blockLen
-	p.dir, p.maxima, p.kinds, p.super = b[:12*nb], b[12*nb:13*nb], b[13*nb:14*nb], b[14*nb:]
-	return nil
-}
-
-// lastDoc is the last document of a block of a long list.
-func (p *Postings) lastDoc(block int) uint32 { return u32(p.dir, block) }
-
-// load unpacks a block and stands before its first posting.
-func (p *Postings) load(block int) error {
-	if p.block == block {
-		p.i = -1
-		return nil
-	}
-	base := ^uint32(0)
-	if block > 0 {
-		base = p.lastDoc(block - 1)
-	}
-	last := p.lastDoc(block)
-	if last >= uint32(p.seg.Docs()) || base != ^uint32(0) && last <= base {
-		return p.corrupt("documents of the directory are out of range or order")
-	}
-	from := uint64(u32(p.dir, p.blocks+block))
-	to := p.term.offset - p.dataAt
-	if block+1 < p.blocks {
-		to = uint64(u32(p.dir, p.blocks+block+1))
-	}
-	if to < from || to > p.term.offset-p.dataAt {
-		return p.corrupt("block offsets descend")
-	}
-	b, err := p.sec.bytes(p.dataAt+from, to-from)
-	if err != nil {
-		return p.fail(err)
-	}
-	p.n = blockLen
-	ok := true
-	switch kind := p.kinds[block]; {
-	case kind == docsTail:
-		p.n = p.tailLen
-		r := pack.NewReader(b)
-		if err := p.readGaps(&r, base); err != nil {
-			return err
-		}
-		b = r.Rest()
-	case kind == docsBitmap:
-		span := int(last - base)
-		size := (span + 7) / 8
-		ok = pack.UnpackBits(&p.docs, b, base, span)
-		b = b[min(size, len(b)):]
-	case kind <= pack.MaxWidth:
-		ok = pack.UnpackDeltas(&p.docs, b, int(kind), base) && (kind <= noWrap || ascend(p.docs[:], base))
-		b = b[min(pack.Size(blockLen, int(kind)), len(b)):]
-	default:
-		ok = false
-	}
-	if !ok || len(b) != p.n || p.docs[p.n-1] != last || (p.kinds[block] == docsTail) != (p.n < blockLen) {
-		return p.corrupt("malformed block")
-	}
-	p.impacts, p.block, p.i = b, block, -1
-	return nil
-}
-
-// noWrap is the width up to which 128 gaps cannot pass 2^32, so that a block that ends at the right document ascends to it.
-const noWrap = 24
-
-// ascend reports whether documents ascend from base.
-func ascend(docs []uint32, base uint32) bool {
-	for _, d := range docs {
-		if d+1 <= base+1 {
-			return false
-		}
-		base = d
-	}
-	return true
+// fail ends the list.
+func (p *Postings) fail(err error) error {
+	p.err = err
+	p.n, p.i, p.doc, p.block, p.unpacked = 0, 0, NoDoc, p.blocks, -1
+	return err
 }
 
 // Err returns what ended the list early, nil when it did not.
@@ -242,6 +96,14 @@ func (p *Postings) MaxImpact() byte {
 	return p.term.MaxImpact
 }
 
+// lastDoc is the last document of a block.
+func (p *Postings) lastDoc(block int) uint32 {
+	if p.term.DocCount < blockLen {
+		return p.docs[p.n-1]
+	}
+	return u32(p.dir, block)
+}
+
 // Doc returns the current document, NoDoc at the end; before the first Next or Advance it means nothing.
 func (p *Postings) Doc() DocID { return p.doc }
 
@@ -250,12 +112,17 @@ func (p *Postings) Next() DocID {
 	if p.doc == NoDoc {
 		return NoDoc
 	}
-	if p.i++; p.i >= p.n {
-		if p.block+1 >= p.blocks {
-			p.i, p.doc = p.n, NoDoc
+	if p.unpacked != p.block {
+		if !p.unpack() {
 			return NoDoc
 		}
-		if p.load(p.block+1) != nil {
+		p.i = -1
+	}
+	if p.i++; p.i >= p.n {
+		if !p.NextBlock() {
+			return p.end()
+		}
+		if !p.unpack() {
 			return NoDoc
 		}
 		p.i = 0
@@ -264,67 +131,82 @@ func (p *Postings) Next() DocID {
 	return p.doc
 }
 
+func (p *Postings) end() DocID {
+	p.i, p.doc = p.n, NoDoc
+	return NoDoc
+}
+
 // Advance goes to the first posting with a document of at least target, not backwards, and returns its document.
 func (p *Postings) Advance(target DocID) DocID {
 	t := uint32(target)
-	if p.doc == NoDoc {
+	switch {
+	case p.doc == NoDoc:
 		return NoDoc
-	} else if p.i >= 0 && p.i < p.n {
+	case p.unpacked == p.block && p.i >= 0 && p.i < p.n:
 		if p.doc >= target {
 			return p.doc
 		}
-	} else if p.i >= p.n && p.n > 0 { // Run took the rest of the block
-		t = max(t, p.docs[p.n-1]+1)
+	case p.unpacked == p.block && p.i >= p.n: // Run took the rest of the block
+		t = max(t, p.last+1)
 	}
-	if p.block < 0 || p.n == 0 || p.docs[p.n-1] < t {
-		if !p.seek(t) {
-			return NoDoc
-		}
+	if !p.SeekBlock(DocID(t)) {
+		return p.end()
 	}
-	i := max(p.i, 0)
-	for step := 8; i+step < p.n && p.docs[i+step-1] < t; {
-		i += step
+	if !p.unpack() {
+		return NoDoc
 	}
-	for i < p.n && p.docs[i] < t {
-		i++
-	}
-	p.i, p.doc = i, DocID(p.docs[i&(blockLen-1)])
+	p.seek(t)
+	p.doc = DocID(p.docs[p.i&(blockLen-1)])
 	return p.doc
 }
 
-// seek unpacks the first block that ends at t or later; false at the end of the list or on damage.
-func (p *Postings) seek(t uint32) bool {
-	b := p.findBlock(t)
-	if b >= p.blocks {
-		p.i, p.doc = p.n, NoDoc
-		return false
+// seek goes to the first posting of the unpacked block from the current one on with a document of at least t; there is one.
+func (p *Postings) seek(t uint32) {
+	i := max(p.i, 0)
+	if p.docs[i&(blockLen-1)] >= t {
+		p.i = i
+	} else if i+1 < p.n && p.docs[(i+1)&(blockLen-1)] >= t {
+		p.i = i + 1
+	} else {
+		p.i = pack.LowerBound(&p.docs, p.n, t)
 	}
-	return p.load(b) == nil
-}
-
-// findBlock returns the first block from the current one on that ends at t or later.
-func (p *Postings) findBlock(t uint32) int {
-	b := max(p.block, 0)
-	if p.term.DocCount < blockLen {
-		if p.docs[p.n-1] < t {
-			return 1
-		}
-		return 0
-	}
-	// Most steps are short: gallop, then search.
-	step := 1
-	lo := b
-	for lo < p.blocks && p.lastDoc(lo) < t {
-		b = lo + 1
-		lo += step
-		step *= 2
-	}
-	hi := min(lo, p.blocks)
-	return b + sort.Search(hi-b, func(i int) bool { return p.lastDoc(b+i) >= t })
 }
 
 // Impact returns the quantised impact of the current posting, 1 to 255.
 func (p *Postings) Impact() byte { return p.impacts[p.i] }
+
+// At goes to target, not backwards, and returns the impact of its posting, 0 when there is none. Afterwards Positions and Freq are
+// those of the posting, if Advance(target) is called before.
+func (p *Postings) At(target DocID) byte {
+	t := uint32(target)
+	if t > p.last || p.block >= p.blocks {
+		if !p.SeekBlock(target) {
+			return 0
+		}
+	}
+	if p.unpacked != p.block {
+		if p.located != p.block && !p.locate() {
+			return 0
+		}
+		if p.bitmap() {
+			return p.atBit(t)
+		}
+		if !p.unpack() {
+			return 0
+		}
+	}
+	i := max(p.i, 0)
+	if i >= p.n || p.docs[i&(blockLen-1)] > t {
+		return 0
+	}
+	p.seek(t)
+	if p.docs[p.i&(blockLen-1)] != t {
+		p.doc = DocID(p.docs[p.i&(blockLen-1)])
+		return 0
+	}
+	p.doc = target
+	return p.impacts[p.i]
+}
 
 // MaxImpactIn returns an upper bound of the impacts of documents from first to last, both included, 0 when the list has none
 // there. It looks at the directory only and does not move p; first must not lie before the current block.
@@ -365,19 +247,17 @@ func (p *Postings) Run(end DocID) (docs []uint32, impacts []byte) {
 		return nil, nil
 	}
 	to := p.n
-	if p.docs[p.n-1] >= uint32(end) {
-		to = from + sort.Search(p.n-from, func(i int) bool { return p.docs[from+i] >= uint32(end) })
+	if p.last >= uint32(end) {
+		to = pack.LowerBound(&p.docs, p.n, uint32(end))
 	}
 	docs, impacts = p.docs[from:to], p.impacts[from:to]
-	p.i = to - 1
-	p.doc = DocID(p.docs[to-1])
+	p.i = to
 	if to < p.n {
-		p.i, p.doc = to, DocID(p.docs[to])
+		p.doc = DocID(p.docs[to])
 	} else if p.block+1 >= p.blocks {
-		p.i, p.doc = p.n, NoDoc
+		p.doc = NoDoc
 	} else {
-		p.i = p.n // the next block is unpacked when it is asked for
-		p.doc = DocID(p.docs[p.n-1])
+		p.doc = DocID(p.last) // the next block is unpacked when it is asked for
 	}
 	return docs, impacts
 }

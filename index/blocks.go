@@ -1,0 +1,369 @@
+package index
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"concord"
+	"concord/pack"
+)
+
+// This file reads posting lists block by block. See Postings.
+
+// termHead is what is certain to hold the fixed part of a posting list's head: five integers and a byte.
+const termHead = 5*binary.MaxVarintLen64 + 1
+
+// termAt reads the head of the posting list at an offset.
+func (s *Segment) termAt(at uint64) (Term, error) {
+	b, err := s.sections[secPostings].upTo(at, termHead)
+	if err != nil {
+		return Term{}, err
+	}
+	r := pack.NewReader(b)
+	t := Term{DocCount: r.Uint32(), offset: at, MaxImpact: 255}
+	if t.DocCount >= blockLen {
+		t.MaxImpact = r.Byte()
+	}
+	if !r.OK() || t.DocCount == 0 || int(t.DocCount) > s.Docs() {
+		return Term{}, concord.Errorf(concord.Corrupt, "section %q: malformed list at %d", secPostings, at)
+	}
+	return t, nil
+}
+
+// resetShort unpacks a short list.
+func (p *Postings) resetShort() error {
+	head, err := p.sec.upTo(p.term.offset, termHead)
+	if err != nil {
+		return p.fail(err)
+	}
+	r := pack.NewReader(head)
+	r.Uvarint()
+	size := r.Uvarint()
+	if !r.OK() {
+		return p.corrupt("malformed head")
+	}
+	b, err := p.sec.bytes(p.term.offset+uint64(len(head)-r.Len()), size)
+	if err != nil {
+		return p.fail(err)
+	}
+	r = pack.NewReader(b)
+	p.n = int(p.term.DocCount)
+	if !p.readGaps(&r, ^uint32(0)) {
+		return p.err
+	}
+	p.impacts = r.Bytes(uint64(p.n))
+	if !r.OK() {
+		return p.corrupt("impacts are missing")
+	}
+	p.short = r
+	p.blocks, p.located, p.unpacked = 1, 0, 0
+	p.maxShort = pack.MaxByte(p.impacts)
+	return nil
+}
+
+// readGaps reads n variable-length gaps less one into docs.
+func (p *Postings) readGaps(r *pack.Reader, last uint32) bool {
+	for i := range p.n {
+		next := uint64(last+1) + uint64(r.Uint32())
+		if next >= uint64(p.seg.Docs()) || !r.OK() {
+			p.corrupt("document out of range")
+			return false
+		}
+		last = uint32(next)
+		p.docs[i&(blockLen-1)] = last
+	}
+	return true
+}
+
+// resetLong reads the head and places the directory of a list of blocks.
+func (p *Postings) resetLong() error {
+	at := p.term.offset
+	head, err := p.sec.upTo(at, termHead)
+	if err != nil {
+		return p.fail(err)
+	}
+	r := pack.NewReader(head)
+	r.Uvarint()
+	r.Byte()
+	data, posAt, posLen := r.Uvarint(), r.Uvarint(), r.Uvarint()
+	if !r.OK() || data > at || posAt > uint64(len(p.pos.data)) || posLen > uint64(len(p.pos.data))-posAt {
+		return p.corrupt("malformed head")
+	}
+	p.dataAt, p.posAt, p.posEnd = at-data, posAt, posAt+posLen
+	nb := (int(p.term.DocCount) + blockLen - 1) / blockLen
+	ns := (nb + superLen - 1) / superLen
+	b, err := p.sec.bytes(at+uint64(len(head)-r.Len()), uint64(14*nb+ns))
+	if err != nil {
+		return p.fail(err)
+	}
+	p.blocks, p.tailLen = nb, int(p.term.DocCount)-(nb-1)*blockLen
+	p.dir, p.maxima, p.kinds, p.super = b[:12*nb], b[12*nb:13*nb], b[13*nb:14*nb], b[14*nb:]
+	return nil
+}
+
+// SeekBlock goes to the first block, from the current one on, that ends at target or later, without reading it. It reports false at
+// the end of the list.
+func (p *Postings) SeekBlock(target DocID) bool {
+	if p.block >= p.blocks {
+		return false
+	}
+	if uint32(target) <= p.last {
+		return true
+	}
+	b := p.findBlock(uint32(target))
+	p.block = b
+	if b >= p.blocks {
+		return false
+	}
+	p.last = p.lastDoc(b)
+	return true
+}
+
+// NextBlock goes to the next block without reading it; false at the end of the list.
+func (p *Postings) NextBlock() bool {
+	if p.block >= p.blocks {
+		return false
+	}
+	if p.block++; p.block >= p.blocks {
+		return false
+	}
+	p.last = p.lastDoc(p.block)
+	return true
+}
+
+// findBlock returns the first block from the current one on that ends at t or later: most steps are short, so it gallops, then
+// searches.
+func (p *Postings) findBlock(t uint32) int {
+	b := p.block
+	if p.term.DocCount < blockLen {
+		if b < p.blocks && p.docs[p.n-1] < t {
+			return 1
+		}
+		return b
+	}
+	step := 1
+	lo := b
+	for lo < p.blocks && u32(p.dir, lo) < t {
+		b = lo + 1
+		lo += step
+		step *= 2
+	}
+	hi := min(lo, p.blocks)
+	for b < hi {
+		mid := int(uint(b+hi) / 2)
+		if u32(p.dir, mid) < t {
+			b = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return b
+}
+
+// Blocks returns the number of blocks.
+func (p *Postings) Blocks() int { return p.blocks }
+
+// BlockLast returns the last document of the current block; there must be one, as SeekBlock and NextBlock say.
+func (p *Postings) BlockLast() DocID { return DocID(p.last) }
+
+// BlockFirst returns a lower bound of the first document of the current block: the one after the end of the block before.
+func (p *Postings) BlockFirst() DocID {
+	if p.block == 0 {
+		return 0
+	}
+	return DocID(p.lastDoc(p.block-1) + 1)
+}
+
+// BlockMax returns the largest impact of the current block.
+func (p *Postings) BlockMax() byte {
+	if p.term.DocCount < blockLen {
+		return p.maxShort
+	}
+	return p.maxima[p.block]
+}
+
+// SkipBelow goes to the first block, from the current one on, with an impact of at least least; false when there is none.
+func (p *Postings) SkipBelow(least byte) bool {
+	if p.term.DocCount < blockLen {
+		if p.block < p.blocks && p.maxShort < least {
+			p.block = p.blocks
+		}
+		return p.block < p.blocks
+	}
+	b := p.block
+	for b < p.blocks && p.maxima[b] < least {
+		if b++; b%superLen == 0 {
+			for b < p.blocks && p.super[b/superLen] < least {
+				b += superLen
+			}
+		}
+	}
+	b = min(b, p.blocks)
+	if b != p.block {
+		if p.block = b; b < p.blocks {
+			p.last = p.lastDoc(b)
+		}
+	}
+	return b < p.blocks
+}
+
+// Block returns the documents of the current block and their impacts, valid until p moves to another block; nothing on damage.
+func (p *Postings) Block() (docs []uint32, impacts []byte) {
+	if !p.unpack() {
+		return nil, nil
+	}
+	return p.docs[:p.n], p.impacts
+}
+
+// BlockImpacts returns the impacts of the current block without unpacking its documents; nothing on damage.
+func (p *Postings) BlockImpacts() []byte {
+	if !p.locate() {
+		return nil
+	}
+	return p.impacts
+}
+
+// BlockBits returns the current block as a bitmap of span bits, bit i standing for document first+i, when that is the form it is
+// stored in and not unpacked yet.
+func (p *Postings) BlockBits() (b, impacts []byte, first DocID, span int, ok bool) {
+	if p.unpacked == p.block || !p.locate() || !p.bitmap() {
+		return nil, nil, 0, 0, false
+	}
+	first = p.BlockFirst()
+	return p.raw, p.impacts, first, int(p.last-uint32(first)) + 1, true
+}
+
+func (p *Postings) bitmap() bool { return p.term.DocCount >= blockLen && p.kinds[p.block] == docsBitmap }
+
+// atBit is At in a block stored as bitmap.
+func (p *Postings) atBit(t uint32) byte {
+	first := uint32(p.BlockFirst())
+	if t < first {
+		return 0
+	}
+	bit := t - first
+	if int(bit/8) >= len(p.raw) || p.raw[bit/8]>>(bit%8)&1 == 0 {
+		return 0
+	}
+	n, b := 0, p.raw
+	for ; bit >= 64; bit -= 64 {
+		n += bits.OnesCount64(binary.LittleEndian.Uint64(b))
+		b = b[8:]
+	}
+	var w uint64
+	if len(b) >= 8 {
+		w = binary.LittleEndian.Uint64(b)
+	} else {
+		for i, c := range b {
+			w |= uint64(c) << (8 * i)
+		}
+	}
+	return p.impacts[(n+bits.OnesCount64(w&(1<<bit-1)))&(blockLen-1)]
+}
+
+// locate finds the bytes of the current block and its impacts.
+func (p *Postings) locate() bool {
+	block := p.block
+	if p.located == block {
+		return true
+	}
+	base := ^uint32(0)
+	if block > 0 {
+		base = p.lastDoc(block - 1)
+	}
+	if p.last >= uint32(p.seg.Docs()) || base != ^uint32(0) && p.last <= base {
+		p.corrupt("documents of the directory are out of range or order")
+		return false
+	}
+	from, to := uint64(u32(p.dir, p.blocks+block)), p.term.offset-p.dataAt
+	if block+1 < p.blocks {
+		to = uint64(u32(p.dir, p.blocks+block+1))
+	}
+	if to < from || to > p.term.offset-p.dataAt {
+		p.corrupt("block offsets descend")
+		return false
+	}
+	b, err := p.sec.bytes(p.dataAt+from, to-from)
+	if err != nil {
+		p.fail(err)
+		return false
+	}
+	n, size := blockLen, -1
+	switch kind := p.kinds[block]; {
+	case kind == docsTail:
+		n = p.tailLen
+		size = len(b) - n
+	case kind == docsBitmap:
+		size = int(p.last-base+7) / 8
+	case kind <= pack.MaxWidth:
+		size = pack.Size(blockLen, int(kind))
+	}
+	if size < 0 || len(b) != size+n || (p.kinds[block] == docsTail) != (n < blockLen) ||
+		p.kinds[block] == docsBitmap && !fullBitmap(b[:size], int(p.last-base)) {
+		p.corrupt("malformed block")
+		return false
+	}
+	p.raw, p.impacts, p.located = b[:size], b[size:], block
+	return true
+}
+
+// fullBitmap reports whether a bitmap of span bits has one bit a posting, the last of them at its end.
+func fullBitmap(b []byte, span int) bool {
+	n := 0
+	last := b[len(b)-1]
+	for ; len(b) >= 8; b = b[8:] {
+		n += bits.OnesCount64(binary.LittleEndian.Uint64(b))
+	}
+	for _, c := range b {
+		n += bits.OnesCount8(c)
+	}
+	return n == blockLen && bits.Len8(last) == (span+7)%8+1
+}
+
+// unpack unpacks the current block and stands before its first posting, unless it is unpacked already.
+func (p *Postings) unpack() bool {
+	if p.unpacked == p.block {
+		return true
+	}
+	if p.block >= p.blocks || !p.locate() {
+		return false
+	}
+	base := ^uint32(0)
+	if p.block > 0 {
+		base = p.lastDoc(p.block - 1)
+	}
+	p.n, p.i = len(p.impacts), -1
+	ok := true
+	switch kind := p.kinds[p.block]; kind {
+	case docsTail:
+		r := pack.NewReader(p.raw)
+		if !p.readGaps(&r, base) {
+			return false
+		}
+		ok = r.Len() == 0
+	case docsBitmap:
+		ok = pack.UnpackBits(&p.docs, p.raw, base, int(p.last-base))
+	default:
+		ok = pack.UnpackDeltas(&p.docs, p.raw, int(kind), base) && (kind <= noWrap || ascend(p.docs[:], base))
+	}
+	if !ok || p.docs[(p.n-1)&(blockLen-1)] != p.last {
+		p.corrupt("malformed block")
+		return false
+	}
+	p.unpacked = p.block
+	return true
+}
+
+// noWrap is the width up to which 128 gaps cannot pass 2^32, so that a block that ends at the right document ascends to it.
+const noWrap = 24
+
+// ascend reports whether documents ascend from base.
+func ascend(docs []uint32, base uint32) bool {
+	for _, d := range docs {
+		if d+1 <= base+1 {
+			return false
+		}
+		base = d
+	}
+	return true
+}
