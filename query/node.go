@@ -76,31 +76,32 @@ type Word struct {
 }
 
 // Prefix matches documents with a word that begins with a text. The index keeps no words, only terms: stems, diacritics folded.
-// Hence it stands for
+// Hence it stands for (see Terms)
 //
-//   - the terms that begin with the folded text, text.QueryForms(Text, nil): in documents without a stemmer all words that begin
-//     with it, in others those whose stem does;
+//   - the terms that begin with the folded text: in documents without a stemmer all words that begin with it, in others those
+//     whose stem does;
 //   - the terms that a Word of the same text stands for, so that a prefix finds all that the word without the star finds.
 //
 // "comp" finds compare and, as its stem is comput, computer; "running" finds run and running. Not found are words whose stem ends
 // before the text does, or is spelled otherwise, when the text is no word itself: "runni" does not find running, whose stem is run,
-// nor "organi" organize, whose stem is organ.
+// nor "organi" organize, whose stem is organ; a shorter text does. Of the words of Snowball's vocabularies, cut anywhere
+// from the third letter on, 86 (Turkish) to 97 percent (Norwegian) are found, 87 of English.
 type Prefix struct {
 	Text  string // as Word.Text; at least MinPrefix letters or digits
 	Field Field
 	Span  Span
 }
 
-// Fuzzy matches documents with a word that is spelled like another: insertion, deletion, substitution and transposition of neighbours
-// count one each. The index keeps stems, diacritics folded, so stems are compared with stems: it stands for the terms that a
-// Word of the same text stands for, and for all terms within
+// Fuzzy matches documents with a word that is spelled like another: insertion, deletion, substitution and transposition of
+// neighbours count one each. The index keeps stems, diacritics folded, so stems are compared with stems: it stands for (see Terms)
 //
-//   - Distance of the folded text, text.QueryForms(Text, nil);
-//   - the smaller of Distance and FuzzyDistance(form) of each of the word's other forms, which are shorter: two letters off a
-//     stem of three is any word.
+//   - all terms within Distance of the folded text;
+//   - all terms within the smaller of Distance and FuzzyDistance of each term that a Word of the same text stands for: these are
+//     shorter, and two letters off a stem of three is any word.
 //
-// "houzes" finds houses, as houz is one letter from hous. Differences of endings are therefore free where the stemmer
-// knows both.
+// "houzes" finds houses, as houz is one letter from hous. Differences of endings are free where the stemmer knows both; not
+// found are words whose ending the mistake hides from the stemmer, such as runnign. With one mistake in each word of Snowball's vocabularies
+// 82 (Turkish) to 95 percent (Dutch) are found, 89 of English.
 type Fuzzy struct {
 	Text     string // as Word.Text; at least MinFuzzy letters or digits, at most MaxFuzzyBytes, also when folded
 	Distance int    // 1 or 2 (MaxFuzzyDistance)

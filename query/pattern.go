@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"concord"
-	"concord/text"
 )
 
 // Bounds of inexact search. Short words have too many neighbours for the answer to mean anything.
@@ -98,14 +97,6 @@ func fuzzyNode(word, digits string, field Field, span Span) (n Node, reason stri
 			MaxFuzzyDistance)
 	}
 	return Fuzzy{word, distance, field, span}, ""
-}
-
-// folded returns the term that the index has for a word of a text without a language.
-func folded(word string) string {
-	if forms := text.QueryForms(word, nil); len(forms) > 0 {
-		return forms[0]
-	}
-	return word
 }
 
 // cutSign cuts the star, or the tilde and the digits after it, that text ends in; the sign is empty where there is none.
