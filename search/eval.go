@@ -2,9 +2,11 @@ package search
 
 import (
 	"context"
+	"math"
 
 	"concord"
 	"concord/index"
+	"concord/pack"
 	"concord/query"
 	"concord/text"
 )
@@ -47,7 +49,12 @@ func (s *Snapshot) Top(ctx context.Context, root query.Node, k int) ([]Scored, u
 	if fail != nil {
 		return nil, 0, fail
 	}
-	best, total, err := s.top(ctx, newPlan(root, &st), k)
+	p := newPlan(root, &st)
+	if k == 0 {
+		total, err := s.count(ctx, p)
+		return nil, total, err
+	}
+	best, total, err := s.top(ctx, p, k)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -56,6 +63,23 @@ func (s *Snapshot) Top(ctx context.Context, root query.Node, k int) ([]Scored, u
 		out[i] = Scored{Segment: s.ordinal(r.seg), Doc: r.doc, Score: float64(r.score) / scoreScale}
 	}
 	return out, total, nil
+}
+
+// count returns the exact number of matches of the plan without adding up scores.
+func (s *Snapshot) count(ctx context.Context, p *plan) (total uint64, err error) {
+	w := &window{sums: new(pack.Sums)}
+	for _, seg := range s.segments {
+		c, err := p.compile(seg)
+		if err != nil {
+			return 0, err
+		}
+		n, err := evaluate(ctx, seg, c, w, &heap{floor: math.MaxUint32})
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	return total, nil
 }
 
 func (s *Snapshot) ordinal(seg *index.Segment) int {

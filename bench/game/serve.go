@@ -103,3 +103,6 @@ func Answer(e Engine, line string) (string, error) {
 	}
 	return b.String(), nil
 }
+
+// counts reports whether a command's answer is a number of documents.
+func counts(command string) bool { return strings.HasSuffix(command, "COUNT") }

@@ -1,0 +1,151 @@
+package game
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"concord"
+)
+
+// Child is a server of the game in a process of its own. It is for one goroutine, which should be locked to its thread.
+//
+// Its pipes are read and written with plain blocking system calls: going through the runtime's poller would add to each
+// round trip as much as the fastest queries take.
+type Child struct {
+	cmd    *exec.Cmd
+	in     *os.File
+	out    *os.File
+	buf    []byte
+	unread []byte
+	errors tail
+}
+
+// closeGrace is how long a server may take to end after its input has.
+const closeGrace = 10 * time.Second
+
+// StartChild starts argv, whose process ends at the latest when ctx does.
+func StartChild(ctx context.Context, argv ...string) (*Child, error) {
+	c := &Child{cmd: exec.CommandContext(ctx, argv[0], argv[1:]...), buf: make([]byte, 1<<20)}
+	stdin, in, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	out, stdout, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, stdin.Close(), in.Close())
+	}
+	c.in, c.out = in, out
+	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = stdin, stdout, &c.errors
+	c.cmd.WaitDelay = closeGrace
+	err = c.cmd.Start()
+	stdin.Close()
+	stdout.Close()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", argv[0], err), in.Close(), out.Close())
+	}
+	return c, nil
+}
+
+// Ask sends a line and returns the answer and the time from before the write to after the read.
+func (c *Child) Ask(line string) (answer string, took time.Duration, err error) {
+	msg := append([]byte(line), '\n')
+	in, out := int(c.in.Fd()), int(c.out.Fd()) // makes them blocking
+	c.unread = c.unread[:0]
+	began := time.Now()
+	if _, err := unix.Write(in, msg); err != nil {
+		return "", 0, c.failed(err)
+	}
+	for {
+		n, err := unix.Read(out, c.buf)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return "", 0, c.failed(err)
+		case n == 0:
+			return "", 0, c.failed(io.ErrUnexpectedEOF)
+		}
+		if len(c.unread) == 0 && c.buf[n-1] == '\n' { // the common case
+			took = time.Since(began)
+			return string(c.buf[:n-1]), took, nil
+		}
+		if c.unread = append(c.unread, c.buf[:n]...); c.buf[n-1] == '\n' {
+			took = time.Since(began)
+			return string(c.unread[:len(c.unread)-1]), took, nil
+		}
+	}
+}
+
+func (c *Child) failed(err error) error {
+	return concord.Errorf(concord.Unavailable, "%s does not answer: %w; it said: %s", c.cmd.Path, err, c.errors.String())
+}
+
+// Close ends the server and returns the largest resident set it had, in bytes.
+func (c *Child) Close() (peak int64, err error) {
+	err = errors.Join(c.in.Close(), c.cmd.Wait(), c.out.Close())
+	if u, ok := c.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		peak = u.Maxrss << 10
+	}
+	if err != nil {
+		err = c.failed(err)
+	}
+	return peak, err
+}
+
+// tail keeps the end of what a process says on its error output.
+type tail struct{ bytes.Buffer }
+
+const tailBytes = 4 << 10
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.Buffer.Write(b)
+	if n := t.Len(); n > 2*tailBytes {
+		t.Next(n - tailBytes)
+	}
+	return len(b), nil
+}
+
+func (t *tail) String() string { return strings.TrimSpace(t.Buffer.String()) }
+
+// Job runs a process to its end with a file as its input and returns its output, its user and system time and its largest resident set.
+func Job(ctx context.Context, stdin string, argv ...string) (out []byte, cpu time.Duration, peak int64, err error) {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	if stdin != "" {
+		f, err := os.Open(stdin)
+		if err != nil {
+			return nil, 0, 0, err
+		}
+		defer f.Close()
+		cmd.Stdin = f
+	}
+	var said tail
+	cmd.Stderr = &said
+	out, err = cmd.Output()
+	if err != nil {
+		return nil, 0, 0, fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, said.String())
+	}
+	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		peak = u.Maxrss << 10
+	}
+	return out, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), peak, nil
+}
+
+// pinned returns the command line that runs argv on one processor, where the system has a way to say so.
+func pinned(cpu int, argv []string) []string {
+	path, err := exec.LookPath("taskset")
+	if err != nil || cpu < 0 || cpu >= runtime.NumCPU() {
+		return argv
+	}
+	return append([]string{path, "-c", fmt.Sprint(cpu)}, argv...)
+}
