@@ -48,7 +48,7 @@ type SearchResult struct {
 }
 
 type searchInput struct {
-	Query  string `query:"q" required:"true" maxLength:"2048" example:"\"access method\" site:postgresql.org" doc:"Words, \"phrases\", -not, OR, parentheses, site: lang: intitle: inurl: before: after: filetype:"`
+	Query  string `query:"q" required:"true" maxLength:"2048" example:"\"access method\" site:postgresql.org" doc:"Words, \"phrases\", \"near phrases\"~3, -not, ?optional, prefix*, fuzzy~, OR, parentheses, site: lang: intitle: inurl: before: after: published: fetched: filetype:"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"10" example:"10" doc:"Results wanted."`
 	Offset int    `query:"offset" minimum:"0" maximum:"10000" default:"0" example:"0" doc:"Results to leave out."`
 }

@@ -26,9 +26,10 @@ func searchCommand() *cobra.Command {
 		Long: `Search. All words must occur; forms of a word ("run", "running") are found
 alike.
 
-  "exact phrase"   -without   this OR that   (groups)
+  "exact phrase"   -without   this OR that   (groups)   ?better-with
+  begin*   mispelled~   mispelled~1   "words near"~3
   site:example.org   lang:de   filetype:pdf   intitle:word   inurl:word
-  before:2026-01-31   after:2025
+  before:2026-01-31   after:2025   published:2025-01..2025-03   fetched:2025..
 
 Exit code 5 means that only some of the shards answered.`,
 		Example: `  concord search error correcting code
