@@ -44,7 +44,9 @@ type Tokenizer struct {
 // AppendTokens appends the words of s to dst and returns the longer slice. Terms may share memory with s, or with one
 // lower-case copy of it: clone a term that outlives the text.
 func (t *Tokenizer) AppendTokens(dst []Token, s string) []Token {
-	w := walk{t: t, s: s, lower: lowerASCII(s), out: dst}
+	w := walk{out: dst}
+	w.begin(t, s)
+	w.lower = lowerASCII(s)
 	for i := 0; i < len(s); {
 		i = w.step(i)
 	}
@@ -54,9 +56,18 @@ func (t *Tokenizer) AppendTokens(dst []Token, s string) []Token {
 // walk is one pass over one text.
 type walk struct {
 	t        *Tokenizer
-	s, lower string // lower has the same offsets as s, ASCII letters in lower case
+	s, lower string // lower has the same offsets as s, ASCII letters in lower case; it may be empty
 	out      []Token
 	position uint32
+}
+
+// begin prepares for a text.
+func (w *walk) begin(t *Tokenizer, s string) { w.t, w.s, w.lower, w.position = t, s, "", 0 }
+
+// end lets go of the text.
+func (w *walk) end() {
+	clear(w.out[:cap(w.out)])
+	w.s, w.lower, w.out = "", "", w.out[:0]
 }
 
 // step handles what begins at the word boundary i and returns the next boundary.
@@ -71,7 +82,11 @@ func (w *walk) step(i int) int {
 		if end < 0 {
 			return w.slow(i)
 		}
-		w.emit(i, end, w.lower[i:end])
+		if w.lower == "" {
+			w.emit(i, end, lowerASCII(s[i:end]))
+		} else {
+			w.emit(i, end, w.lower[i:end])
+		}
 		return end
 	case foreign:
 		return w.slow(i)
@@ -125,11 +140,9 @@ var classes = func() (t [256]uint8) {
 
 // asciiWord returns the end of the word that begins at i, or -1 when a rune outside ASCII is near enough to matter.
 func asciiWord(s string, i int) int {
-	j := i + 1
+	j := i
 	for {
-		for j < len(s) && classes[s[j]]-letter <= digit-letter {
-			j++
-		}
+		j = wordRun(s, j)
 		if j == len(s) {
 			return j
 		}
@@ -151,7 +164,7 @@ func asciiWord(s string, i int) int {
 		case before != after, after == letter && mid == numeral, after != letter && after != digit:
 			return j
 		}
-		j += 2
+		j++
 	}
 }
 
