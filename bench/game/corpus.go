@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -119,11 +120,17 @@ func asciiLower(r rune) byte {
 	return 0
 }
 
-// WriteWords writes a corpus for all engines: each line is a document's number, a tab, and its words.
-func WriteWords(w io.Writer, r io.Reader, paragraphs bool) (docs int, err error) {
+var errEnough = errors.New("as many documents as were asked for")
+
+// WriteWords writes a corpus for all engines, at most limit documents of it if that is not 0: each line is a document's number, a tab,
+// and its words.
+func WriteWords(w io.Writer, r io.Reader, paragraphs bool, limit int) (docs int, err error) {
 	out := bufio.NewWriterSize(w, 1<<20)
 	var line []byte
 	write := func(d Document) error {
+		if limit > 0 && docs >= limit {
+			return errEnough
+		}
 		line = append(strconv.AppendInt(line[:0], int64(docs), 10), '\t')
 		line = append(AppendWords(line, d.Text), '\n')
 		docs++
@@ -136,7 +143,7 @@ func WriteWords(w io.Writer, r io.Reader, paragraphs bool) (docs int, err error)
 		}
 		return write(d)
 	})
-	if err == nil {
+	if err == nil || errors.Is(err, errEnough) {
 		err = out.Flush()
 	}
 	return docs, err

@@ -134,3 +134,24 @@ func Documents(ctx context.Context, command string, queries []Query, argv ...str
 	}
 	return answers, nil
 }
+
+// Select returns the run as if it had been made with other queries, those it was made with being had; what it did not measure counts
+// as not answered.
+func (r *Run) Select(had, queries []Query, commands []string) *Run {
+	place := map[string]int{}
+	for i, q := range had {
+		place[q.Text] = i
+	}
+	out := *r
+	out.Commands = map[string][]Took{}
+	for _, command := range commands {
+		took := make([]Took, len(queries))
+		for i, q := range queries {
+			if at, ok := place[q.Text]; ok && at < len(r.Commands[command]) {
+				took[i] = r.Commands[command][at]
+			}
+		}
+		out.Commands[command] = took
+	}
+	return &out
+}

@@ -226,6 +226,6 @@ func runWords(_ context.Context, args []string) error {
 	if _, err := parseArgs(fs, args, 0); err != nil {
 		return err
 	}
-	_, err := game.WriteWords(os.Stdout, os.Stdin, *paragraphs)
+	_, err := game.WriteWords(os.Stdout, os.Stdin, *paragraphs, 0)
 	return err
 }

@@ -32,6 +32,7 @@ var commands = []command{
 	{"index", "--out DIR [--paragraphs] [--threads N] [--memory MB] [--game] < CORPUS.jsonl", runIndex},
 	{"serve", "DIR", runServe},
 	{"search", "DIR --run FILE [--k 1000] < queries.tsv", runSearch},
+	{"compare", "[flags; -h lists them]", runCompare},
 	{"words", "[--paragraphs] < CORPUS.jsonl > CORPUS.words", runWords},
 }
 

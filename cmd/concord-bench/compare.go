@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"concord"
+	"concord/bench/game"
+)
+
+// contender is an engine that takes part in a comparison.
+type contender struct {
+	name    string
+	peer    string // directory of its sources under bench/peers; empty: this program
+	from    string // the contender whose index this one's is made of
+	program string
+	version string
+}
+
+const ours = "concord"
+
+// contenders in the order of tables.
+var contenders = []contender{{name: ours}, {name: "lucene", peer: "lucene"}, {name: "lucene-bp", peer: "lucene", from: "lucene"},
+	{name: "tantivy", peer: "tantivy"}, {name: "bleve", peer: "bleve"}, {name: "pisa", peer: "pisa"}}
+
+func (e *contender) indexArgs(dir string) []string {
+	if e.peer == "" {
+		return []string{e.program, "index", "--game", "--out", dir}
+	}
+	return []string{e.program, "index", dir}
+}
+
+func (e *contender) reorderArgs(from, dir string) []string {
+	return []string{e.program, "reorder", from, dir}
+}
+
+// comparison is what compare was asked to do.
+type comparison struct {
+	work     workDir
+	sources  string
+	data     string
+	corpora  []string
+	engines  []string
+	classes  []string
+	rebuild  []string
+	reuse    bool
+	slow     int
+	protocol game.Protocol
+	log      *slog.Logger
+}
+
+func runCompare(ctx context.Context, args []string) error {
+	c := comparison{protocol: game.Game, log: logger()}
+	fs := flags("compare")
+	work := fs.String("work", defaultWork(), "directory for peers, corpora and indexes")
+	fs.StringVar(&c.sources, "peers", filepath.Join("bench", "peers"), "sources of the peers")
+	fs.StringVar(&c.data, "data", filepath.Join("..", "shared", "data"), "directory with wiki/wiki-en.jsonl.zst and speed/search-benchmark-game-queries.jsonl")
+	corpora := fs.String("corpora", "articles,paragraphs", "corpora to search: articles, paragraphs, 10k, 100k, 1M")
+	engines := fs.String("engines", "concord,lucene,lucene-bp,tantivy,bleve", "engines to compare; the first beside the others")
+	classes := fs.String("classes", "", "classes of queries; empty: all")
+	commands := fs.String("commands", strings.Join(game.Game.Commands, ","), "commands to measure")
+	rebuild := fs.String("rebuild", "", "engines whose indexes are built again")
+	warmup := fs.Float64("warmup", game.Game.Warmup.Seconds(), "seconds of warm-up for each command, at least")
+	fs.IntVar(&c.protocol.Passes, "passes", game.Game.Passes, "passes over all queries")
+	fs.IntVar(&c.protocol.CPU, "cpu", game.Game.CPU, "processor that servers are kept on; -1: any")
+	fs.BoolVar(&c.reuse, "reuse", false, "measure the first engine only, and take the others' times from the last run")
+	fs.IntVar(&c.slow, "list", 5, "slow queries and disagreements to list")
+	if _, err := parseArgs(fs, args, 0); err != nil {
+		return err
+	}
+	c.work = workDir(*work)
+	c.corpora, c.engines, c.classes, c.rebuild = list(*corpora), list(*engines), list(*classes), list(*rebuild)
+	c.protocol.Commands = list(*commands)
+	c.protocol.Warmup = time.Duration(*warmup * float64(time.Second))
+	if c.protocol.Passes < 1 || len(c.engines) == 0 || len(c.protocol.Commands) == 0 {
+		return errUsage
+	}
+	return c.run(ctx)
+}
+
+func list(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+func (c *comparison) run(ctx context.Context) error {
+	queries, err := c.queries()
+	if err != nil {
+		return err
+	}
+	field, err := c.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range c.corpora {
+		spec, err := corpusByName(name)
+		if err != nil {
+			return err
+		}
+		words, err := c.work.words(spec, filepath.Join(c.data, "wiki", "wiki-en.jsonl.zst"))
+		if err != nil {
+			return err
+		}
+		if err := c.corpus(ctx, name, words, queries, field); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// queries reads the game's queries and keeps the classes asked for.
+func (c *comparison) queries() ([]game.Query, error) {
+	f, err := os.Open(filepath.Join(c.data, "speed", "search-benchmark-game-queries.jsonl"))
+	if err != nil {
+		return nil, concord.Errorf(concord.NotFound, "the queries are missing: %w", err)
+	}
+	defer f.Close()
+	queries, err := game.ReadQueries(f)
+	if err != nil || len(c.classes) == 0 {
+		return queries, err
+	}
+	queries = slices.DeleteFunc(queries, func(q game.Query) bool { return !slices.Contains(c.classes, q.Class) })
+	if len(queries) == 0 {
+		return nil, concord.Errorf(concord.Invalid, "no query has a class of %v", c.classes)
+	}
+	return queries, nil
+}
+
+// prepare builds the peers that take part.
+func (c *comparison) prepare(ctx context.Context) ([]*contender, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	var field []*contender
+	for _, name := range c.engines {
+		i := slices.IndexFunc(contenders, func(e contender) bool { return e.name == name })
+		if i < 0 {
+			return nil, concord.Errorf(concord.Invalid, "no engine is called %q", name)
+		}
+		e := contenders[i]
+		if e.peer == "" {
+			e.program, e.version = self, "Concord "+concord.Version
+		} else if e.program, e.version, err = c.work.peer(ctx, c.sources, e.peer); err != nil {
+			return nil, err
+		}
+		field = append(field, &e)
+	}
+	return field, nil
+}
+
+// corpus measures all engines on one corpus and prints the table.
+func (c *comparison) corpus(ctx context.Context, name, words string, queries []game.Query, field []*contender) error {
+	var runs []*game.Run
+	fmt.Printf("%s\n", name)
+	for i, e := range field {
+		dir, b, err := c.work.index(ctx, e, name, words, slices.Contains(c.rebuild, e.name))
+		if err != nil {
+			return err
+		}
+		fmt.Printf("  %-10s %8d documents, %6.1f s, %6.1f s of CPU, %7.1f MB, peak %5.0f MB\n", e.name, b.Documents, b.Seconds, b.CPUSeconds, float64(b.Bytes)/1e6, float64(b.Peak)/1e6)
+		run, err := c.measure(ctx, e, dir, name, queries, c.reuse && i > 0)
+		if err != nil {
+			return err
+		}
+		runs = append(runs, run)
+	}
+	return game.Compare(queries, c.protocol.Commands, runs).Print(os.Stdout, runs, c.slow)
+}
+
+// savedRun is a run with the queries it was made of, so that another selection of queries can use it.
+type savedRun struct {
+	Run     *game.Run    `json:"run"`
+	Queries []game.Query `json:"queries"`
+}
+
+// measure measures one engine, or takes what was measured last time.
+func (c *comparison) measure(ctx context.Context, e *contender, dir, corpus string, queries []game.Query, reuse bool) (*game.Run, error) {
+	path := c.work.path("runs", corpus, e.name+".json")
+	var saved savedRun
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &saved)
+	}
+	if reuse {
+		if err != nil {
+			return nil, fmt.Errorf("reuse the last run of %s: %w", e.name, err)
+		}
+		return saved.Run.Select(saved.Queries, queries, c.protocol.Commands), nil
+	}
+	c.log.Info("measuring", "engine", e.name, "corpus", corpus)
+	run, fail := game.Measure(ctx, c.protocol, queries, e.program, "serve", dir)
+	if fail != nil {
+		return nil, fmt.Errorf("measure %s on %s: %w", e.name, corpus, fail)
+	}
+	run.Engine, run.Version = e.name, e.version
+	if err == nil && (len(queries) < len(saved.Queries) || len(run.Commands) < len(saved.Run.Commands)) {
+		return run, nil // the saved run has more to reuse
+	}
+	return run, writeJSON(path, savedRun{run, queries})
+}
