@@ -18,7 +18,8 @@ func LowerBound(b *Block, n int, target uint32) int {
 	return lowerBound(b, max(0, min(n, BlockLen)), target)
 }
 
-// MaskCommon sets bit i when a[i] occurs in b. Both ascend and hold at most 128 values; what comes after is not read.
+// MaskCommon sets bit i when a[i] occurs in b. Both hold distinct values in ascending order, at most 128 of them; what
+// comes after is not read.
 func MaskCommon(a, b []uint32) (lo, hi uint64) {
 	return maskCommon(a[:min(len(a), BlockLen)], b[:min(len(b), BlockLen)])
 }

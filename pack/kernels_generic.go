@@ -1,3 +1,5 @@
+//go:build !amd64 || purego
+
 package pack
 
 func unpack(out *Block, src []byte, width int) { unpackScalar(out, src, width) }

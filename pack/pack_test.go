@@ -211,17 +211,3 @@ func TestWindow(t *testing.T) {
 		t.Error("Clear or MaxByte")
 	}
 }
-
-func BenchmarkUnpackDeltas(b *testing.B) {
-	r := rand.New(rand.NewPCG(1, 2))
-	for _, width := range []int{2, 5, 9, 14, 20} {
-		packed := append(Append(nil, randomValues(r, BlockLen, width), width), make([]byte, 8)...)
-		b.Run(string('0'+rune(width/10))+string('0'+rune(width%10)), func(b *testing.B) {
-			var out Block
-			b.SetBytes(4 * BlockLen)
-			for b.Loop() {
-				UnpackDeltas(&out, packed, width, 7)
-			}
-		})
-	}
-}

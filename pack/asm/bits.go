@@ -1,0 +1,366 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// bytes64 declares the bytes 0..63.
+func bytes64(name string) Mem {
+	m := GLOBL(name, RODATA|NOPTR)
+	for i := range 64 {
+		DATA(i, U8(i))
+	}
+	return m
+}
+
+// lowMask returns the register as a mask of its lowest n bits, all when n is 64 or more (but below 256).
+func lowMask(n reg.GPVirtual) reg.OpmaskVirtual {
+	m, k := GP64(), K()
+	MOVQ(I32(-1), m)
+	BZHIQ(n, m, m)
+	KMOVQ(m, k)
+	return k
+}
+
+// unpackBits512 goes by 64 bits: the numbers 0..63 of the set ones are squeezed together as bytes, then widened 16 at a time. Few words
+// have more than 32 of 64 bits set, so what comes after two groups is behind a branch. Near the end of the block only as many
+// lanes as there are bits are written.
+func unpackBits512() {
+	numbers := bytes64("bitNumbers")
+	kernel("unpackBits512", "(out *uint32, src *byte, words int, last uint64, first uint32) int",
+		"writes the numbers of the set bits of words 64-bit words of src and of last, counted from first. It returns how many there are, "+
+			"or more than 128, and less than 256, when it gave up.")
+	out, src, words := pointer("out"), pointer("src"), pointer("words")
+	iota, base, step := ZMM(), ZMM(), ZMM()
+	VMOVDQU8(numbers, iota)
+	broadcast("first", base)
+	broadcastConst(64, step)
+	n := GP64()
+	XORQ(n, n)
+	w, c, total := GP64(), GP64(), GP64()
+
+	Label("next")
+	DECQ(words)
+	JL(LabelRef("lastWord"))
+	MOVQ(at(src, 0), w)
+	ADDQ(U8(8), src)
+	Label("word")
+	POPCNTQ(w, c)
+	LEAQ(indexed(n, c, 1, 0), total)
+	k := K()
+	KMOVQ(w, k)
+	packed := ZMM()
+	VPCOMPRESSB_Z(iota, k, packed)
+	CMPQ(n, U8(blockLen-2*zmmLen))
+	JA(LabelRef("careful"))
+	group := func(g int) {
+		v := ZMM()
+		VPMOVZXBD(packed.AsX(), v)
+		VPADDD(base, v, v)
+		VMOVDQU32(v, indexed(out, n, 4, 64*g))
+	}
+	shiftDown := func() { VALIGND(U8(4), packed, packed, packed) }
+	group(0)
+	shiftDown()
+	group(1)
+	CMPQ(c, U8(2*zmmLen))
+	JA(LabelRef("more"))
+	Label("done")
+	MOVQ(total, n)
+	VPADDD(step, base, base)
+	JMP(LabelRef("next"))
+
+	Label("more") // the first 32 are written
+	CMPQ(total, U32(blockLen))
+	JA(LabelRef("end"))
+	SUBQ(U8(2*zmmLen), c)
+	ADDQ(U8(2*zmmLen), n)
+	shiftDown()
+	JMP(LabelRef("carefulLoop"))
+
+	Label("careful")
+	CMPQ(total, U32(blockLen))
+	JA(LabelRef("end"))
+	Label("carefulLoop")
+	CMPQ(c, U8(0))
+	JLE(LabelRef("done"))
+	km := lowMask(c)
+	v := ZMM()
+	VPMOVZXBD(packed.AsX(), v)
+	VPADDD(base, v, v)
+	VMOVDQU32(v, km, indexed(out, n, 4, 0))
+	shiftDown()
+	ADDQ(U8(zmmLen), n)
+	SUBQ(U8(zmmLen), c)
+	JMP(LabelRef("carefulLoop"))
+
+	Label("lastWord")
+	CMPQ(words, I8(-1))
+	JNE(LabelRef("finish"))
+	Load(Param("last"), w)
+	TESTQ(w, w)
+	JNE(LabelRef("word"))
+	Label("finish")
+	MOVQ(n, total)
+	Label("end")
+	VZEROUPPER()
+	result(0, total)
+	RET()
+}
+
+// addBits512 spreads the impacts of 64 places to the bytes of the set bits, in one instruction, and adds them four times 16 at a time.
+// Places without a bit get a zero to add, so that nothing depends on a mask but the spreading.
+func addBits512() {
+	spread := GLOBL("spreadBytes", RODATA|NOPTR) // byte i of 16 as the lowest of a lane
+	lanes(0, zmmLen, func(i int) uint32 { return uint32(i) })
+	kernel("addBits512", "(sums *uint32, src *byte, words int, last uint64, impacts *byte, left int, weight uint32) int",
+		"adds weight*impact to sums[j] for every set bit j of words 64-bit words of src and of last, 64*(words+1) sums in all. "+
+			"It returns how many impacts are left.")
+	sums, src, words := pointer("sums"), pointer("src"), pointer("words")
+	impacts, left := pointer("impacts"), pointer("left")
+	weight := ZMM()
+	broadcast("weight", weight)
+	var index [4]reg.VecVirtual
+	add := ZMM()
+	broadcastConst(zmmLen, add)
+	for i := range index {
+		index[i] = ZMM()
+		if i == 0 {
+			VMOVDQU32(spread, index[0])
+		} else {
+			VPADDD(add, index[i-1], index[i])
+		}
+	}
+	lowest := GP64() // the lowest byte of each lane
+	MOVQ(Imm(0x1111111111111111), lowest)
+	low := K()
+	KMOVQ(lowest, low)
+
+	w, c := GP64(), GP64()
+	full := GP64()
+	MOVQ(U32(64), full)
+	Label("next")
+	DECQ(words)
+	JL(LabelRef("lastWord"))
+	MOVQ(at(src, 0), w)
+	ADDQ(U8(8), src)
+	Label("word")
+	POPCNTQ(w, c)
+	have := GP64()
+	MOVQ(left, have)
+	CMPQ(have, full)
+	CMOVQGT(full, have)
+	kl := lowMask(have)
+	bytes := ZMM()
+	VMOVDQU8_Z(at(impacts, 0), kl, bytes)
+	k := K()
+	KMOVQ(w, k)
+	VPEXPANDB_Z(bytes, k, bytes)
+	for i := range index {
+		v := ZMM()
+		VPERMB_Z(bytes, index[i], low, v)
+		VPMULLD(weight, v, v)
+		VPADDD(at(sums, 64*i), v, v)
+		VMOVDQU32(v, at(sums, 64*i))
+	}
+	ADDQ(U32(256), sums)
+	ADDQ(c, impacts)
+	SUBQ(c, left)
+	JG(LabelRef("next"))
+	XORQ(left, left)
+	JMP(LabelRef("end"))
+	Label("lastWord")
+	CMPQ(words, I8(-1))
+	JNE(LabelRef("end"))
+	Load(Param("last"), w)
+	TESTQ(w, w)
+	JNE(LabelRef("word"))
+	Label("end")
+	VZEROUPPER()
+	result(0, left)
+	RET()
+}
+
+func maskAtLeast512() {
+	kernel("maskAtLeast512", "(src *byte, n int, least byte) (lo, hi uint64)", "is MaskAtLeast of n bytes, n at most 128.")
+	src, n := pointer("src"), pointer("n")
+	least := ZMM()
+	VPBROADCASTB(NewParamAddr("least", 16), least)
+	for half := range 2 {
+		load, k := lowMask(n), K()
+		v := ZMM()
+		VMOVDQU8_Z(at(src, 64*half), load, v)
+		VPCMPUB(U8(atLeast), least, v, load, k)
+		m := GP64()
+		KMOVQ(k, m)
+		result(half, m)
+		if half == 0 {
+			rest := GP64()
+			XORQ(rest, rest)
+			SUBQ(U8(64), n)
+			CMOVQLT(rest, n)
+		}
+	}
+	VZEROUPPER()
+	RET()
+}
+
+func maskAtLeast2() {
+	kernel("maskAtLeast2", "(src *byte, least byte) (lo, hi uint64)", "is MaskAtLeast of 128 bytes.")
+	src := pointer("src")
+	least := YMM()
+	VPBROADCASTB(NewParamAddr("least", 8), least)
+	for half := range 2 {
+		var part [2]reg.GPVirtual
+		for i := range part {
+			v := YMM()
+			VMOVDQU(at(src, 64*half+32*i), v)
+			top := YMM()
+			VPMAXUB(least, v, top)
+			VPCMPEQB(top, v, v)
+			part[i] = GP64()
+			VPMOVMSKB(v, part[i].As32())
+		}
+		SHLQ(U8(32), part[1])
+		ORQ(part[0], part[1])
+		result(half, part[1])
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// lowerBound512 compares all 128 values and takes the first that is not less.
+func lowerBound512() {
+	kernel("lowerBound512", "(b *uint32, target uint32) int", "returns the first index with b[i] >= target, 128 when there is none.")
+	b := pointer("b")
+	target := ZMM()
+	broadcast("target", target)
+	var half [2]reg.GPVirtual
+	for h := range half {
+		var k [4]reg.OpmaskVirtual
+		for i := range k {
+			k[i] = K()
+			v := ZMM()
+			VMOVDQU32(at(b, 256*h+64*i), v)
+			VPCMPUD(U8(atLeast), target, v, k[i])
+		}
+		KUNPCKWD(k[0], k[1], k[1])
+		KUNPCKWD(k[2], k[3], k[3])
+		KUNPCKDQ(k[1], k[3], k[3])
+		half[h] = GP64()
+		KMOVQ(k[3], half[h])
+	}
+	lo, hi := GP64(), GP64()
+	TZCNTQ(half[1], hi)
+	ADDQ(U8(64), hi)
+	TZCNTQ(half[0], lo)
+	TESTQ(half[0], half[0])
+	CMOVQEQ(hi, lo)
+	VZEROUPPER()
+	result(0, lo)
+	RET()
+}
+
+// maskDocs512 gathers the words of 16 documents and tests the bit of each.
+func maskDocs512() {
+	kernel("maskDocs512", "(b *uint64, docs *uint32, n int, base uint32) (lo, hi uint64)", "is MaskDocs of n documents, n at most 128.")
+	b, docs, n := pointer("b"), pointer("docs"), pointer("n")
+	base, one, words := ZMM(), ZMM(), ZMM()
+	broadcast("base", base)
+	broadcastConst(1, one)
+	broadcastConst(windowLen/32-1, words)
+	half := [2]reg.GPVirtual{GP64(), GP64()}
+	XORQ(half[0], half[0])
+	XORQ(half[1], half[1])
+	for g := range blockLen / zmmLen {
+		CMPQ(n, U8(zmmLen*g))
+		JLE(LabelRef("end"))
+		left := GP64()
+		LEAQ(at(n, -zmmLen*g), left)
+		load := lowMask(left)
+		d, word, bit, found, k := ZMM(), ZMM(), ZMM(), ZMM(), K()
+		VMOVDQU32_Z(at(docs, 64*g), load, d)
+		VPSUBD(base, d, d)
+		VPSRLD(U8(5), d, word)
+		VPANDD(words, word, word)
+		VPROLVD(d, one, bit)
+		KMOVW(load, k)
+		VPXORD(found, found, found)
+		VPGATHERDD(Mem{Base: b, Index: word, Scale: 4}, k, found)
+		VPTESTMD(found, bit, load, load)
+		m := GP64()
+		KMOVW(load, m.As32())
+		SHLQ(U8(zmmLen*g%64), m)
+		ORQ(m, half[g/4])
+	}
+	Label("end")
+	VZEROUPPER()
+	result(0, half[0])
+	result(1, half[1])
+	RET()
+}
+
+// commonStep is how many values of b are compared with 16 of a at a time.
+const commonStep = 8
+
+// maskCommon512 compares 16 values of a with each of eight of b, and moves on in b while these are not beyond the 16.
+func maskCommon512() {
+	kernel("maskCommon512", "(a *uint32, na int, b *uint32, nb int, mask *uint64)",
+		"sets bit i of mask when a[i], for i < na, is one of the nb values of b. Both ascend and are not empty; na is at most 128, nb is a multiple of 8.")
+	a, na, b, nb, mask := pointer("a"), pointer("na"), pointer("b"), pointer("nb"), pointer("mask")
+	end := GP64()
+	LEAQ(indexed(b, nb, 4, 0), end)
+	lastOfA := GP64()
+	LEAQ(indexed(a, na, 4, -4), lastOfA)
+
+	Label("group")
+	load := lowMask(na)
+	v := ZMM()
+	VMOVDQU32_Z(at(a, 0), load, v)
+	high := GP64() // the address of the last value of the group
+	LEAQ(at(a, 4*zmmLen-4), high)
+	CMPQ(high, lastOfA)
+	CMOVQHI(lastOfA, high)
+	most := GP32()
+	MOVL(at(high, 0), most)
+	apart := K()
+	KMOVW(load, apart)
+	Label("step")
+	var k [commonStep / 2]reg.OpmaskVirtual
+	for i := range k {
+		k[i] = K()
+		VPCMPD_BCST(U8(notEqual), at(b, 4*i), v, k[i])
+	}
+	for i := range k {
+		VPCMPD_BCST(U8(notEqual), at(b, 4*(i+len(k))), v, k[i], k[i])
+	}
+	KANDW(k[0], k[1], k[1])
+	KANDW(k[2], k[3], k[3])
+	KANDW(k[1], k[3], k[3])
+	KANDW(k[3], apart, apart)
+	CMPL(at(b, 4*commonStep-4), most)
+	JA(LabelRef("groupDone")) // the step may hold values of the next group
+	JEQ(LabelRef("both"))
+	ADDQ(U8(4*commonStep), b)
+	CMPQ(b, end)
+	JB(LabelRef("step"))
+	JMP(LabelRef("groupDone"))
+	Label("both")
+	ADDQ(U8(4*commonStep), b)
+	Label("groupDone")
+	KANDNW(load, apart, apart)
+	m := GP32()
+	KMOVW(apart, m)
+	MOVW(m.As16(), at(mask, 0))
+	ADDQ(U8(2), mask)
+	ADDQ(U8(4*zmmLen), a)
+	SUBQ(U8(zmmLen), na)
+	JLE(LabelRef("end"))
+	CMPQ(b, end)
+	JB(LabelRef("group"))
+	Label("end")
+	VZEROUPPER()
+	RET()
+}

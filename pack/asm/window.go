@@ -1,0 +1,352 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+const bitmapBytes = windowLen / 8
+
+// bitmaps writes the operations on whole bitmaps.
+func bitmaps() {
+	for _, op := range []struct {
+		name, doc  string
+		op512, op2 func(m, v, out Op)
+		invert     bool
+	}{
+		{"And", "keeps in b what o marks.", func(m, v, out Op) { VPANDQ(m, v, out) }, func(m, v, out Op) { VPAND(m, v, out) }, false},
+		{"Or", "adds to b what o marks.", func(m, v, out Op) { VPORQ(m, v, out) }, func(m, v, out Op) { VPOR(m, v, out) }, false},
+		{"AndNot", "removes from b what o marks.", func(m, v, out Op) { VPANDNQ(m, v, out) }, func(m, v, out Op) { VPANDN(m, v, out) }, true},
+	} {
+		for _, wide := range []bool{true, false} {
+			suffix, step := "2", 32
+			if wide {
+				suffix, step = "512", 64
+			}
+			kernel("bitmap"+op.name+suffix, "(b, o *uint64)", op.doc)
+			b, o := pointer("b"), pointer("o")
+			if op.invert { // the instruction complements the operand that is a register
+				b, o = o, b
+			}
+			for i := 0; i < bitmapBytes; i += step {
+				var v reg.VecVirtual
+				to := at(o, i)
+				if !op.invert {
+					to = at(b, i)
+				}
+				if wide {
+					v = ZMM()
+					VMOVDQU64(at(b, i), v)
+					op.op512(at(o, i), v, v)
+					VMOVDQU64(v, to)
+				} else {
+					v = YMM()
+					VMOVDQU(at(b, i), v)
+					op.op2(at(o, i), v, v)
+					VMOVDQU(v, to)
+				}
+			}
+			VZEROUPPER()
+			RET()
+		}
+	}
+	bitmapCount("bitmapCount", "(b *uint64) int", "is Count.", false)
+	bitmapCount("bitmapAndCount", "(b, o *uint64) int", "is AndCount.", true)
+}
+
+// bitmapCount writes both forms of a count: of one bitmap or of what is in two.
+func bitmapCount(name, signature, doc string, both bool) {
+	kernel(name+"512", signature, doc)
+	b := pointer("b")
+	var o reg.GPVirtual
+	if both {
+		o = pointer("o")
+	}
+	sum := ZMM()
+	for i := 0; i < bitmapBytes; i += 64 {
+		v := ZMM()
+		if both {
+			VMOVDQU64(at(b, i), v)
+			VPANDQ(at(o, i), v, v)
+			VPOPCNTQ(v, v)
+		} else {
+			VPOPCNTQ(at(b, i), v)
+		}
+		if i == 0 {
+			sum = v
+		} else {
+			VPADDQ(v, sum, sum)
+		}
+	}
+	returnSum(sum, true)
+
+	kernel(name+"2", signature, doc)
+	b = pointer("b")
+	if both {
+		o = pointer("o")
+	}
+	n, c, w := GP64(), GP64(), GP64()
+	XORQ(n, n)
+	for i := 0; i < bitmapBytes; i += 8 {
+		if both {
+			MOVQ(at(b, i), w)
+			ANDQ(at(o, i), w)
+			POPCNTQ(w, c)
+		} else {
+			XORQ(c, c) // older processors wait for what the register held
+			POPCNTQ(at(b, i), c)
+		}
+		ADDQ(c, n)
+	}
+	result(0, n)
+	RET()
+}
+
+// returnSum returns the sum of the lanes of v: 64-bit ones or 32-bit ones.
+func returnSum(v reg.VecVirtual, quads bool) {
+	y, x, t := YMM(), XMM(), XMM()
+	VEXTRACTI64X4(U8(1), v, y)
+	sumLanes(y, v.AsY(), y, quads)
+	VEXTRACTI128(U8(1), y, x)
+	sumLanes(x, y.AsX(), x, quads)
+	VPSHUFD(U8(0x4e), x, t)
+	sumLanes(t, x, x, quads)
+	n := GP64()
+	if !quads {
+		VPSHUFD(U8(0xb1), x, t)
+		sumLanes(t, x, x, quads)
+		VMOVD(x, n.As32())
+	} else {
+		VMOVQ(x, n)
+	}
+	VZEROUPPER()
+	result(0, n)
+	RET()
+}
+
+func sumLanes(a, b, out Op, quads bool) {
+	if quads {
+		VPADDQ(a, b, out)
+	} else {
+		VPADDD(a, b, out)
+	}
+}
+
+// sums512 writes the walks over all sums of a window.
+func sums512() {
+	kernel("countNonZero512", "(s *uint32) int", "is CountNonZero.")
+	s, end := pointer("s"), GP64()
+	LEAQ(at(s, 4*windowLen), end)
+	one, sum := ZMM(), [2]reg.VecVirtual{ZMM(), ZMM()}
+	broadcastConst(1, one)
+	VPXORD(sum[0], sum[0], sum[0])
+	VPXORD(sum[1], sum[1], sum[1])
+	Label("loop")
+	for i := range 4 {
+		v := ZMM()
+		VPMINUD(at(s, 64*i), one, v)
+		VPADDD(v, sum[i%2], sum[i%2])
+	}
+	ADDQ(U32(256), s)
+	CMPQ(s, end)
+	JB(LabelRef("loop"))
+	VPADDD(sum[1], sum[0], sum[0])
+	returnSum(sum[0], false)
+
+	places := GLOBL("firstPlaces", RODATA|NOPTR)
+	for i := range 32 {
+		DATA(2*i, U16(i))
+	}
+	kernel("above512", "(dst *uint16, s *uint32, least uint32) int",
+		"writes the places of the sums above least to dst and returns how many they are.")
+	dst, s := pointer("dst"), pointer("s")
+	least, at0, step := ZMM(), ZMM(), ZMM()
+	broadcast("least", least)
+	VMOVDQU16(places, at0)
+	r := GP32()
+	MOVL(U32(32), r)
+	VPBROADCASTW(r, step)
+	out, end := GP64(), GP64()
+	MOVQ(dst, out)
+	LEAQ(at(s, 4*windowLen), end)
+	Label("loop")
+	var k [4]reg.OpmaskVirtual
+	for i := range k {
+		v := ZMM()
+		k[i] = K()
+		VMOVDQU32(at(s, 64*i), v)
+		VPCMPUD(U8(greater), least, v, k[i])
+	}
+	KUNPCKWD(k[0], k[1], k[1])
+	KUNPCKWD(k[2], k[3], k[3])
+	at1 := ZMM()
+	VPADDW(step, at0, at1)
+	KORTESTD(k[1], k[3])
+	JEQ(LabelRef("none"))
+	for i, p := range []reg.VecVirtual{at0, at1} {
+		v, n := ZMM(), GP64()
+		VPCOMPRESSW_Z(p, k[2*i+1], v)
+		VMOVDQU16(v, at(out, 0)) // 32 places: they end before dst does, as no more were written than were seen
+		KMOVD(k[2*i+1], n.As32())
+		POPCNTL(n.As32(), n.As32())
+		LEAQ(indexed(out, n, 2, 0), out)
+	}
+	Label("none")
+	VPADDW(step, at1, at0)
+	ADDQ(U32(256), s)
+	CMPQ(s, end)
+	JB(LabelRef("loop"))
+	VZEROUPPER()
+	SUBQ(dst, out)
+	SHRQ(U8(1), out)
+	result(0, out)
+	RET()
+}
+
+func sums2() {
+	kernel("countNonZero2", "(s *uint32) int", "is CountNonZero.")
+	s, end := pointer("s"), GP64()
+	LEAQ(at(s, 4*windowLen), end)
+	zero, sum := YMM(), [2]reg.VecVirtual{YMM(), YMM()}
+	VPXOR(zero, zero, zero)
+	VPXOR(sum[0], sum[0], sum[0])
+	VPXOR(sum[1], sum[1], sum[1])
+	Label("loop")
+	for i := range 4 { // a zero counts -1
+		v := YMM()
+		VPCMPEQD(at(s, 32*i), zero, v)
+		VPADDD(v, sum[i%2], sum[i%2])
+	}
+	SUBQ(I32(-128), s)
+	CMPQ(s, end)
+	JB(LabelRef("loop"))
+	VPADDD(sum[1], sum[0], sum[0])
+	x, t := XMM(), XMM()
+	VEXTRACTI128(U8(1), sum[0], x)
+	VPADDD(x, sum[0].AsX(), x)
+	VPSHUFD(U8(0x4e), x, t)
+	VPADDD(t, x, x)
+	VPSHUFD(U8(0xb1), x, t)
+	VPADDD(t, x, x)
+	n := GP64()
+	VMOVD(x, n.As32())
+	MOVLQSX(n.As32(), n)
+	ADDQ(U32(windowLen), n)
+	VZEROUPPER()
+	result(0, n)
+	RET()
+
+	// v > least without a sign: the larger of both is not least.
+	kernel("above2", "(dst *uint16, s *uint32, least uint32) int",
+		"writes the places of the sums above least to dst and returns how many they are.")
+	dst, s := pointer("dst"), pointer("s")
+	least := YMM()
+	broadcast("least", least)
+	out, place, mask, bit, full := GP64(), GP64(), GP64(), GP64(), GP64()
+	MOVQ(dst, out)
+	XORQ(place, place)
+	MOVQ(U32(0xffffffff), full)
+	Label("loop")
+	XORQ(mask, mask)
+	for i := range 4 {
+		v, m := YMM(), GP64()
+		VPMAXUD(indexed(s, place, 4, 32*i), least, v)
+		VPCMPEQD(least, v, v)
+		VMOVMSKPS(v, m.As32())
+		if i > 0 {
+			SHLQ(U8(8*i), m)
+		}
+		ORQ(m, mask)
+	}
+	XORQ(full, mask)
+	JEQ(LabelRef("none"))
+	Label("bit")
+	TZCNTQ(mask, bit)
+	ADDQ(place, bit)
+	MOVW(bit.As16(), at(out, 0))
+	ADDQ(U8(2), out)
+	BLSRQ(mask, mask)
+	JNE(LabelRef("bit"))
+	Label("none")
+	ADDQ(U8(32), place)
+	CMPQ(place, U32(windowLen))
+	JB(LabelRef("loop"))
+	VZEROUPPER()
+	SUBQ(dst, out)
+	SHRQ(U8(1), out)
+	result(0, out)
+	RET()
+}
+
+// addScaled writes the forms of AddScaled: addresses and products are computed 16 (or 8) at a time and then added one after the other,
+// since scattering is no faster.
+func addScaled() {
+	kernel("addScaled512", "(s *uint32, docs *uint32, impacts *byte, groups int, base, weight uint32)",
+		"is AddScaled of groups of 16 documents, by gathering and scattering.")
+	s, docs, impacts, groups := pointer("s"), pointer("docs"), pointer("impacts"), pointer("groups")
+	base, weight, window := ZMM(), ZMM(), ZMM()
+	broadcast("base", base)
+	broadcast("weight", weight)
+	broadcastConst(windowLen-1, window)
+	Label("loop")
+	d, v, sum, k := ZMM(), ZMM(), ZMM(), K()
+	VPMOVZXBD(at(impacts, 0), v)
+	VMOVDQU32(at(docs, 0), d)
+	VPSUBD(base, d, d)
+	VPANDD(window, d, d)
+	VPMULLD(weight, v, v)
+	KXNORW(k, k, k)
+	VPXORD(sum, sum, sum)
+	VPGATHERDD(Mem{Base: s, Index: d, Scale: 4}, k, sum)
+	VPADDD(sum, v, v)
+	KXNORW(k, k, k)
+	VPSCATTERDD(v, k, Mem{Base: s, Index: d, Scale: 4})
+	ADDQ(U8(64), docs)
+	ADDQ(U8(16), impacts)
+	DECQ(groups)
+	JNZ(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
+
+	kernel("addScaled2", "(s *uint32, docs *uint32, impacts *byte, groups int, base, weight uint32)",
+		"is AddScaled of groups of 8 documents.")
+	AllocLocal(64)
+	s, docs, impacts, groups = pointer("s"), pointer("docs"), pointer("impacts"), pointer("groups")
+	base, weight, window = YMM(), YMM(), YMM()
+	broadcast("base", base)
+	broadcast("weight", weight)
+	VPCMPEQD(window, window, window)
+	VPSRLD(U8(32-12), window, window)
+	Label("loop")
+	d, v = YMM(), YMM()
+	VPMOVZXBD(at(impacts, 0), v)
+	VMOVDQU(at(docs, 0), d)
+	VPSUBD(base, d, d)
+	VPAND(window, d, d)
+	VPMULLD(weight, v, v)
+	VMOVDQU(v, at(reg.StackPointer, 0))
+	for i := range 4 {
+		if i == 2 {
+			VEXTRACTI128(U8(1), d, d.AsX())
+		}
+		pair, first, p := GP64(), GP32(), GP32()
+		if i%2 == 0 {
+			VMOVQ(d.AsX(), pair)
+		} else {
+			VPEXTRQ(U8(1), d.AsX(), pair)
+		}
+		MOVL(pair.As32(), first)
+		SHRQ(U8(32), pair)
+		MOVL(at(reg.StackPointer, 8*i), p)
+		ADDL(p, indexed(s, first.As64(), 4, 0))
+		MOVL(at(reg.StackPointer, 8*i+4), p)
+		ADDL(p, indexed(s, pair, 4, 0))
+	}
+	ADDQ(U8(32), docs)
+	ADDQ(U8(8), impacts)
+	DECQ(groups)
+	JNZ(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
+}

@@ -1,0 +1,119 @@
+package pack
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// benchLevels runs a benchmark of one operation at every level.
+func benchLevels(b *testing.B, name string, op func()) {
+	defer resetLevel()
+	for _, level := range []string{"scalar", "avx2", "avx512"} {
+		if set := levels()[level]; set != nil {
+			set()
+			b.Run(name+"/"+level, func(b *testing.B) {
+				for b.Loop() {
+					op()
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkUnpack(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, width := range []int{1, 4, 7, 10, 14, 20, 28} {
+		src := append(Append(nil, randomValues(r, BlockLen, width), width), make([]byte, 128)...)
+		var out Block
+		benchLevels(b, fmt.Sprintf("plain/%02d", width), func() { Unpack(&out, src, width) })
+		benchLevels(b, fmt.Sprintf("deltas/%02d", width), func() { UnpackDeltas(&out, src, width, 7) })
+		benchLevels(b, fmt.Sprintf("exact/%02d", width), func() { UnpackDeltas(&out, src[:16*width], width, 7) })
+	}
+}
+
+func BenchmarkPatched(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, wider := range []int{0, 3, 12} {
+		values := randomValues(r, BlockLen, 7)
+		for i := range wider {
+			values[i*9] = 5000
+		}
+		src := append(AppendPatched(nil, values), make([]byte, 128)...)
+		var out Block
+		benchLevels(b, fmt.Sprintf("%02d", wider), func() { UnpackPatched(&out, src, BlockLen) })
+		benchLevels(b, fmt.Sprintf("%02d-of-50", wider), func() { UnpackPatched(&out, src, 50) })
+	}
+}
+
+// blockOfGap returns 128 documents with a mean gap, their bitmap and impacts.
+func blockOfGap(gap int) (docs Block, bitmap []byte, span int, impacts []byte) {
+	r := rand.New(rand.NewPCG(3, 4))
+	copy(docs[:], ascending(r, BlockLen, 2*gap-1))
+	span = int(docs[BlockLen-1]) + 1
+	impacts = make([]byte, BlockLen+64)
+	fillBytes(r, impacts)
+	return docs, AppendBits(nil, docs[:], ^uint32(0), span), span, impacts[:BlockLen]
+}
+
+func BenchmarkBitmapBlock(b *testing.B) {
+	var out Block
+	var sums Sums
+	var marks Bitmap
+	for _, gap := range []int{1, 2, 4, 8, 16} {
+		docs, bitmap, span, impacts := blockOfGap(gap)
+		benchLevels(b, fmt.Sprintf("UnpackBits/%02d", gap), func() { UnpackBits(&out, bitmap, ^uint32(0), span) })
+		benchLevels(b, fmt.Sprintf("AddBits/%02d", gap), func() { sums.AddBits(bitmap, span, impacts, 100, 300) })
+		benchLevels(b, fmt.Sprintf("OrBits/%02d", gap), func() { marks.OrBits(bitmap, span, 100) })
+		benchLevels(b, fmt.Sprintf("AddScaled/%02d", gap), func() { sums.AddScaled(docs[:], impacts, 0, 300) })
+		benchLevels(b, fmt.Sprintf("SetDocs/%02d", gap), func() { marks.SetDocs(docs[:], 0) })
+		benchLevels(b, fmt.Sprintf("MaskDocs/%02d", gap), func() { marks.MaskDocs(docs[:], 0) })
+	}
+}
+
+func BenchmarkBlock(b *testing.B) {
+	r := rand.New(rand.NewPCG(5, 6))
+	docs, _, _, impacts := blockOfGap(10)
+	var begin [BlockLen + 1]uint32
+	benchLevels(b, "Starts", func() { Starts(&begin, &docs) })
+	benchLevels(b, "MaskAtLeast/128", func() { MaskAtLeast(impacts, 200) })
+	benchLevels(b, "MaskAtLeast/100", func() { MaskAtLeast(impacts[:100], 200) })
+	targets := make([]uint32, 1024)
+	for i := range targets {
+		targets[i] = uint32(r.IntN(int(docs[BlockLen-1])))
+	}
+	i := 0
+	benchLevels(b, "LowerBound", func() { LowerBound(&docs, BlockLen, targets[i&1023]); i++ })
+	var sets [64][]uint32
+	for i := range sets {
+		sets[i] = ascending(r, BlockLen, 19)
+	}
+	benchLevels(b, "MaskCommon/128x128", func() { MaskCommon(sets[i&63], sets[(i+1)&63]); i++ })
+	benchLevels(b, "MaskCommon/8x128", func() { MaskCommon(sets[i&63][40:48], sets[(i+1)&63]); i++ })
+	benchLevels(b, "MaskCommon/128x8", func() { MaskCommon(sets[i&63], sets[(i+1)&63][40:48]); i++ })
+}
+
+func BenchmarkWindow(b *testing.B) {
+	r := rand.New(rand.NewPCG(7, 8))
+	var x, y Bitmap
+	for i := range x {
+		x[i], y[i] = r.Uint64(), r.Uint64()
+	}
+	benchLevels(b, "And", func() { x.And(&y) })
+	benchLevels(b, "AndNot", func() { x.AndNot(&y) })
+	benchLevels(b, "Count", func() { x.Count() })
+	benchLevels(b, "AndCount", func() { AndCount(&x, &y) })
+	dst := make([]uint16, 0, WindowLen)
+	for _, gap := range []int{1, 2, 10, 100, 1000} {
+		var sums Sums
+		for i := range sums {
+			if r.IntN(gap) == 0 {
+				sums[i] = 1 + r.Uint32N(1000)
+			}
+		}
+		benchLevels(b, fmt.Sprintf("CountNonZero/%04d", gap), func() { sums.CountNonZero() })
+		benchLevels(b, fmt.Sprintf("AppendAbove/%04d", gap), func() { sums.AppendAbove(dst, 0) })
+	}
+	var sums Sums
+	benchLevels(b, "Clear", func() { sums.Clear() })
+}
