@@ -6,6 +6,7 @@ import "concord/pack"
 type Filter struct {
 	seg    *Segment
 	codes  []byte // 4 bytes a document; nil: by date
+	times  []byte // 8 bytes a document; nil: published, else fetched
 	want   []bool // by code
 	ranges []valueRange
 	after  int64 // seconds, included
@@ -41,13 +42,25 @@ func (s *Segment) FilterDates(after, before int64) *Filter {
 	return &Filter{seg: s, after: after, before: before}
 }
 
+// FilterPublished selects documents by the time published alone: those without one are not selected.
+func (s *Segment) FilterPublished(after, before int64) *Filter {
+	return &Filter{seg: s, times: s.cols.published, after: max(after, noTime+1), before: before}
+}
+
+// FilterFetched selects documents by the time fetched.
+func (s *Segment) FilterFetched(after, before int64) *Filter {
+	return &Filter{seg: s, times: s.cols.fetched, after: max(after, noTime+1), before: before}
+}
+
 // Match reports whether a document is selected.
 func (f *Filter) Match(doc DocID) bool {
 	if f.codes != nil {
 		return f.want[u32(f.codes, int(doc))]
 	}
-	t := i64(f.seg.cols.published, int(doc))
-	if t == noTime {
+	var t int64
+	if f.times != nil {
+		t = i64(f.times, int(doc))
+	} else if t = i64(f.seg.cols.published, int(doc)); t == noTime {
 		t = i64(f.seg.cols.fetched, int(doc))
 	}
 	return f.after <= t && t < f.before

@@ -21,25 +21,28 @@ func (s *Snapshot) Search(ctx context.Context, req concord.Request) (*concord.An
 	}
 	stats := req.Stats
 	if stats == nil {
-		own, err := s.stats(ctx, root)
+		own, err := s.stats(ctx, root, nil)
 		if err != nil {
 			return nil, err
 		}
 		stats = &own
 	}
-	p := newPlan(root, stats)
+	p, err := newPlan(root, stats)
+	if err != nil {
+		return nil, err
+	}
 	if req.Only != nil {
 		hits, err := s.whole(ctx, p, req.Only)
 		return &concord.Answer{Hits: hits, Shards: 1, Answered: 1, Took: time.Since(began)}, err
 	}
-	best, total, err := s.top(ctx, p, req.Offset+req.Limit)
+	best, total, err := s.top(ctx, p, req.Offset+req.Limit, true)
 	if err != nil {
 		return nil, err
 	}
 	best = best[min(req.Offset, len(best)):]
 	a := &concord.Answer{Total: total, Shards: 1, Answered: 1}
 	if req.Bare {
-		a.Hits, err = bare(best)
+		a.Hits, err = p.bare(best)
 	} else {
 		a.Hits, err = s.hits(ctx, p, best)
 	}
@@ -56,14 +59,14 @@ func (s *Snapshot) Search(ctx context.Context, req concord.Request) (*concord.An
 }
 
 // bare returns what merging needs of results.
-func bare(best []ranked) ([]concord.Hit, error) {
+func (p *plan) bare(best []ranked) ([]concord.Hit, error) {
 	hits := make([]concord.Hit, len(best))
 	for i, r := range best {
 		url, err := r.seg.URL(r.doc)
 		if err != nil {
 			return nil, err
 		}
-		hits[i] = concord.Hit{URL: url, Site: r.seg.Site(r.doc), Score: float64(r.score) / scoreScale}
+		hits[i] = concord.Hit{URL: url, Site: r.seg.Site(r.doc), Score: float64(r.score) / p.scale}
 	}
 	return hits, nil
 }
@@ -103,12 +106,12 @@ func (s *Snapshot) hits(ctx context.Context, p *plan, best []ranked) ([]concord.
 		if err != nil {
 			return nil, err
 		}
-		hits = append(hits, hit(doc, r.score, sn))
+		hits = append(hits, hit(doc, float64(r.score)/p.scale, sn))
 	}
 	return hits, nil
 }
 
-func hit(d *index.Document, score uint32, sn *snippets) concord.Hit {
+func hit(d *index.Document, score float64, sn *snippets) concord.Hit {
 	return concord.Hit{URL: d.URL, Title: d.Title, Site: d.Site, Language: d.Language, FileType: d.FileType, Fetched: d.Fetched,
-		Published: d.Published, Capture: d.Capture, NoArchive: d.NoArchive, Snippet: sn.of(d), Score: float64(score) / scoreScale}
+		Published: d.Published, Capture: d.Capture, NoArchive: d.NoArchive, Snippet: sn.of(d), Score: score}
 }

@@ -5,10 +5,11 @@ import (
 	"concord/pack"
 )
 
-// and matches what all of some clauses match and none of others.
+// and matches what all of some clauses match and none of others. What may match besides only adds to scores.
 type and struct {
-	all  []clause // by cost; the first is not a filter unless all are
-	none []clause
+	all   []clause // by cost
+	none  []clause
+	maybe []clause
 }
 
 func (c *and) next(from index.DocID) index.DocID {
@@ -24,25 +25,71 @@ func (c *and) next(from index.DocID) index.DocID {
 
 func (c *and) cost() int { return c.all[0].cost() }
 
-func (c *and) bound(first, last index.DocID) (sum uint64) {
+func (c *and) bound(first, last index.DocID) (sum uint32) {
 	for _, k := range c.all {
+		sum += k.bound(first, last)
+	}
+	for _, k := range c.maybe {
 		sum += k.bound(first, last)
 	}
 	return sum
 }
 
-// root is mark for a clause whose out is empty and whose sums nobody else adds to.
-func (c *and) root(w *window, out *pack.Bitmap, score bool) {
-	c.all[0].mark(w, out, score)
-	c.rest(w, out, score, c.all[1:])
+func (c *and) has(doc index.DocID) bool {
+	for _, k := range c.all {
+		if !k.has(doc) {
+			return false
+		}
+	}
+	for _, k := range c.none {
+		if k.has(doc) {
+			return false
+		}
+	}
+	return true
 }
 
-func (c *and) rest(w *window, out *pack.Bitmap, score bool, all []clause) {
+func (c *and) at(doc index.DocID, _ uint32) (sum uint32, ok bool) {
+	for _, k := range c.all {
+		score, ok := k.at(doc, 0)
+		if !ok {
+			return 0, false
+		}
+		sum += score
+	}
+	for _, k := range c.none {
+		if k.has(doc) {
+			return 0, false
+		}
+	}
+	for _, k := range c.maybe {
+		score, _ := k.at(doc, 0)
+		sum += score
+	}
+	return sum, true
+}
+
+// markAlone is mark for an empty out.
+func (c *and) markAlone(w *window, out *pack.Bitmap) {
+	c.all[0].mark(w, out)
+	c.keepRest(w, out, c.all[1:])
+}
+
+func (c *and) mark(w *window, out *pack.Bitmap) {
+	mine := w.bitmap()
+	c.markAlone(w, mine)
+	out.Or(mine)
+	w.release(mine)
+}
+
+func (c *and) keep(w *window, out *pack.Bitmap) { c.keepRest(w, out, c.all) }
+
+func (c *and) keepRest(w *window, out *pack.Bitmap, all []clause) {
 	for _, k := range all {
 		if out.Empty() {
 			return
 		}
-		k.keep(w, out, score)
+		k.keep(w, out)
 	}
 	for _, k := range c.none {
 		if out.Empty() {
@@ -51,48 +98,13 @@ func (c *and) rest(w *window, out *pack.Bitmap, score bool, all []clause) {
 		drop := w.bitmap()
 		if out.Count()*probeRatio < k.cost()/64 { // few are left: look only at these
 			*drop = *out
-			k.keep(w, drop, false)
+			k.keep(w, drop)
 		} else {
-			k.mark(w, drop, false)
+			k.mark(w, drop)
 		}
 		out.AndNot(drop)
 		w.release(drop)
 	}
-}
-
-// apart evaluates with sums of its own, so that documents that match only in part get nothing.
-func (c *and) apart(w *window, score bool, eval func()) func(matched *pack.Bitmap) {
-	if !score {
-		eval()
-		return func(*pack.Bitmap) {}
-	}
-	outer := w.sums
-	if n := len(w.freeSums); n > 0 {
-		w.sums, w.freeSums = w.freeSums[n-1], w.freeSums[:n-1]
-	} else {
-		w.sums = new(pack.Sums)
-	}
-	eval()
-	inner := w.sums
-	w.sums = outer
-	return func(matched *pack.Bitmap) {
-		w.each(matched, func(i uint32) { outer[i] += inner[i] })
-		*inner = pack.Sums{}
-		w.freeSums = append(w.freeSums, inner)
-	}
-}
-
-func (c *and) mark(w *window, out *pack.Bitmap, score bool) {
-	mine := w.bitmap()
-	settle := c.apart(w, score, func() { c.root(w, mine, score) })
-	settle(mine)
-	out.Or(mine)
-	w.release(mine)
-}
-
-func (c *and) keep(w *window, out *pack.Bitmap, score bool) {
-	settle := c.apart(w, score, func() { c.rest(w, out, score, c.all) })
-	settle(out)
 }
 
 // or matches what at least one of its clauses matches.
@@ -113,22 +125,45 @@ func (c *or) cost() (n int) {
 	return n
 }
 
-func (c *or) bound(first, last index.DocID) (sum uint64) {
+func (c *or) bound(first, last index.DocID) (sum uint32) {
 	for _, k := range c.any {
 		sum += k.bound(first, last)
 	}
 	return sum
 }
 
-func (c *or) mark(w *window, out *pack.Bitmap, score bool) {
+func (c *or) has(doc index.DocID) bool {
 	for _, k := range c.any {
-		k.mark(w, out, score)
+		if k.has(doc) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *or) at(doc index.DocID, _ uint32) (sum uint32, ok bool) {
+	for _, k := range c.any {
+		if score, has := k.at(doc, 0); has {
+			sum += score
+			ok = true
+		}
+	}
+	return sum, ok
+}
+
+func (c *or) mark(w *window, out *pack.Bitmap) {
+	for _, k := range c.any {
+		k.mark(w, out)
 	}
 }
 
-func (c *or) keep(w *window, out *pack.Bitmap, score bool) {
+func (c *or) keep(w *window, out *pack.Bitmap) {
+	if out.Count()*probeRatio < c.cost()/64 {
+		keepEach(c, w, out)
+		return
+	}
 	mine := w.bitmap()
-	c.mark(w, mine, score)
+	c.mark(w, mine)
 	out.And(mine)
 	w.release(mine)
 }

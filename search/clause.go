@@ -7,57 +7,71 @@ import (
 	"concord/pack"
 )
 
-// A clause is a node of a query compiled for one segment. Its cursors only go forward: windows come in ascending order, and in
-// each window one of mark and keep is called once.
+// A clause is a node of a query compiled for one segment. Its cursors only go forward: no call may name a document before that of
+// an earlier call, and windows come in ascending order.
 type clause interface {
 	// next returns a lower bound, at least from, of the first document from there on that matches; NoDoc: none does.
 	next(from index.DocID) index.DocID
-	// mark sets the bits of the window's matching documents in out. With score it adds what they get to the sums of the
-	// window; documents that do not match get something unspecified or nothing.
-	mark(w *window, out *pack.Bitmap, score bool)
-	// keep clears the bits of documents that do not match, and adds scores like mark for those that stay.
-	keep(w *window, out *pack.Bitmap, score bool)
-	// bound returns the most that a document from first to last can get.
-	bound(first, last index.DocID) uint64
+	// has reports whether a document matches.
+	has(doc index.DocID) bool
+	// at returns what a document that matches gets, at least 1 if a word of the clause scores at all. Where the score cannot
+	// exceed need it may say that the document does not match instead.
+	at(doc index.DocID, need uint32) (score uint32, ok bool)
+	// mark sets the bits of the window's matching documents in out.
+	mark(w *window, out *pack.Bitmap)
+	// keep clears the bits of documents that do not match.
+	keep(w *window, out *pack.Bitmap)
+	// bound returns the most that a document from first to last can get; it does not move cursors. An empty stretch of a
+	// list counts as 0.
+	bound(first, last index.DocID) uint32
 	// cost estimates how many documents match.
 	cost() int
 }
 
-// window is the stretch of documents being evaluated, base to end-1, and the room to do it in.
+// window is the stretch of documents being looked at, base to end-1, at most pack.WindowLen of them, and bitmaps to do it with.
 type window struct {
 	base, end index.DocID
-	sums      *pack.Sums
-	err       error // the first damage met
-
-	freeBitmaps []*pack.Bitmap
-	freeSums    []*pack.Sums
-	impacts     [pack.WindowLen]byte // all zero between uses
-	positions   [2][]uint32
+	free      []*pack.Bitmap
 }
 
+// bitmap returns an empty bitmap, to be released.
 func (w *window) bitmap() *pack.Bitmap {
-	if n := len(w.freeBitmaps); n > 0 {
-		b := w.freeBitmaps[n-1]
-		w.freeBitmaps = w.freeBitmaps[:n-1]
+	if n := len(w.free); n > 0 {
+		b := w.free[n-1]
+		w.free = w.free[:n-1]
 		b.Clear()
 		return b
 	}
 	return new(pack.Bitmap)
 }
 
-func (w *window) release(b *pack.Bitmap) { w.freeBitmaps = append(w.freeBitmaps, b) }
+func (w *window) release(b *pack.Bitmap) { w.free = append(w.free, b) }
 
-func (w *window) fail(err error) {
-	if w.err == nil {
-		w.err = err
+// each calls f with the documents marked in b, in order.
+func (w *window) each(b *pack.Bitmap, f func(doc index.DocID)) {
+	for n, word := range b {
+		for ; word != 0; word &= word - 1 {
+			f(w.base + index.DocID(n*64+bits.TrailingZeros64(word)))
+		}
 	}
 }
 
-// each calls f with the documents marked in b, in order.
-func (w *window) each(b *pack.Bitmap, f func(i uint32)) {
-	for n, word := range b {
-		for ; word != 0; word &= word - 1 {
-			f(uint32(n*64 + bits.TrailingZeros64(word)))
+// markEach is mark for clauses that can only be asked document by document.
+func markEach(c clause, w *window, out *pack.Bitmap) {
+	for d := c.next(w.base); d < w.end; d = c.next(d + 1) {
+		if c.has(d) {
+			out.Set(uint32(d - w.base))
+		}
+	}
+}
+
+// keepEach is keep, document by document.
+func keepEach(c clause, w *window, out *pack.Bitmap) {
+	for n := range out {
+		for rest := out[n]; rest != 0; rest &= rest - 1 {
+			if !c.has(w.base + index.DocID(n*64+bits.TrailingZeros64(rest))) {
+				out[n] &^= rest & -rest
+			}
 		}
 	}
 }

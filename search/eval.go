@@ -2,13 +2,10 @@ package search
 
 import (
 	"context"
-	"math"
+	"slices"
 
-	"concord"
 	"concord/index"
-	"concord/pack"
 	"concord/query"
-	"concord/text"
 )
 
 // Scored is one result of Top.
@@ -18,75 +15,47 @@ type Scored struct {
 	Score   float64
 }
 
-// Top evaluates a query tree with the snapshot's own statistics and returns its best k documents, the best first, and the exact number
-// of matches. With k = 0 it only counts. Errors: Corrupt; those of ctx.
-func (s *Snapshot) Top(ctx context.Context, root query.Node, k int) ([]Scored, uint64, error) {
-	st := concord.Stats{Docs: s.Docs(), Terms: map[string]uint64{}, Langs: map[string]uint64{}}
-	for _, seg := range s.segments {
-		for l, n := range seg.Languages() {
-			st.Langs[l] += n
-		}
+// Top evaluates a query tree with the snapshot's own statistics and returns its best k documents, the best first, and the number of
+// matches, which is a lower bound unless an exact one is asked for. Errors: Corrupt; those of ctx.
+func (s *Snapshot) Top(ctx context.Context, root query.Node, k int, exact bool) ([]Scored, uint64, error) {
+	p, err := s.plan(ctx, root)
+	if err != nil {
+		return nil, 0, err
 	}
-	langs := byCount(st.Langs)
-	var fail error
-	eachWord(root, func(f query.Field, word string) {
-		for _, form := range text.QueryForms(word, langs) {
-			key := statsKey(indexField(f), form)
-			if _, ok := st.Terms[key]; ok {
-				continue
-			}
-			for _, seg := range s.segments {
-				t, ok, err := seg.Term(indexField(f), form)
-				if err != nil {
-					fail = err
-				}
-				if ok {
-					st.Terms[key] += uint64(t.DocCount)
-				}
-			}
-		}
-	})
-	if fail != nil {
-		return nil, 0, fail
-	}
-	p := newPlan(root, &st)
-	if k == 0 {
-		total, err := s.count(ctx, p)
-		return nil, total, err
-	}
-	best, total, err := s.top(ctx, p, k)
+	best, total, err := s.top(ctx, p, k, exact)
 	if err != nil {
 		return nil, 0, err
 	}
 	out := make([]Scored, len(best))
 	for i, r := range best {
-		out[i] = Scored{Segment: s.ordinal(r.seg), Doc: r.doc, Score: float64(r.score) / scoreScale}
+		out[i] = Scored{Segment: slices.Index(s.segments, r.seg), Doc: r.doc, Score: float64(r.score) / p.scale}
 	}
 	return out, total, nil
 }
 
-// count returns the exact number of matches of the plan without adding up scores.
-func (s *Snapshot) count(ctx context.Context, p *plan) (total uint64, err error) {
-	w := &window{sums: new(pack.Sums)}
+// Count returns the number of matches of a query tree. Errors: as Top.
+func (s *Snapshot) Count(ctx context.Context, root query.Node) (total uint64, err error) {
+	p, err := s.plan(ctx, root)
+	if err != nil {
+		return 0, err
+	}
+	x := s.scratch(ctx)
 	for _, seg := range s.segments {
-		c, err := p.compile(seg)
-		if err != nil {
-			return 0, err
-		}
-		n, err := evaluate(ctx, seg, c, w, &heap{floor: math.MaxUint32})
+		n, err := count(x, p, seg)
 		if err != nil {
 			return 0, err
 		}
 		total += n
 	}
+	s.scratches.Put(x)
 	return total, nil
 }
 
-func (s *Snapshot) ordinal(seg *index.Segment) int {
-	for i, other := range s.segments {
-		if other == seg {
-			return i
-		}
+// plan makes a plan by the snapshot's own statistics, of those languages only that it has.
+func (s *Snapshot) plan(ctx context.Context, root query.Node) (*plan, error) {
+	st, err := s.stats(ctx, root, nil)
+	if err != nil {
+		return nil, err
 	}
-	return -1
+	return newPlan(root, &st)
 }

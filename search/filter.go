@@ -1,8 +1,6 @@
 package search
 
 import (
-	"math/bits"
-
 	"concord/index"
 	"concord/pack"
 )
@@ -13,26 +11,21 @@ type filter struct {
 	docs int
 }
 
-func (c *filter) next(from index.DocID) index.DocID        { return c.Next(from) }
-func (c *filter) cost() int                                { return c.docs }
-func (c *filter) bound(first, last index.DocID) uint64     { return 0 }
-func (c *filter) mark(w *window, out *pack.Bitmap, _ bool) { c.Mark(out, w.base, w.end) }
-
-func (c *filter) keep(w *window, out *pack.Bitmap, _ bool) {
-	for n := range out {
-		for rest := out[n]; rest != 0; rest &= rest - 1 {
-			if !c.Match(w.base + index.DocID(n*64+bits.TrailingZeros64(rest))) {
-				out[n] &^= rest & -rest
-			}
-		}
-	}
-}
+func (c *filter) next(from index.DocID) index.DocID           { return c.Next(from) }
+func (c *filter) has(doc index.DocID) bool                    { return c.Match(doc) }
+func (c *filter) at(doc index.DocID, _ uint32) (uint32, bool) { return 0, c.Match(doc) }
+func (c *filter) cost() int                                   { return c.docs }
+func (c *filter) bound(first, last index.DocID) uint32        { return 0 }
+func (c *filter) mark(w *window, out *pack.Bitmap)            { c.Mark(out, w.base, w.end) }
+func (c *filter) keep(w *window, out *pack.Bitmap)            { keepEach(c, w, out) }
 
 // nothing matches nothing: a word the segment does not have.
 type nothing struct{}
 
-func (nothing) next(index.DocID) index.DocID             { return index.NoDoc }
-func (nothing) cost() int                                { return 0 }
-func (nothing) bound(first, last index.DocID) uint64     { return 0 }
-func (nothing) mark(*window, *pack.Bitmap, bool)         {}
-func (nothing) keep(_ *window, out *pack.Bitmap, _ bool) { out.Clear() }
+func (nothing) next(index.DocID) index.DocID          { return index.NoDoc }
+func (nothing) has(index.DocID) bool                  { return false }
+func (nothing) at(index.DocID, uint32) (uint32, bool) { return 0, false }
+func (nothing) cost() int                             { return 0 }
+func (nothing) bound(first, last index.DocID) uint32  { return 0 }
+func (nothing) mark(*window, *pack.Bitmap)            {}
+func (nothing) keep(_ *window, out *pack.Bitmap)      { out.Clear() }

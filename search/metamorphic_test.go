@@ -30,6 +30,7 @@ type naiveDoc struct {
 	id    index.DocID
 	doc   *index.Document
 	terms map[query.Field][][]string // per string of the field: term at each position
+	flat  map[query.Field][]string   // term at each position of the field
 }
 
 func (n *naive) load(seg *index.Segment, id index.DocID) *naiveDoc {
@@ -57,44 +58,179 @@ func (n *naive) load(seg *index.Segment, id index.DocID) *naiveDoc {
 	}, strings.TrimPrefix(d.URL, "https://"))
 	nd.terms[query.Title] = [][]string{words(d.Title)}
 	nd.terms[query.URL] = [][]string{words(url)}
-	nd.terms[query.Any] = append(nd.terms[query.Any], words(d.Title), words(url), words(d.Body))
-	for _, s := range append(append([]string{}, d.Headings...), d.Anchors...) {
-		nd.terms[query.Any] = append(nd.terms[query.Any], words(s))
+	const betweenParts, betweenStrings = 16, 1 // as FORMAT.md of package index has it
+	var all []string
+	part := func(strs ...string) {
+		for i, s := range strs {
+			w := words(s)
+			if i > 0 && len(all) > 0 {
+				all = append(all, make([]string, betweenStrings)...)
+			}
+			all = append(all, w...)
+			nd.terms[query.Any] = append(nd.terms[query.Any], w)
+		}
+		all = append(all, make([]string, betweenParts)...)
 	}
+	part(d.Title)
+	part(d.Headings...)
+	part(d.Anchors...)
+	part(url)
+	part(d.Body)
+	nd.flat = map[query.Field][]string{query.Any: all, query.Title: nd.terms[query.Title][0], query.URL: nd.terms[query.URL][0]}
 	return nd
 }
 
-// has reports whether the words stand side by side in a string of the field.
-func (n *naive) has(d *naiveDoc, f query.Field, words ...string) bool {
-	for _, s := range d.terms[f] {
-		for at := 0; at+len(words) <= len(s); at++ {
+// matches reports whether a term of a document is one that the node stands for.
+func (n *naive) matches(q query.Node, term string) bool {
+	key, _ := keyOf(q)
+	g := n.p.groups[key]
+	switch q := q.(type) {
+	case query.Prefix:
+		start, _ := q.Terms(n.p.langs)
+		if strings.HasPrefix(term, start) {
+			return true
+		}
+	case query.Fuzzy:
+		for _, near := range q.Terms(n.p.langs) {
+			if distance(near.Text, term) <= near.Distance {
+				return true
+			}
+		}
+	}
+	return slices.Contains(g.forms, term)
+}
+
+// distance is the number of insertions, deletions, substitutions and transpositions of neighbours between two words.
+func distance(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	d := make([][]int, len(x)+1)
+	for i := range d {
+		d[i] = make([]int, len(y)+1)
+		d[i][0] = i
+	}
+	for j := range y {
+		d[0][j+1] = j + 1
+	}
+	for i := range x {
+		for j := range y {
+			cost := 1
+			if x[i] == y[j] {
+				cost = 0
+			}
+			d[i+1][j+1] = min(d[i][j+1]+1, d[i+1][j]+1, d[i][j]+cost)
+			if i > 0 && j > 0 && x[i] == y[j-1] && x[i-1] == y[j] {
+				d[i+1][j+1] = min(d[i+1][j+1], d[i-1][j-1]+1)
+			}
+		}
+	}
+	return d[len(x)][len(y)]
+}
+
+// phrase returns the positions at which matches of a phrase begin, in the position space of the field.
+func (n *naive) phrase(d *naiveDoc, q query.Phrase) (begins []uint32) {
+	term := func(at int, word int) bool {
+		all := d.flat[q.Field]
+		return at >= 0 && at < len(all) && all[at] != "" && n.matches(query.Word{Text: q.Words[word], Field: q.Field}, all[at])
+	}
+	if q.Slop == 0 {
+		for at := range d.flat[q.Field] {
 			ok := true
-			for i, w := range words {
-				ok = ok && slices.Contains(n.p.groups[groupKey{indexField(f), w}].forms, s[at+i])
+			for i := range q.Words {
+				ok = ok && term(at+i, i)
 			}
 			if ok {
+				begins = append(begins, uint32(at))
+			}
+		}
+		return begins
+	}
+	// Matches that share no position, by their least p[i]-i: all ways to give each word a position.
+	taken := map[int]bool{}
+	for least := -len(q.Words); least < len(d.flat[q.Field]); least++ {
+		for first := range q.Words {
+			if !term(least+first, first) || taken[least+first] {
+				continue
+			}
+			used := map[int]bool{least + first: true}
+			var place func(word int) bool
+			place = func(word int) bool {
+				if word == len(q.Words) {
+					return true
+				}
+				if word == first {
+					return place(word + 1)
+				}
+				for shift := 0; shift <= q.Slop; shift++ {
+					at := least + shift + word
+					if shift == 0 && word < first || !term(at, word) || taken[at] || used[at] {
+						continue
+					}
+					used[at] = true
+					if place(word + 1) {
+						return true
+					}
+					delete(used, at)
+				}
+				return false
+			}
+			if place(0) {
+				begins = append(begins, uint32(least+first))
+				for at := range used {
+					taken[at] = true
+				}
+			}
+		}
+	}
+	slices.Sort(begins)
+	return begins
+}
+
+// value is what a word adds to the score of a document that has it: each of its terms counts, of a pattern the best.
+func (n *naive) value(d *naiveDoc, q query.Node) (score uint32) {
+	key, _ := keyOf(q)
+	g := n.p.groups[key]
+	terms := map[string]bool{}
+	for _, s := range d.terms[fieldOf(q)] {
+		for _, term := range s {
+			if term != "" && n.matches(q, term) {
+				terms[term] = true
+			}
+		}
+	}
+	var best byte
+	for term := range terms {
+		m := n.impacts(d.seg, g.field, term)[d.id]
+		best = max(best, m)
+		score += g.weight * (index.ImpactOffset + uint32(m))
+	}
+	if g.pattern() {
+		return g.weight * (index.ImpactOffset + uint32(best))
+	}
+	return score
+}
+
+func fieldOf(q query.Node) query.Field {
+	switch q := q.(type) {
+	case query.Word:
+		return q.Field
+	case query.Prefix:
+		return q.Field
+	case query.Fuzzy:
+		return q.Field
+	}
+	return query.Any
+}
+
+// occurs reports whether a term that q stands for is in its field.
+func (n *naive) occurs(d *naiveDoc, q query.Node) bool {
+	for _, s := range d.terms[fieldOf(q)] {
+		for _, term := range s {
+			if term != "" && n.matches(q, term) {
 				return true
 			}
 		}
 	}
 	return false
-}
-
-// value is what a word adds to the score of a document.
-func (n *naive) value(d *naiveDoc, f query.Field, word string) uint32 {
-	g := n.p.groups[groupKey{indexField(f), word}]
-	var m byte
-	for _, form := range g.forms {
-		m = max(m, n.impacts(d.seg, g.field, form)[d.id])
-	}
-	if g.field != index.FieldAll {
-		return g.table[m]
-	}
-	var inTitle byte
-	for _, form := range g.forms {
-		inTitle = max(inTitle, n.impacts(d.seg, index.FieldTitle, form)[d.id])
-	}
-	return g.table[m] + g.title[inTitle]
 }
 
 // impacts returns the impact of a term in every document that has it.
@@ -130,21 +266,26 @@ type listKey struct {
 
 func (n *naive) eval(d *naiveDoc, q query.Node) (bool, uint32) {
 	switch q := q.(type) {
-	case query.Word:
-		if n.has(d, q.Field, q.Text) {
-			return true, n.value(d, q.Field, q.Text)
+	case query.Word, query.Prefix, query.Fuzzy:
+		if n.occurs(d, q) {
+			return true, n.value(d, q)
 		}
 	case query.Phrase:
-		if n.has(d, q.Field, q.Words...) {
-			var sum uint32
+		if begins := n.phrase(d, q); len(begins) > 0 {
+			var weight uint32
 			for _, w := range q.Words {
-				sum += n.value(d, q.Field, w)
+				weight += n.p.groups[groupKey{indexField(q.Field), w}].weight
 			}
-			return true, sum
+			return true, weight * (index.ImpactOffset + uint32(d.seg.ImpactOf(indexField(q.Field), d.id, begins)))
 		}
 	case query.And:
 		var sum uint32
 		for _, k := range q.Nodes {
+			if m, ok := k.(query.Maybe); ok {
+				_, s := n.eval(d, m.Node)
+				sum += s
+				continue
+			}
 			ok, s := n.eval(d, k)
 			if !ok {
 				return false, 0
@@ -170,7 +311,10 @@ func (n *naive) eval(d *naiveDoc, q query.Node) (bool, uint32) {
 	case query.FileType:
 		return d.doc.FileType == q.Type, 0
 	case query.Date:
-		if d.doc.Published.IsZero() {
+		if q.Of == query.Published && d.doc.Published.IsZero() {
+			return false, 0
+		}
+		if q.Of == query.Fetched || d.doc.Published.IsZero() {
 			return q.Match(d.doc.Fetched), 0
 		}
 		return q.Match(d.doc.Published), 0
@@ -194,7 +338,7 @@ func (n *naive) answer(docs []*naiveDoc) (out []string) {
 		return cmp.Or(cmp.Compare(b.score, a.score), strings.Compare(a.site, b.site), strings.Compare(a.url, b.url))
 	})
 	for _, h := range hits {
-		out = append(out, fmt.Sprintf("%.6f %s", float64(h.score)/scoreScale, h.url))
+		out = append(out, fmt.Sprintf("%.6f %s", float64(h.score)/n.p.scale, h.url))
 	}
 	return out
 }
@@ -232,7 +376,15 @@ func randomDoc(r *rand.Rand, i int) *index.Document {
 
 func randomQuery(r *rand.Rand, depth int) string {
 	leaf := func() string {
-		switch r.IntN(14) {
+		switch r.IntN(20) {
+		case 14:
+			return []string{"ho*", "re*", "intitle:gr*", "ri*", "trees*", "hä*"}[r.IntN(6)]
+		case 15:
+			return []string{"huose~", "rum~1", "alpja~2", "intitle:grean~", "indxes~"}[r.IntN(5)]
+		case 16, 17:
+			return fmt.Sprintf("%q~%d", strings.TrimSpace(randomText(r, 2+r.IntN(2))), 1+r.IntN(5))
+		case 18:
+			return []string{"published:2022..", "published:..2023", "fetched:2023-12", "published:2021-05..2023-01"}[r.IntN(4)]
 		case 0, 1:
 			return fmt.Sprintf("%q", strings.TrimSpace(randomText(r, 2+r.IntN(2))))
 		case 2:
@@ -257,7 +409,9 @@ func randomQuery(r *rand.Rand, depth int) string {
 	for range 1 + r.IntN(4) {
 		parts = append(parts, randomQuery(r, depth-1))
 	}
-	switch r.IntN(3) {
+	switch r.IntN(4) {
+	case 3:
+		return "(" + strings.Join(parts, " ") + " ?" + randomWord(r) + ")"
 	case 0:
 		return "(" + strings.Join(parts, " OR ") + ")"
 	case 1:
@@ -337,11 +491,19 @@ func testSegments(t *testing.T, r *rand.Rand, segs []*index.Segment, queries int
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := &naive{t: t, p: newPlan(root, &st), cache: all.cache}
+		p, err := newPlan(root, &st)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := &naive{t: t, p: p, cache: all.cache}
 		want := n.answer(docs)
 		matched += min(len(want), 1)
 		req := concord.Request{Query: q, Offset: r.IntN(3) * 7, Limit: 1 + r.IntN(30)}
 		page := want[min(req.Offset, len(want)):min(req.Offset+req.Limit, len(want))]
+		k := 1 + r.IntN(50)
+		if got := pruned(t, s, n.p, k); !slices.Equal(got, want[:min(k, len(want))]) {
+			t.Fatalf("pruned, %d documents: %s\nbest %d\ngot  %q\nwant %q", len(docs), root, k, got, want[:min(k, len(want))])
+		}
 		for name, sr := range map[string]concord.Searcher{"one searcher": s, "fan-out": fan} {
 			a, err := sr.Search(ctx, req)
 			if err != nil {
@@ -359,6 +521,24 @@ func testSegments(t *testing.T, r *rand.Rand, segs []*index.Segment, queries int
 	if matched*3 < queries {
 		t.Errorf("only %d of %d queries match anything", matched, queries)
 	}
+}
+
+// pruned returns the best results of a search that need not count matches, as naive.answer writes them.
+func pruned(t *testing.T, s *Searcher, p *plan, k int) (out []string) {
+	snap := s.Acquire()
+	defer snap.Release()
+	best, _, err := snap.top(t.Context(), p, k, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range best {
+		url, err := b.seg.URL(b.doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, fmt.Sprintf("%.6f %s", float64(b.score)/p.scale, url))
+	}
+	return out
 }
 
 // TestMergedAnswersEqual holds answers equal before and after segments are merged.

@@ -1,27 +1,36 @@
 package search
 
 import (
-	"math/bits"
 	"slices"
 
 	"concord/index"
 	"concord/pack"
 )
 
-// phrase matches documents with words at successive positions. It scores like its words where it matches.
+// phrase matches documents with words at successive positions, or nearly so. It scores like a word that occurs where the phrase does: its
+// impact is what a posting with these occurrences would have, its weight the sum of its words'.
 type phrase struct {
-	words  []*word
-	byCost []int
+	seg    *index.Segment
+	field  index.Field
+	words  []*word // as they follow each other; the same word may stand in several places
+	byCost []int   // places, rarest word first
+	weight uint32
+	slop   uint32
+	starts []uint32
+	sloppy sloppy
 }
 
-func newPhrase(words []*word) *phrase {
-	p := &phrase{words: words}
+func newPhrase(seg *index.Segment, field index.Field, words []*word, weight uint32, slop int) *phrase {
+	p := &phrase{seg: seg, field: field, words: words, weight: weight, slop: uint32(slop)}
 	for i := range words {
 		p.byCost = append(p.byCost, i)
 	}
 	slices.SortStableFunc(p.byCost, func(a, b int) int { return words[a].cost() - words[b].cost() })
 	return p
 }
+
+// rarest is the word that decides where to look.
+func (c *phrase) rarest() *word { return c.words[c.byCost[0]] }
 
 func (c *phrase) next(from index.DocID) index.DocID {
 	for i := 0; i < len(c.byCost) && from != index.NoDoc; {
@@ -34,68 +43,96 @@ func (c *phrase) next(from index.DocID) index.DocID {
 	return from
 }
 
-func (c *phrase) cost() int { return c.words[c.byCost[0]].cost() }
+func (c *phrase) cost() int { return c.rarest().cost() }
 
-func (c *phrase) bound(first, last index.DocID) (sum uint64) {
-	for _, k := range c.words {
-		sum += k.bound(first, last)
-	}
-	return sum
-}
-
-func (c *phrase) mark(w *window, out *pack.Bitmap, score bool) {
-	for d := c.next(w.base); d < w.end; d = c.next(d + 1) {
-		if c.adjacent(w, d) {
-			out.Set(uint32(d - w.base))
-			if score {
-				c.add(w, d)
-			}
-		}
-	}
-}
-
-func (c *phrase) keep(w *window, out *pack.Bitmap, score bool) {
-	for n := range out {
-		for rest := out[n]; rest != 0; rest &= rest - 1 {
-			d := w.base + index.DocID(n*64+bits.TrailingZeros64(rest))
-			if c.next(d) == d && c.adjacent(w, d) {
-				if score {
-					c.add(w, d)
-				}
+// bound: the phrase occurs no more often than any of its words, and impacts grow with occurrences. A word of several forms
+// may occur more often than each of them, and with slop the words may stand in parts of different weight.
+func (c *phrase) bound(first, last index.DocID) uint32 {
+	least := byte(255)
+	for _, w := range c.words {
+		var m byte
+		for _, l := range w.lists {
+			if x := l.MaxImpactIn(first, last); x > 0 && m > 0 {
+				m = 255
 			} else {
-				out[n] &^= rest & -rest
+				m = max(m, x)
 			}
 		}
+		if m == 0 {
+			return 0
+		}
+		if c.slop == 0 {
+			least = min(least, m)
+		}
 	}
+	return worth(c.weight, least)
 }
 
-func (c *phrase) add(w *window, d index.DocID) {
-	for _, k := range c.words {
-		w.sums[d-w.base] += k.table[k.at(w, d)] + k.inTitle(w, d)
+// limit returns an upper bound of the phrase's impact in a document, 0 when a word is missing.
+func (c *phrase) limit(doc index.DocID) byte {
+	least := byte(255)
+	for _, i := range c.byCost {
+		var m byte
+		for _, l := range c.words[i].lists {
+			if x := l.At(doc); x > 0 && m > 0 {
+				m = 255
+			} else {
+				m = max(m, x)
+			}
+		}
+		if m == 0 {
+			return 0
+		}
+		if c.slop == 0 {
+			least = min(least, m)
+		}
 	}
+	return least
 }
 
-// adjacent reports whether the words stand side by side in a document that has all of them: it keeps the places where the
-// phrase may begin, and thins them out word by word, rarest first.
-func (c *phrase) adjacent(w *window, d index.DocID) bool {
-	starts := w.positions[0][:0]
+func (c *phrase) has(doc index.DocID) bool {
+	return c.limit(doc) > 0 && len(c.occurrences(doc)) > 0
+}
+
+func (c *phrase) at(doc index.DocID, need uint32) (uint32, bool) {
+	limit := c.limit(doc)
+	if limit == 0 || worth(c.weight, limit) <= need {
+		return 0, false
+	}
+	found := c.occurrences(doc)
+	if len(found) == 0 {
+		return 0, false
+	}
+	return worth(c.weight, c.seg.ImpactOf(c.field, doc, found)), true
+}
+
+func (c *phrase) mark(w *window, out *pack.Bitmap) { markEach(c, w, out) }
+func (c *phrase) keep(w *window, out *pack.Bitmap) { keepEach(c, w, out) }
+
+// occurrences returns the positions where the phrase begins in a document that has all of its words: those of its rarest word,
+// shifted, thinned out word by word.
+func (c *phrase) occurrences(doc index.DocID) []uint32 {
+	if c.slop > 0 {
+		return c.sloppy.occurrences(c, doc)
+	}
+	starts := c.starts[:0]
 	for n, i := range c.byCost {
-		pos := c.words[i].positions(w, d)
-		if n == 0 {
+		pos := c.words[i].positions(doc)
+		if n > 0 {
+			starts = intersect(starts, pos, uint32(i))
+		} else {
 			for _, p := range pos {
 				if p >= uint32(i) {
 					starts = append(starts, p-uint32(i))
 				}
 			}
-		} else {
-			starts = intersect(starts, pos, uint32(i))
 		}
 		if len(starts) == 0 {
 			break
 		}
 	}
-	w.positions[0] = starts[:0]
-	return len(starts) > 0
+	c.starts = starts[:0]
+	return starts
 }
 
 // intersect keeps the starts s for which s+shift is among pos; both ascend.
@@ -103,11 +140,15 @@ func intersect(starts, pos []uint32, shift uint32) []uint32 {
 	kept := starts[:0]
 	j := 0
 	for _, s := range starts {
-		for j < len(pos) && pos[j] < s+shift {
+		s += shift
+		for j < len(pos) && pos[j] < s {
 			j++
 		}
-		if j < len(pos) && pos[j] == s+shift {
-			kept = append(kept, s)
+		if j == len(pos) {
+			break
+		}
+		if pos[j] == s {
+			kept = append(kept, s-shift)
 		}
 	}
 	return kept

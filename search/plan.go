@@ -3,24 +3,15 @@ package search
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"slices"
 
 	"concord"
 	"concord/index"
-	"concord/pack"
 	"concord/query"
 	"concord/text"
 )
-
-// scoreScale is what an integer score is divided by: 64 words of the largest weight (ln of 2^32, about 22, and the boost of
-// the title) stay below 2^32, and rounding stays below a millionth.
-const scoreScale = 1 << 20
-
-// titleBoost is what a word of the query is worth once more for standing in the title, beside its part in the combined impact,
-// which a long body can outweigh. Measured with the title's weight 2: known items of 1,200 encyclopedia titles rise from a mean reciprocal
-// rank of 0.984 to above 0.996, and nDCG@10 on abstracts does not fall.
-const titleBoost = 0.4
 
 // statsKey is the key of an index term in concord.Stats.Terms: "all:run".
 func statsKey(f index.Field, term string) string { return f.String() + ":" + term }
@@ -35,70 +26,171 @@ func indexField(f query.Field) index.Field {
 	return index.FieldAll
 }
 
-// group is one word of a query: the index terms it may stand for, and what their impacts are worth.
+// group is one word, prefix or fuzzy word of a query: the index terms it stands for, and what their impacts are worth.
 type group struct {
-	field index.Field
-	forms []string
-	table *pack.Table
-	title *pack.Table // what the impact in the title adds, for words that may stand anywhere
+	field  index.Field
+	forms  []string // index terms
+	prefix []string // beginnings of index terms
+	fuzzy  []*index.Fuzzy
+	idf    float64
+	weight uint32 // of one impact step: idf in units of 1/(scale·ImpactLevels)
 }
+
+// pattern reports whether the dictionary must be walked to know the terms.
+func (g *group) pattern() bool { return len(g.prefix)+len(g.fuzzy) > 0 }
 
 // plan is a query ready to be compiled for segments.
 type plan struct {
 	root   query.Node
 	langs  []string
 	groups map[groupKey]*group
+	scale  float64 // integer scores are this many times the real ones
 }
 
+// groupKey names a word in a field, or a pattern: its canonical text.
 type groupKey struct {
 	field index.Field
-	word  string
+	text  string
 }
 
-// allForms returns the index terms of a word in any language there is, so that shards count the same terms whichever
-// languages they hold.
-func allForms(word string) []string { return text.QueryForms(word, append(text.Languages(), "")) }
-
-// eachWord calls f with every word of the tree, those of phrases one by one.
-func eachWord(n query.Node, f func(query.Field, string)) {
+func keyOf(n query.Node) (groupKey, bool) {
 	switch n := n.(type) {
-	case query.And:
-		for _, k := range n.Nodes {
-			eachWord(k, f)
-		}
-	case query.Or:
-		for _, k := range n.Nodes {
-			eachWord(k, f)
-		}
-	case query.Not:
-		eachWord(n.Node, f)
 	case query.Word:
-		f(n.Field, n.Text)
-	case query.Phrase:
-		for _, w := range n.Words {
-			f(n.Field, w)
+		return groupKey{indexField(n.Field), n.Text}, true
+	case query.Prefix:
+		return groupKey{indexField(n.Field), n.Text + "*"}, true
+	case query.Fuzzy:
+		return groupKey{indexField(n.Field), fmt.Sprintf("%s~%d", n.Text, n.Distance)}, true
+	}
+	return groupKey{}, false
+}
+
+// newGroup returns what a node stands for in a collection of these languages, without weight.
+func newGroup(n query.Node, langs []string) (*group, error) {
+	switch n := n.(type) {
+	case query.Word:
+		return &group{field: indexField(n.Field), forms: text.QueryForms(n.Text, langs)}, nil
+	case query.Prefix:
+		start, others := n.Terms(langs)
+		return &group{field: indexField(n.Field), forms: others, prefix: []string{start}}, nil
+	case query.Fuzzy:
+		g := &group{field: indexField(n.Field)}
+		for _, near := range n.Terms(langs) {
+			if near.Distance == 0 {
+				g.forms = append(g.forms, near.Text)
+				continue
+			}
+			f, err := index.NewFuzzy(near.Text, near.Distance)
+			if err != nil {
+				return nil, err
+			}
+			g.fuzzy = append(g.fuzzy, f)
+		}
+		return g, nil
+	}
+	return nil, concord.Errorf(concord.Internal, "search: %T is no word", n)
+}
+
+// terms calls f with the dictionary entries of a segment that the group stands for, each once.
+func (g *group) terms(seg *index.Segment, f func(index.Term)) error {
+	seen := map[string]bool{}
+	for _, form := range g.forms {
+		t, ok, err := seg.Term(g.field, form)
+		if err != nil {
+			return err
+		}
+		if ok && !seen[form] {
+			seen[form] = true
+			f(t)
 		}
 	}
+	add := func(word []byte, t index.Term) bool {
+		if !seen[string(word)] {
+			seen[string(word)] = true
+			f(t)
+		}
+		return true
+	}
+	for _, p := range g.prefix {
+		if err := seg.Words(g.field, p, add); err != nil {
+			return err
+		}
+	}
+	for _, automaton := range g.fuzzy {
+		if err := seg.Fuzzy(g.field, automaton, add); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// newPlan looks up what each word stands for and is worth by the statistics.
-func newPlan(root query.Node, stats *concord.Stats) *plan {
-	p := &plan{root: root, langs: byCount(stats.Langs), groups: map[groupKey]*group{}}
-	eachWord(root, func(f query.Field, word string) {
-		key := groupKey{indexField(f), word}
-		if p.groups[key] != nil {
-			return
+// leaves calls f with every word, prefix and fuzzy word of the tree; words of phrases come as words of their own.
+func leaves(root query.Node, f func(query.Node)) {
+	query.Walk(root, func(n query.Node) bool {
+		switch n := n.(type) {
+		case query.Word, query.Prefix, query.Fuzzy:
+			f(n)
+		case query.Phrase:
+			for _, w := range n.Words {
+				f(query.Word{Text: w, Field: n.Field})
+			}
 		}
-		g := &group{field: key.field, forms: text.QueryForms(word, p.langs)}
-		var df uint64
-		for _, form := range g.forms {
-			df += stats.Terms[statsKey(key.field, form)]
-		}
-		g.table = weights(stats.Docs, df, 1)
-		g.title = weights(stats.Docs, df, titleBoost)
-		p.groups[key] = g
+		return true
 	})
-	return p
+}
+
+// everyLanguage returns all languages that have a stemmer, and none: what shards must count so that their counts add up whichever
+// languages they hold.
+func everyLanguage() []string { return append(text.Languages(), "") }
+
+// newPlan looks up what each word stands for and is worth by the statistics.
+func newPlan(root query.Node, stats *concord.Stats) (*plan, error) {
+	p := &plan{root: root, langs: byCount(stats.Langs), groups: map[groupKey]*group{}}
+	var fail error
+	var sum float64 // the largest score there can be
+	leaves(root, func(n query.Node) {
+		key, _ := keyOf(n)
+		g := p.groups[key]
+		if g == nil {
+			var err error
+			if g, err = newGroup(n, p.langs); err != nil {
+				fail = err
+				return
+			}
+			g.idf = idf(stats.Docs, g.docCount(key, stats))
+			p.groups[key] = g
+		}
+		sum += g.idf * float64(max(1, len(g.forms)))
+	})
+	if fail != nil {
+		return nil, fail
+	}
+	p.scale = maxScale
+	for p.scale > 1 && sum*p.scale > maxScore {
+		p.scale /= 2
+	}
+	for _, g := range p.groups {
+		g.weight = uint32(max(1, math.Round(g.idf*p.scale/index.ImpactLevels)))
+	}
+	return p, nil
+}
+
+// Scores are integers while they are compared. Their unit is as small as their sum allows.
+const (
+	maxScale = 1 << 24
+	maxScore = 1 << 31
+)
+
+// docCount returns the number of documents that have the group's terms, by the statistics; a document with several of them is
+// counted as often.
+func (g *group) docCount(key groupKey, stats *concord.Stats) (df uint64) {
+	if g.pattern() {
+		return stats.Terms[statsKey(key.field, key.text)]
+	}
+	for _, form := range g.forms {
+		df += stats.Terms[statsKey(key.field, form)]
+	}
+	return df
 }
 
 // byCount returns the languages, the one with most documents first.
@@ -111,93 +203,107 @@ func byCount(langs map[string]uint64) []string {
 	return out
 }
 
-// weights returns what each impact adds to a score: factor times ln(1 + (N - df + 0.5) / (df + 0.5)) times the impact, in units of
-// 1/scoreScale, and never less than 1.
-func weights(docs, df uint64, factor float64) *pack.Table {
+// idf returns ln(1 + (N - df + 0.5) / (df + 0.5)), the weight of a word in BM25 as Lucene has it, which is never negative.
+func idf(docs, df uint64) float64 {
 	df = max(df, 1)
 	docs = max(docs, df)
-	idf := factor * math.Log(1+(float64(docs-df)+0.5)/(float64(df)+0.5))
-	t := new(pack.Table)
-	for i := 1; i < len(t); i++ {
-		t[i] = uint32(max(1, math.Round(idf*float64(i)/255*scoreScale)))
-	}
-	return t
+	return math.Log(1 + (float64(docs-df)+0.5)/(float64(df)+0.5))
 }
 
-// compile returns the clause of the whole query for one segment.
-func (p *plan) compile(seg *index.Segment) (clause, error) { return p.node(seg, p.root) }
+// compile returns the clause of the whole query for one segment, with cursors of x.
+func (p *plan) compile(seg *index.Segment, x *scratch) (clause, error) {
+	c := compiler{p, seg, x}
+	return c.node(p.root)
+}
 
-func (p *plan) node(seg *index.Segment, n query.Node) (clause, error) {
-	docs := seg.Docs()
+type compiler struct {
+	*plan
+	seg *index.Segment
+	x   *scratch
+}
+
+func (p *compiler) node(n query.Node) (clause, error) {
 	switch n := n.(type) {
-	case query.Word:
-		return p.word(seg, n.Field, n.Text)
+	case query.Word, query.Prefix, query.Fuzzy:
+		return p.word(n)
 	case query.Phrase:
-		return p.phrase(seg, n)
+		return p.phrase(n)
 	case query.Or:
-		return p.or(seg, n.Nodes)
+		return p.or(n.Nodes)
 	case query.And:
-		return p.and(seg, n.Nodes)
+		return p.and(n.Nodes)
 	case query.Site:
-		return &filter{seg.FilterHosts(n.Match), docs}, nil
+		return p.filter(p.seg.FilterHosts(n.Match)), nil
 	case query.Lang:
-		return &filter{seg.FilterLanguage(func(l string) bool { return l == n.Code }), docs}, nil
+		return p.filter(p.seg.FilterLanguage(func(l string) bool { return l == n.Code })), nil
 	case query.FileType:
-		return &filter{seg.FilterFileType(func(t string) bool { return t == n.Type }), docs}, nil
+		return p.filter(p.seg.FilterFileType(func(t string) bool { return t == n.Type })), nil
 	case query.Date:
-		after, before := int64(math.MinInt64), int64(math.MaxInt64)
-		if !n.After.IsZero() {
-			after = n.After.Unix()
-		}
-		if !n.Before.IsZero() {
-			before = n.Before.Unix()
-		}
-		return &filter{seg.FilterDates(after, before), docs}, nil
+		return p.filter(dates(p.seg, n)), nil
 	}
 	return nil, concord.Errorf(concord.Internal, "search: query node %T is not known", n)
 }
 
-// word returns a *word, or nothing when the segment has none of its forms.
-func (p *plan) word(seg *index.Segment, f query.Field, s string) (clause, error) {
-	g := p.groups[groupKey{indexField(f), s}]
-	c := &word{docs: seg.Docs()}
-	var err error
-	if c.lists, err = lists(seg, g.field, g.forms); err != nil {
-		return nil, err
+func (p *compiler) filter(f *index.Filter) clause { return &filter{f, p.seg.Docs()} }
+
+func dates(seg *index.Segment, n query.Date) *index.Filter {
+	after, before := int64(math.MinInt64), int64(math.MaxInt64)
+	if !n.After.IsZero() {
+		after = n.After.Unix()
 	}
-	if len(c.lists) == 0 {
-		return nothing{}, nil
+	if !n.Before.IsZero() {
+		before = n.Before.Unix()
 	}
-	c.table, c.title.table = g.table, g.title
-	if g.field == index.FieldAll {
-		c.title.lists, err = lists(seg, index.FieldTitle, g.forms)
+	switch n.Of {
+	case query.Published:
+		return seg.FilterPublished(after, before)
+	case query.Fetched:
+		return seg.FilterFetched(after, before)
 	}
-	return c, err
+	return seg.FilterDates(after, before)
 }
 
-// lists opens the posting lists of those terms that a field of the segment has.
-func lists(seg *index.Segment, f index.Field, forms []string) (out []*index.Postings, err error) {
-	for _, form := range forms {
-		t, ok, err := seg.Term(f, form)
+// word returns a *word, an *expanded for a pattern, or nothing when the segment has none of the terms.
+func (p *compiler) word(n query.Node) (clause, error) {
+	key, _ := keyOf(n)
+	g := p.groups[key]
+	if g.pattern() {
+		return p.expand(g)
+	}
+	c := &word{weight: g.weight, docs: p.seg.Docs()}
+	for _, form := range g.forms {
+		t, ok, err := p.seg.Term(g.field, form)
 		if err != nil {
 			return nil, err
 		}
 		if !ok {
 			continue
 		}
-		l := new(index.Postings)
-		if err := l.Reset(seg, t); err != nil {
+		l := p.x.postings()
+		if err := l.Reset(p.seg, t); err != nil {
 			return nil, err
 		}
-		out = append(out, l)
+		c.lists = append(c.lists, l)
 	}
-	return out, nil
+	if len(c.lists) == 0 {
+		return nothing{}, nil
+	}
+	return c, nil
 }
 
-func (p *plan) phrase(seg *index.Segment, n query.Phrase) (clause, error) {
+// phrase needs each word once, wherever it stands.
+func (p *compiler) phrase(n query.Phrase) (clause, error) {
 	var words []*word
-	for _, s := range n.Words {
-		c, err := p.word(seg, n.Field, s)
+	var weight uint32
+	for i, s := range n.Words {
+		node := query.Word{Text: s, Field: n.Field}
+		key, _ := keyOf(node)
+		weight += p.groups[key].weight
+		if first := slices.Index(n.Words, s); first < i {
+			words = append(words, words[first])
+			continue
+		}
+		c, err := p.word(node)
 		if err != nil {
 			return nil, err
 		}
@@ -207,13 +313,13 @@ func (p *plan) phrase(seg *index.Segment, n query.Phrase) (clause, error) {
 		}
 		words = append(words, w)
 	}
-	return newPhrase(words), nil
+	return newPhrase(p.seg, indexField(n.Field), words, weight, n.Slop), nil
 }
 
-func (p *plan) or(seg *index.Segment, nodes []query.Node) (clause, error) {
+func (p *compiler) or(nodes []query.Node) (clause, error) {
 	c := &or{}
 	for _, n := range nodes {
-		k, err := p.node(seg, n)
+		k, err := p.node(n)
 		if err != nil {
 			return nil, err
 		}
@@ -230,27 +336,28 @@ func (p *plan) or(seg *index.Segment, nodes []query.Node) (clause, error) {
 	return c, nil
 }
 
-func (p *plan) and(seg *index.Segment, nodes []query.Node) (clause, error) {
+func (p *compiler) and(nodes []query.Node) (clause, error) {
 	c := &and{}
 	for _, n := range nodes {
-		not, isNot := n.(query.Not)
-		if isNot {
-			n = not.Node
+		part, into := n, &c.all
+		switch n := n.(type) {
+		case query.Not:
+			part, into = n.Node, &c.none
+		case query.Maybe:
+			part, into = n.Node, &c.maybe
 		}
-		k, err := p.node(seg, n)
-		switch {
-		case err != nil:
+		k, err := p.node(part)
+		if err != nil {
 			return nil, err
-		case !isNot && k == clause(nothing{}):
+		}
+		if k != clause(nothing{}) {
+			*into = append(*into, k)
+		} else if into == &c.all {
 			return nothing{}, nil
-		case !isNot:
-			c.all = append(c.all, k)
-		case k != clause(nothing{}):
-			c.none = append(c.none, k)
 		}
 	}
 	if len(c.all) == 0 {
-		return nil, concord.Errorf(concord.Internal, "search: nothing but excluded parts in %s", query.And{Nodes: nodes})
+		return nil, concord.Errorf(concord.Internal, "search: no part must match in %s", query.And{Nodes: nodes})
 	}
 	slices.SortStableFunc(c.all, func(a, b clause) int { return cmp.Compare(a.cost(), b.cost()) })
 	return c, nil
@@ -262,41 +369,77 @@ func (s *Snapshot) Stats(ctx context.Context, q string) (concord.Stats, error) {
 	if err != nil {
 		return concord.Stats{}, err
 	}
-	return s.stats(ctx, root)
+	return s.stats(ctx, root, everyLanguage())
 }
 
-func (s *Snapshot) stats(ctx context.Context, root query.Node) (concord.Stats, error) {
+// stats counts terms of the given languages; nil: those of the snapshot.
+func (s *Snapshot) stats(ctx context.Context, root query.Node, langs []string) (concord.Stats, error) {
 	st := concord.Stats{Docs: s.Docs(), Terms: map[string]uint64{}, Langs: map[string]uint64{}}
 	for _, seg := range s.segments {
 		for l, n := range seg.Languages() {
 			st.Langs[l] += n
 		}
 	}
+	if langs == nil {
+		langs = byCount(st.Langs)
+	}
 	var fail error
-	eachWord(root, func(f query.Field, word string) {
-		for _, form := range allForms(word) {
-			key := statsKey(indexField(f), form)
-			if _, ok := st.Terms[key]; ok || fail != nil {
-				continue
-			}
-			var df uint64
-			for _, seg := range s.segments {
-				t, ok, err := seg.Term(indexField(f), form)
-				if err != nil {
-					fail = err
-					return
-				}
-				if ok {
-					df += uint64(t.DocCount)
-				}
-			}
-			st.Terms[key] = df
+	leaves(root, func(n query.Node) {
+		if fail == nil {
+			fail = s.addStats(&st, n, langs)
 		}
 	})
 	if fail == nil {
 		fail = ctx.Err()
 	}
 	return st, fail
+}
+
+// addStats counts the documents of each of a word's terms, and those of a pattern's under its own name.
+func (s *Snapshot) addStats(st *concord.Stats, n query.Node, langs []string) error {
+	key, _ := keyOf(n)
+	g, err := newGroup(n, langs)
+	if err != nil {
+		return err
+	}
+	if g.pattern() {
+		name := statsKey(key.field, key.text)
+		if _, ok := st.Terms[name]; ok {
+			return nil
+		}
+		st.Terms[name] = 0
+		for _, seg := range s.segments {
+			if err := g.terms(seg, func(t index.Term) { st.Terms[name] += uint64(t.DocCount) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, form := range g.forms {
+		name := statsKey(key.field, form)
+		if _, ok := st.Terms[name]; ok {
+			continue
+		}
+		df, err := s.docCount(key.field, form)
+		if err != nil {
+			return err
+		}
+		st.Terms[name] = df
+	}
+	return nil
+}
+
+func (s *Snapshot) docCount(f index.Field, form string) (df uint64, err error) {
+	for _, seg := range s.segments {
+		t, ok, err := seg.Term(f, form)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			df += uint64(t.DocCount)
+		}
+	}
+	return df, nil
 }
 
 func parse(q string) (query.Node, error) {

@@ -12,6 +12,7 @@ import (
 type Snapshot struct {
 	segments  []*index.Segment
 	refs      atomic.Int64
+	scratches sync.Pool // *scratch
 	analyzers sync.Pool // map[string]*text.Analyzer, by language: their caches are warm
 }
 

@@ -69,11 +69,15 @@ func (s *Snapshot) suggest(ctx context.Context, root query.Node, stats *concord.
 			break
 		}
 		corrected := query.Replace(root, replace)
-		own, err := s.stats(ctx, corrected)
+		own, err := s.stats(ctx, corrected, nil)
 		if err != nil {
 			return "", notDeadline(err)
 		}
-		_, total, err := s.top(ctx, newPlan(corrected, &own), 1)
+		p, err := newPlan(corrected, &own)
+		if err != nil {
+			return "", err
+		}
+		_, total, err := s.top(ctx, p, 1, false)
 		if err != nil {
 			return "", notDeadline(err)
 		}

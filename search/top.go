@@ -19,33 +19,153 @@ type ranked struct {
 	site, url string // set when compared
 }
 
-// top returns the best k documents of the plan and the exact number of matches.
-func (s *Snapshot) top(ctx context.Context, p *plan, k int) ([]ranked, uint64, error) {
-	var all []ranked
-	var total uint64
-	w := &window{sums: new(pack.Sums)}
-	for _, seg := range s.segments {
-		c, err := p.compile(seg)
-		if err != nil {
-			return nil, 0, err
-		}
-		h := &heap{k: k, floor: floorOf(all, k)}
-		n, err := evaluate(ctx, seg, c, w, h)
-		if err != nil {
-			return nil, 0, err
-		}
-		total += n
-		for _, e := range h.entries {
-			all = append(all, ranked{score: uint32(e >> 32), seg: seg, doc: index.DocID(^uint32(e))})
+// scratch is the memory that evaluations use again and again.
+type scratch struct {
+	ctx      context.Context
+	ticks    int
+	lists    []*index.Postings // handed out to clauses, and, behind them, free
+	used     int
+	window   window
+	sums     pack.Sums // all zero between uses
+	above    []uint16
+	batch    batch
+	stages   []*stage
+	top      collector
+	matching pack.Bitmap
+}
+
+// postings returns an unused cursor.
+func (s *scratch) postings() *index.Postings {
+	if s.used == len(s.lists) {
+		s.lists = append(s.lists, new(index.Postings))
+	}
+	s.used++
+	return s.lists[s.used-1]
+}
+
+// damage returns what ended a list early.
+func (s *scratch) damage() error {
+	for _, l := range s.lists[:s.used] {
+		if err := l.Err(); err != nil {
+			return err
 		}
 	}
-	all, err := order(all, k)
-	return all, total, err
+	return nil
+}
+
+// tickEvery is the number of blocks or windows between looks at the context: some tens of microseconds.
+const tickEvery = 256
+
+func (s *scratch) tick() error {
+	if s.ticks++; s.ticks%tickEvery == 0 {
+		return s.ctx.Err()
+	}
+	return nil
+}
+
+func (s *Snapshot) scratch(ctx context.Context) *scratch {
+	x, _ := s.scratches.Get().(*scratch)
+	if x == nil {
+		x = new(scratch)
+	}
+	x.ctx, x.ticks, x.used = ctx, 0, 0
+	x.batch.n = 0
+	return x
+}
+
+// top returns the best k documents of the plan. The number of matches is exact if that is asked for, and else a lower bound.
+func (s *Snapshot) top(ctx context.Context, p *plan, k int, exact bool) (best []ranked, total uint64, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, 0, err
+	}
+	x := s.scratch(ctx)
+	for _, seg := range s.segments {
+		x.used = 0
+		c, err := p.compile(seg, x)
+		if err != nil {
+			return nil, 0, err
+		}
+		x.top.reset(seg, k, floorOf(best, k))
+		r := &run{seg: seg, docs: index.DocID(seg.Docs()), deletes: seg.Deletes(), top: &x.top, exact: exact, s: x}
+		if r.exact && countsApart(seg, c) {
+			r.exact = false
+			n, err := count(x, p, seg)
+			if err != nil {
+				return nil, 0, err
+			}
+			total += n
+		}
+		if err := r.source(c).each(r); err != nil {
+			return nil, 0, err
+		}
+		if err := x.damage(); err != nil {
+			return nil, 0, err
+		}
+		if r.exact == exact {
+			total += r.total
+		}
+		best = x.top.appendTo(best)
+	}
+	s.scratches.Put(x)
+	best, err = order(best, k)
+	return best, total, err
+}
+
+// source splits a clause into what leads and the stages of r.
+func (r *run) source(c clause) source {
+	docs := int(r.docs)
+	all := []clause{c}
+	if a, ok := c.(*and); ok {
+		all = a.all
+		for _, k := range a.none {
+			r.stages = append(r.stages, newStage(k, not, docs))
+		}
+		for _, k := range a.maybe {
+			r.stages = append(r.stages, newStage(k, maybe, docs))
+		}
+	}
+	lead := all[0] // the cheapest
+	for _, k := range all[1:] {
+		r.stages = append(r.stages, newStage(k, must, docs))
+	}
+	var src source
+	switch c := lead.(type) {
+	case *word:
+		if src = r.union([]clause{c}); len(c.lists) == 1 {
+			src = &listSource{list: c.lists[0], weight: c.weight}
+		}
+	case *or:
+		src = r.union(c.any)
+	case *phrase:
+		if w := c.rarest(); len(w.lists) == 1 {
+			s := newStage(c, must, docs)
+			r.stages = append(r.stages, s)
+			src = &listSource{list: w.lists[0], weight: c.weight, scorer: s}
+		}
+	}
+	if src == nil {
+		src = clauseSource{lead}
+	}
+	sortStages(r.stages)
+	return src
+}
+
+// union returns a source for documents that one of some words has, nil when there is another clause among them.
+func (r *run) union(any []clause) source {
+	var words []*word
+	for _, k := range any {
+		w, ok := k.(*word)
+		if !ok {
+			return nil
+		}
+		words = append(words, w)
+	}
+	return newUnionSource(words, int(r.docs))
 }
 
 // floorOf returns a score that a document must reach to be among the best k, given those found so far.
 func floorOf(all []ranked, k int) uint32 {
-	if len(all) < k {
+	if len(all) < k || k == 0 {
 		return 0
 	}
 	scores := make([]uint32, len(all))
@@ -85,138 +205,4 @@ func order(all []ranked, k int) ([]ranked, error) {
 		out[i] = *refs[i]
 	}
 	return out, fail
-}
-
-// evaluate runs a clause over a segment, offers every match to the heap and returns how many live documents match.
-func evaluate(ctx context.Context, seg *index.Segment, c clause, w *window, h *heap) (total uint64, err error) {
-	mark := c.mark
-	if a, ok := c.(*and); ok {
-		mark = a.root
-	}
-	deletes, docs := seg.Deletes(), index.DocID(seg.Docs())
-	var matched pack.Bitmap
-	w.err = nil
-	for base := c.next(0); base < docs; base = c.next(w.end) {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		w.base, w.end = base, min(base+pack.WindowLen, docs)
-		// A document must beat the worst result so far: equal scores go to the earlier document.
-		score := c.bound(w.base, w.end-1) > h.least()
-		mark(w, &matched, score || !h.full())
-		deletes.Unmark(&matched, w.base, w.end)
-		n := matched.Count()
-		total += uint64(n)
-		if n > 0 && (score || !h.full()) {
-			h.offer(w, &matched)
-		}
-		if score || !h.full() {
-			*w.sums = pack.Sums{}
-		}
-		matched.Clear()
-		if w.err != nil {
-			return 0, w.err
-		}
-	}
-	return total, endError(c)
-}
-
-// heap keeps the best k entries of a segment; the least is on top. An entry is the score above the complement of the
-// document number, so that the greater entry is the better one.
-type heap struct {
-	k       int
-	floor   uint32 // entries of lower score cannot be among the results of the whole snapshot
-	entries []uint64
-}
-
-func (h *heap) full() bool { return len(h.entries) >= h.k }
-
-// least returns the score a document must exceed to matter. It means nothing while a document of score 0 would matter.
-func (h *heap) least() uint64 {
-	var least uint64
-	if h.floor > 0 {
-		least = uint64(h.floor) - 1
-	}
-	if h.full() && h.k > 0 {
-		least = max(least, h.entries[0]>>32)
-	}
-	return least
-}
-
-func (h *heap) offer(w *window, matched *pack.Bitmap) {
-	least, all := h.least(), !h.full()
-	w.each(matched, func(i uint32) {
-		s := w.sums[i]
-		if uint64(s) <= least && !(all && s >= h.floor) {
-			return
-		}
-		h.push(uint64(s)<<32 | uint64(^(uint32(w.base) + i)))
-		least, all = h.least(), !h.full()
-	})
-}
-
-func (h *heap) push(e uint64) {
-	if h.k == 0 {
-		return
-	}
-	if !h.full() {
-		h.entries = append(h.entries, e)
-		for i := len(h.entries) - 1; i > 0; {
-			up := (i - 1) / 2
-			if h.entries[up] <= h.entries[i] {
-				break
-			}
-			h.entries[up], h.entries[i] = h.entries[i], h.entries[up]
-			i = up
-		}
-		return
-	}
-	if e <= h.entries[0] {
-		return
-	}
-	h.entries[0] = e
-	for i := 0; ; {
-		least := i
-		for _, down := range [2]int{2*i + 1, 2*i + 2} {
-			if down < len(h.entries) && h.entries[down] < h.entries[least] {
-				least = down
-			}
-		}
-		if least == i {
-			return
-		}
-		h.entries[i], h.entries[least] = h.entries[least], h.entries[i]
-		i = least
-	}
-}
-
-// endError returns the damage that ended a list of the clause early, which next does not report.
-func endError(c clause) error {
-	var lists func(clause) error
-	lists = func(c clause) error {
-		var kids []clause
-		switch c := c.(type) {
-		case *word:
-			for _, l := range slices.Concat(c.lists, c.title.lists) {
-				if err := l.Err(); err != nil {
-					return err
-				}
-			}
-		case *phrase:
-			for _, k := range c.words {
-				kids = append(kids, k)
-			}
-		case *or:
-			kids = c.any
-		case *and:
-			kids = append(append(kids, c.all...), c.none...)
-		}
-		for _, k := range kids {
-			if err := lists(k); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return lists(c)
 }

@@ -1,7 +1,6 @@
 package search
 
 import (
-	"math/bits"
 	"slices"
 
 	"concord/index"
@@ -11,27 +10,42 @@ import (
 // probeRatio is how many postings can be read in bulk in the time one is looked up.
 const probeRatio = 12
 
-// word matches documents with one of several index terms: the forms a word of the query has in the languages of the
-// collection. It scores as one term, by the largest impact among the forms, and once more where the word stands in the title.
+// word matches documents with one of several index terms: the forms a word of the query has in the languages of the collection. Each
+// form that a document has adds to its score.
 type word struct {
-	forms
-	title forms // of words that may stand anywhere: their lists of the title field, whose documents are among those of forms
-	docs  int   // documents of the segment
+	lists  []*index.Postings
+	weight uint32 // of one impact step
+	docs   int    // documents of the segment
+	merged []uint32
 }
 
-// forms are posting lists of which the largest impact counts, and what impacts are worth.
-type forms struct {
-	lists []*index.Postings
-	table *pack.Table
-}
+// worth is what a posting adds to a score.
+func worth(weight uint32, impact byte) uint32 { return weight * (index.ImpactOffset + uint32(impact)) }
 
-// bound returns the most that a document from first to last can get.
-func (c *forms) bound(first, last index.DocID) uint64 {
-	var m byte
-	for _, l := range c.lists {
-		m = max(m, l.MaxImpactIn(first, last))
+// maxWorth is an upper bound of the worth of all postings of a list.
+func maxWorth(weight uint32, l *index.Postings) uint32 { return worth(weight, l.MaxImpact()) }
+
+// leastImpact returns the smallest impact whose worth exceeds need, above 255 when there is none.
+func leastImpact(weight uint32, need int64) int {
+	if need < 0 {
+		return 1
 	}
-	return uint64(c.table[m])
+	return max(1, int(need/int64(weight))+1-index.ImpactOffset)
+}
+
+// boundIn returns the most that a list adds to a document from first to last, 0 when it has none there.
+func boundIn(weight uint32, l *index.Postings, first, last index.DocID) uint32 {
+	if m := l.MaxImpactIn(first, last); m > 0 {
+		return worth(weight, m)
+	}
+	return 0
+}
+
+func (c *word) bound(first, last index.DocID) (sum uint32) {
+	for _, l := range c.lists {
+		sum += boundIn(c.weight, l, first, last)
+	}
+	return sum
 }
 
 func (c *word) next(from index.DocID) index.DocID {
@@ -49,126 +63,85 @@ func (c *word) cost() (n int) {
 	return n
 }
 
-func (c *word) bound(first, last index.DocID) uint64 {
-	sum := c.forms.bound(first, last)
-	if len(c.title.lists) > 0 {
-		sum += c.title.bound(first, last)
-	}
-	return sum
-}
-
-func (c *word) mark(w *window, out *pack.Bitmap, score bool) {
-	c.forms.mark(w, out, score)
-	if score {
-		c.title.mark(w, out, true)
-	}
-}
-
-func (c *forms) mark(w *window, out *pack.Bitmap, score bool) {
-	if len(c.lists) > 1 && score {
-		c.markForms(w, out)
-		return
-	}
-	base := uint32(w.base)
+func (c *word) has(doc index.DocID) bool {
 	for _, l := range c.lists {
-		for l.Advance(w.base) < w.end {
-			docs, impacts := l.Run(w.end)
-			if score {
-				pack.SetAndAdd(out, w.sums, docs, impacts, base, c.table)
-			} else {
-				out.SetDocs(docs, base)
-			}
-		}
-		if err := l.Err(); err != nil {
-			w.fail(err)
+		if l.At(doc) > 0 {
+			return true
 		}
 	}
+	return false
 }
 
-// markForms is mark for several forms: the largest impact counts.
-func (c *forms) markForms(w *window, out *pack.Bitmap) {
-	seen := w.bitmap()
-	base := uint32(w.base)
+func (c *word) at(doc index.DocID, _ uint32) (score uint32, ok bool) {
 	for _, l := range c.lists {
-		for l.Advance(w.base) < w.end {
-			docs, impacts := l.Run(w.end)
-			seen.SetDocs(docs, base)
-			for i, d := range docs {
-				w.impacts[(d-base)%pack.WindowLen] = max(w.impacts[(d-base)%pack.WindowLen], impacts[i])
-			}
-		}
-		if err := l.Err(); err != nil {
-			w.fail(err)
+		if m := l.At(doc); m > 0 {
+			score += worth(c.weight, m)
+			ok = true
 		}
 	}
-	w.each(seen, func(i uint32) {
-		w.sums[i] += c.table[w.impacts[i]]
-		w.impacts[i] = 0
-	})
-	out.Or(seen)
-	w.release(seen)
+	return score, ok
 }
 
-func (c *word) keep(w *window, out *pack.Bitmap, score bool) {
+func (c *word) mark(w *window, out *pack.Bitmap) {
+	for _, l := range c.lists {
+		markList(l, w, out)
+	}
+}
+
+// markList sets the bits of a list's documents in the window.
+func markList(l *index.Postings, w *window, out *pack.Bitmap) {
+	for ok := l.SeekBlock(w.base); ok && l.BlockFirst() < w.end; ok = l.NextBlock() {
+		if b, _, first, span, ok := l.BlockBits(); ok {
+			out.OrBits(b, span, int(first)-int(w.base))
+		} else {
+			docs, _ := l.Block()
+			docs, _ = cut(l, docs, nil, w.base, w.end)
+			out.SetDocs(docs, uint32(w.base))
+		}
+		if l.BlockLast() >= w.end {
+			return
+		}
+	}
+}
+
+// cut returns the part of a block's postings from base to end-1.
+func cut(l *index.Postings, docs []uint32, impacts []byte, base, end index.DocID) ([]uint32, []byte) {
+	if len(docs) == 0 || docs[0] >= uint32(base) && l.BlockLast() < end {
+		return docs, impacts
+	}
+	from, _ := slices.BinarySearch(docs, uint32(base))
+	to, _ := slices.BinarySearch(docs, uint32(end))
+	if impacts != nil {
+		impacts = impacts[from:to]
+	}
+	return docs[from:to], impacts
+}
+
+func (c *word) keep(w *window, out *pack.Bitmap) {
 	inWindow := c.cost() * int(w.end-w.base) / max(c.docs, 1)
-	if out.Count()*probeRatio >= inWindow {
-		mine := w.bitmap()
-		c.mark(w, mine, score)
-		out.And(mine)
-		w.release(mine)
+	if out.Count()*probeRatio < inWindow {
+		keepEach(c, w, out)
 		return
 	}
-	for n := range out {
-		for rest := out[n]; rest != 0; rest &= rest - 1 {
-			bit := rest & -rest
-			i := uint32(n*64 + bits.TrailingZeros64(rest))
-			m := c.at(w, w.base+index.DocID(i))
-			if m == 0 {
-				out[n] &^= bit
-			} else if score {
-				w.sums[i] += c.table[m] + c.inTitle(w, w.base+index.DocID(i))
-			}
-		}
-	}
+	mine := w.bitmap()
+	c.mark(w, mine)
+	out.And(mine)
+	w.release(mine)
 }
 
-// inTitle returns what the word adds for standing in a document's title.
-func (c *word) inTitle(w *window, doc index.DocID) uint32 {
-	if len(c.title.lists) == 0 {
-		return 0
-	}
-	return c.title.table[c.title.at(w, doc)]
-}
-
-// at returns the largest impact of the forms in a document, 0 when it has none of them.
-func (c *forms) at(w *window, doc index.DocID) (m byte) {
-	for _, l := range c.lists {
-		if l.Advance(doc) == doc {
-			m = max(m, l.Impact())
-		}
-		if err := l.Err(); err != nil {
-			w.fail(err)
-		}
-	}
-	return m
-}
-
-// positions returns the positions of all forms in a document, in order, valid until the next call.
-func (c *word) positions(w *window, d index.DocID) []uint32 {
-	out := w.positions[1][:0]
+// positions returns the positions of all forms in a document that has one of them, in order, valid until the next call.
+func (c *word) positions(doc index.DocID) []uint32 {
+	out := c.merged[:0]
 	sources := 0
 	for _, l := range c.lists {
-		if l.Advance(d) == d {
+		if l.Advance(doc) == doc {
 			out = l.Positions(out)
 			sources++
-		}
-		if err := l.Err(); err != nil {
-			w.fail(err)
 		}
 	}
 	if sources > 1 {
 		slices.Sort(out)
 	}
-	w.positions[1] = out
+	c.merged = out
 	return out
 }

@@ -79,13 +79,12 @@ func (e *engine) Close() error {
 
 // Count implements game.Engine.
 func (e *engine) Count(q query.Node) (uint64, error) {
-	_, n, err := e.snapshot.Top(context.Background(), q, 0)
-	return n, err
+	return e.snapshot.Count(context.Background(), q)
 }
 
 // Top implements game.Engine.
 func (e *engine) Top(q query.Node, k int) ([]game.Scored, error) {
-	best, _, err := e.snapshot.Top(context.Background(), q, k)
+	best, _, err := e.snapshot.Top(context.Background(), q, k, false)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +97,7 @@ func (e *engine) Top(q query.Node, k int) ([]game.Scored, error) {
 
 // TopCount implements game.Engine.
 func (e *engine) TopCount(q query.Node, k int) (uint64, error) {
-	_, n, err := e.snapshot.Top(context.Background(), q, k)
+	_, n, err := e.snapshot.Top(context.Background(), q, k, true)
 	return n, err
 }
 

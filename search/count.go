@@ -1,0 +1,131 @@
+package search
+
+import (
+	"concord/index"
+	"concord/pack"
+)
+
+// sparse is the density, in matches of the rarest part for a window, below which documents are looked at one by one rather than
+// window by window.
+const sparse = 16
+
+// perWindow estimates how many of n documents lie in a window.
+func perWindow(n int, seg *index.Segment) int { return n * pack.WindowLen / max(seg.Docs(), 1) }
+
+// countsApart reports whether counting matches with bitmaps first, and then looking for the best with pruning, is quicker
+// than finding and scoring all of them: so it is for words that must stand together and are frequent.
+func countsApart(seg *index.Segment, c clause) bool {
+	switch c := c.(type) {
+	case *word:
+		return len(c.lists) == 1 && seg.Deletes() == nil
+	case *and:
+		return perWindow(c.cost(), seg) >= sparse && c.simple()
+	}
+	return false
+}
+
+// simple reports whether bitmaps can do all of an intersection.
+func (c *and) simple() bool {
+	for _, k := range append(c.all[:len(c.all):len(c.all)], c.none...) {
+		if _, ok := k.(*phrase); ok {
+			return false
+		}
+	}
+	return true
+}
+
+// count returns the exact number of live documents of a segment that match the plan.
+func count(x *scratch, p *plan, seg *index.Segment) (uint64, error) {
+	used := x.used
+	c, err := p.compile(seg, x)
+	if err != nil {
+		return 0, err
+	}
+	n, err := countClause(x, seg, c)
+	if err == nil {
+		err = x.damage()
+	}
+	x.used = used
+	return n, err
+}
+
+func countClause(x *scratch, seg *index.Segment, c clause) (uint64, error) {
+	deletes := seg.Deletes()
+	switch c := c.(type) {
+	case *word:
+		if len(c.lists) == 1 && deletes == nil {
+			return uint64(c.cost()), nil
+		}
+	case *or:
+		if n, ok := countBeside(c, deletes); ok {
+			return n, nil
+		}
+	}
+	if perWindow(c.cost(), seg) < sparse {
+		return countEach(x, deletes, c)
+	}
+	return countWindows(x, seg, c)
+}
+
+// countBeside counts the matches of alternatives of which one is far more frequent than the others: they are its documents, and
+// those of the others that it does not have.
+func countBeside(c *or, deletes *index.Deletes) (uint64, bool) {
+	if deletes != nil {
+		return 0, false
+	}
+	most, sum := 0, 0
+	for i, k := range c.any {
+		w, ok := k.(*word)
+		if !ok || len(w.lists) != 1 {
+			return 0, false
+		}
+		sum += w.cost()
+		if w.cost() > c.any[most].cost() {
+			most = i
+		}
+	}
+	big := c.any[most]
+	if (sum-big.cost())*probeRatio > big.cost() {
+		return 0, false
+	}
+	others := &or{}
+	others.any = append(append(others.any, c.any[:most]...), c.any[most+1:]...)
+	n := uint64(big.cost())
+	for d := others.next(0); d != index.NoDoc; d = others.next(d + 1) {
+		if !big.has(d) {
+			n++
+		}
+	}
+	return n, true
+}
+
+func countEach(x *scratch, deletes *index.Deletes, c clause) (n uint64, err error) {
+	for d := c.next(0); d != index.NoDoc; d = c.next(d + 1) {
+		if err := x.tick(); err != nil {
+			return 0, err
+		}
+		if c.has(d) && !deletes.Has(d) {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func countWindows(x *scratch, seg *index.Segment, c clause) (n uint64, err error) {
+	mark := c.mark
+	if a, ok := c.(*and); ok {
+		mark = a.markAlone
+	}
+	w, docs := &x.window, index.DocID(seg.Docs())
+	for base := c.next(0); base < docs; base = c.next(w.end) {
+		if err := x.tick(); err != nil {
+			return 0, err
+		}
+		w.base, w.end = base, min(base+pack.WindowLen, docs)
+		x.matching.Clear()
+		mark(w, &x.matching)
+		seg.Deletes().Unmark(&x.matching, w.base, w.end)
+		n += uint64(x.matching.Count())
+	}
+	return n, nil
+}

@@ -1,0 +1,290 @@
+package search
+
+import (
+	"math/bits"
+
+	"concord/index"
+	"concord/pack"
+)
+
+// source finds candidates: it sends all documents that may be results through r.flow.
+type source interface{ each(r *run) error }
+
+// listSource finds the documents of one posting list. It skips blocks by their largest impact and unpacks documents only where an
+// impact is large enough.
+type listSource struct {
+	list   *index.Postings
+	weight uint32 // what an impact step is worth
+	scorer *stage // the stage that scores instead, at most as much: a phrase, of which the list is the rarest word; nil: the list scores
+}
+
+func (c *listSource) each(r *run) error { return c.between(r, 0, r.docs) }
+
+// between is each for documents from base to end-1.
+func (c *listSource) between(r *run, base, end index.DocID) error {
+	l := c.list
+	all := r.rest()
+	if c.scorer != nil {
+		all -= int64(c.scorer.limit)
+	}
+	for ok := l.SeekBlock(base); ok; ok = l.NextBlock() {
+		if err := r.s.tick(); err != nil {
+			return err
+		}
+		least := leastImpact(c.weight, r.need(all, must))
+		if least > 255 || !l.SkipBelow(byte(least)) || l.BlockFirst() >= end {
+			return nil
+		}
+		if c.block(r, max(base, l.BlockFirst()), end) {
+			r.flow()
+		}
+		if l.BlockLast() >= end {
+			return nil
+		}
+	}
+	return nil
+}
+
+// block makes a batch of those postings of the current block that may be results, and reports whether there are any.
+func (c *listSource) block(r *run, base, end index.DocID) bool {
+	l := c.list
+	rest, possible := r.look(base, min(l.BlockLast(), end-1))
+	if !possible {
+		return false
+	}
+	if c.scorer != nil {
+		rest -= int64(c.scorer.here)
+	}
+	least := leastImpact(c.weight, r.need(rest, must))
+	if least > int(l.BlockMax()) {
+		return false
+	}
+	var lo, hi uint64
+	if lo, hi = pack.MaskAtLeast(l.BlockImpacts(), byte(least)); lo|hi == 0 {
+		return false
+	}
+	docs, impacts := l.Block()
+	if len(docs) == 0 {
+		return false
+	}
+	b := &r.s.batch
+	for half, mask := range [2]uint64{lo, hi} {
+		for ; mask != 0; mask &= mask - 1 {
+			i := half*64 + bits.TrailingZeros64(mask)
+			if doc := docs[i]; doc >= uint32(base) && doc < uint32(end) {
+				score := uint32(0)
+				if c.scorer == nil {
+					score = worth(c.weight, impacts[i])
+				}
+				b.add(doc, score)
+			}
+		}
+	}
+	return b.n > 0
+}
+
+// scoredList is a posting list and what its impact steps are worth.
+type scoredList struct {
+	*index.Postings
+	weight uint32
+	limit  uint32 // the most it adds anywhere
+	here   uint32 // and in the window
+}
+
+// unionSource finds the documents that are in any of several lists, window by window. Lists that together cannot lift a document into the
+// results are not read but looked up for the documents of the others (MaxScore: Turtle and Flood 1995, with the bounds of each
+// window as Lucene has it).
+type unionSource struct {
+	lists []*scoredList
+	stage []*stage // one a list, for lookups
+	order []int    // lists by what they can add in the window, least first
+}
+
+func newUnionSource(words []*word, docs int) *unionSource {
+	c := &unionSource{}
+	for _, w := range words {
+		for _, l := range w.lists {
+			one := &word{lists: []*index.Postings{l}, weight: w.weight, docs: docs}
+			s := newStage(one, maybe, docs)
+			c.lists = append(c.lists, &scoredList{Postings: l, weight: w.weight, limit: s.limit})
+			c.stage = append(c.stage, s)
+			c.order = append(c.order, len(c.order))
+		}
+	}
+	return c
+}
+
+// each implements source.
+func (c *unionSource) each(r *run) error {
+	w := &r.s.window
+	stages := r.stages
+	for base := c.next(r, 0); base < r.docs; base = c.next(r, w.end) {
+		if err := r.s.tick(); err != nil {
+			return err
+		}
+		w.base, w.end = base, min(base+pack.WindowLen, r.docs)
+		c.window(r, stages)
+		r.stages = stages
+	}
+	return nil
+}
+
+// next returns the first document from there on that one of the lists whose documents matter may have.
+func (c *unionSource) next(r *run, from index.DocID) index.DocID {
+	if from >= r.docs {
+		return index.NoDoc
+	}
+	need := r.need(r.rest(), must)
+	var sum int64
+	next := index.NoDoc
+	c.sort(func(l *scoredList) uint32 { return l.limit })
+	for _, i := range c.order {
+		l := c.lists[i]
+		if sum += int64(l.limit); sum <= need {
+			continue
+		}
+		if l.SeekBlock(from) {
+			next = min(next, max(from, l.BlockFirst()))
+		}
+	}
+	return next
+}
+
+// sort orders the lists by a key: an insertion sort, as they are few and nearly in order.
+func (c *unionSource) sort(key func(*scoredList) uint32) {
+	for i := 1; i < len(c.order); i++ {
+		for j := i; j > 0 && key(c.lists[c.order[j]]) < key(c.lists[c.order[j-1]]); j-- {
+			c.order[j], c.order[j-1] = c.order[j-1], c.order[j]
+		}
+	}
+}
+
+// window sends the candidates of one window.
+func (c *unionSource) window(r *run, stages []*stage) {
+	w := &r.s.window
+	rest, possible := r.look(w.base, w.end-1)
+	if !possible {
+		return
+	}
+	need := r.need(rest, must)
+	for i, l := range c.lists {
+		l.here = boundIn(l.weight, l.Postings, w.base, w.end-1)
+		c.stage[i].here = l.here
+		c.stage[i].limit = l.here
+	}
+	c.sort(func(l *scoredList) uint32 { return l.here })
+	// The first lists, up to optional, cannot make a result together.
+	optional, sum := 0, int64(0)
+	for optional < len(c.order) && sum+int64(c.lists[c.order[optional]].here) <= need {
+		sum += int64(c.lists[c.order[optional]].here)
+		optional++
+	}
+	if optional == len(c.order) {
+		return
+	}
+	if r.exact && len(stages) > 0 { // all that match must be counted, scored or not
+		optional, sum = 0, 0
+	}
+	r.stages = r.s.stages[:0]
+	for i := optional - 1; i >= 0; i-- {
+		if s := c.stage[c.order[i]]; s.here > 0 {
+			r.stages = append(r.stages, s)
+		}
+	}
+	r.stages = append(r.stages, stages...)
+	r.s.stages = r.stages
+	if optional == len(c.order)-1 && !r.exact {
+		l := c.lists[c.order[optional]]
+		one := listSource{list: l.Postings, weight: l.weight}
+		_ = one.between(r, w.base, w.end) // its only error is that of the context, which each asks for again
+		return
+	}
+	c.sum(r, c.order[optional:], need-sum, len(stages) == 0)
+}
+
+// sum adds up the impacts of some lists and sends the documents whose sum exceeds need.
+func (c *unionSource) sum(r *run, lists []int, need int64, last bool) {
+	s := r.s
+	w, b := &s.window, &s.batch
+	for _, i := range lists {
+		if l := c.lists[i]; l.here > 0 {
+			addList(w, &s.sums, l)
+		}
+	}
+	countHere := r.exact && last && r.deletes == nil
+	if countHere {
+		r.total += uint64(s.sums.CountNonZero())
+		need = max(need, r.top.least)
+	}
+	s.above = s.sums.AppendAbove(s.above[:0], uint32(max(0, need)))
+	for _, i := range s.above {
+		b.add(uint32(w.base)+uint32(i), s.sums[i])
+	}
+	s.sums.Clear()
+	if countHere {
+		for i := range b.n {
+			r.top.offer(b.scores[i], index.DocID(b.docs[i]))
+		}
+		b.n = 0
+		return
+	}
+	if b.n > 0 {
+		r.flow()
+	}
+}
+
+// addList adds a list's impacts in the window to the sums.
+func addList(w *window, sums *pack.Sums, l *scoredList) {
+	for ok := l.SeekBlock(w.base); ok && l.BlockFirst() < w.end; ok = l.NextBlock() {
+		if b, impacts, first, span, ok := l.BlockBits(); ok {
+			addBits(sums, b, span, impacts, int(first)-int(w.base), l.weight)
+		} else {
+			docs, impacts := l.Block()
+			docs, impacts = cut(l.Postings, docs, impacts, w.base, w.end)
+			addScaled(sums, docs, impacts, uint32(w.base), l.weight)
+		}
+		if l.BlockLast() >= w.end {
+			return
+		}
+	}
+}
+
+// clauseSource finds the documents of any clause, one by one.
+type clauseSource struct{ clause }
+
+func (c clauseSource) each(r *run) error {
+	b := &r.s.batch
+	for d := c.next(0); d < r.docs; d = c.next(d + 1) {
+		if score, ok := c.at(d, 0); ok {
+			b.add(uint32(d), score)
+		}
+		if b.n == pack.BlockLen {
+			if err := r.s.tick(); err != nil {
+				return err
+			}
+			r.flow()
+		}
+	}
+	if b.n > 0 {
+		r.flow()
+	}
+	return nil
+}
+
+func addScaled(s *pack.Sums, docs []uint32, impacts []byte, base, weight uint32) {
+	impacts = impacts[:len(docs)]
+	for i, d := range docs {
+		s[(d-base)%pack.WindowLen] += weight * (index.ImpactOffset + uint32(impacts[i]))
+	}
+}
+
+func addBits(s *pack.Sums, src []byte, span int, impacts []byte, at int, weight uint32) {
+	for j, k := 0, 0; j < span; j++ {
+		if src[j/8]>>(j%8)&1 != 0 {
+			if p := at + j; p >= 0 && p < pack.WindowLen {
+				s[p] += worth(weight, impacts[k])
+			}
+			k++
+		}
+	}
+}

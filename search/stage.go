@@ -1,0 +1,216 @@
+package search
+
+import (
+	"cmp"
+	"slices"
+
+	"concord/index"
+	"concord/pack"
+)
+
+// A query runs over a segment as a stream of candidates. A source (source.go) finds documents that one part of the query matches,
+// in ascending order and in batches; each further part is a stage that takes out what it does not match and adds what it scores; what
+// is left at the end is offered to the collector. Sources and stages know the score a document must exceed to be among the results,
+// and what the stages to come can add at most: a candidate that cannot make it is dropped before it costs more.
+
+// batch is a number of candidates and what they have so far.
+type batch struct {
+	n      int
+	docs   [pack.WindowLen]uint32
+	scores [pack.WindowLen]uint32
+}
+
+func (b *batch) add(doc, score uint32) {
+	b.docs[b.n], b.scores[b.n] = doc, score
+	b.n++
+}
+
+// role is what a stage means for a candidate.
+type role uint8
+
+const (
+	must  role = iota // must match
+	not               // must not match
+	maybe             // scores if it matches
+)
+
+// stage is one part of a query.
+type stage struct {
+	clause
+	role  role
+	limit uint32 // the most it can add anywhere
+	here  uint32 // the most it can add where the source is
+}
+
+func newStage(c clause, r role, docs int) *stage {
+	s := &stage{clause: c, role: r}
+	if r != not {
+		s.limit = c.bound(0, index.DocID(docs))
+	}
+	s.here = s.limit
+	return s
+}
+
+// sortStages puts must first, by cost, then not, then maybe, the one that can add most first.
+func sortStages(stages []*stage) {
+	slices.SortStableFunc(stages, func(a, b *stage) int {
+		if a.role != b.role || a.role == not {
+			return cmp.Compare(a.role, b.role)
+		}
+		if a.role == must {
+			return cmp.Compare(a.cost(), b.cost())
+		}
+		return cmp.Compare(b.limit, a.limit)
+	})
+}
+
+// run is the evaluation of a query on one segment.
+type run struct {
+	seg     *index.Segment
+	docs    index.DocID // of the segment
+	deletes *index.Deletes
+	stages  []*stage
+	top     *collector
+	exact   bool   // every match is counted in total
+	total   uint64 // without exact: of those that came to the end
+	s       *scratch
+}
+
+// rest returns the sum of the limits of all stages.
+func (r *run) rest() (sum int64) {
+	for _, s := range r.stages {
+		sum += int64(s.limit)
+	}
+	return sum
+}
+
+// look sets what stages can add to documents from first to last and returns the sum, or false when none of them can match.
+func (r *run) look(first, last index.DocID) (sum int64, possible bool) {
+	for _, s := range r.stages {
+		if s.role == not {
+			continue
+		}
+		s.here = s.bound(first, last)
+		if s.here == 0 && s.limit > 0 && s.role == must {
+			return 0, false
+		}
+		sum += int64(s.here)
+	}
+	return sum, true
+}
+
+// need returns the score that must be exceeded before the stages from i on, which can add rest at most.
+func (r *run) need(rest int64, r0 role) int64 {
+	if r.exact && r0 != maybe {
+		return -1
+	}
+	return r.top.least - rest
+}
+
+// flow sends the batch through the stages to the collector and empties it.
+func (r *run) flow() {
+	b := &r.s.batch
+	var rest int64
+	for _, s := range r.stages {
+		rest += int64(s.here)
+	}
+	counted := false
+	for _, s := range r.stages {
+		if s.role == maybe && !counted {
+			r.count(b)
+			counted = true
+		}
+		if b.n == 0 {
+			return
+		}
+		rest -= int64(s.here)
+		if w, ok := s.clause.(*word); ok && len(w.lists) == 1 && s.role != not {
+			r.lookup(b, w.lists[0], w.weight, s, r.need(rest, s.role))
+		} else {
+			r.ask(b, s, r.need(rest, s.role))
+		}
+	}
+	if !counted {
+		r.count(b)
+	}
+	for i := range b.n {
+		r.top.offer(b.scores[i], index.DocID(b.docs[i]))
+	}
+	b.n = 0
+}
+
+// count takes out deleted documents and counts the others.
+func (r *run) count(b *batch) {
+	if r.deletes != nil {
+		n := 0
+		for i := range b.n {
+			if !r.deletes.Has(index.DocID(b.docs[i])) {
+				b.docs[n], b.scores[n] = b.docs[i], b.scores[i]
+				n++
+			}
+		}
+		b.n = n
+	}
+	r.total += uint64(b.n)
+}
+
+// ask applies a stage document by document.
+func (r *run) ask(b *batch, s *stage, need int64) {
+	n := 0
+	for i := range b.n {
+		doc, score := b.docs[i], b.scores[i]
+		if s.role == not {
+			if s.has(index.DocID(doc)) {
+				continue
+			}
+		} else {
+			if int64(score)+int64(s.here) <= need {
+				continue
+			}
+			more, ok := s.at(index.DocID(doc), uint32(max(0, need-int64(score))))
+			if !ok && s.role == must || int64(score+more) <= need {
+				continue
+			}
+			score += more
+		}
+		b.docs[n], b.scores[n] = doc, score
+		n++
+	}
+	b.n = n
+}
+
+// lookup applies a stage that is one posting list.
+func (r *run) lookup(b *batch, l *index.Postings, weight uint32, s *stage, need int64) {
+	n := 0
+	required := s.role == must
+	last := int64(-1) // end of the list's current block
+	var here int64    // the most it adds up to there
+	for i := range b.n {
+		doc, score := b.docs[i], b.scores[i]
+		if int64(doc) > last {
+			if l.SeekBlock(index.DocID(doc)) {
+				last, here = int64(l.BlockLast()), int64(worth(weight, l.BlockMax()))
+			} else {
+				last, here = int64(index.NoDoc), 0
+			}
+		}
+		if int64(score)+here <= need {
+			continue
+		}
+		m := byte(0)
+		if here > 0 {
+			m = l.At(index.DocID(doc))
+		}
+		if m > 0 {
+			score += worth(weight, m)
+		} else if required {
+			continue
+		}
+		if int64(score) <= need {
+			continue
+		}
+		b.docs[n], b.scores[n] = doc, score
+		n++
+	}
+	b.n = n
+}
