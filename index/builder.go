@@ -18,8 +18,8 @@ const (
 	stringGap = 1 // between two headings, and between two anchors
 )
 
-// maxAnalyzers bounds the analysers a builder keeps: each has a cache of stems, and languages come from pages.
-const maxAnalyzers = 32
+// maxNumberers bounds the numberers a builder keeps: each has tables of words, and languages come from pages.
+const maxNumberers = 32
 
 // Builder collects documents in memory and writes them as a segment. It is not safe for concurrent use; several builders
 // may work side by side.
@@ -27,17 +27,27 @@ type Builder struct {
 	cfg       Config
 	terms     *termTable
 	docs      []builderDoc
-	byURL     map[string]uint32 // live documents
-	analyzers map[string]*text.Analyzer
-	words     []text.Term
+	byURL     urlTable
+	numberers map[string]*text.Numberer // by language
+	renumber  [][]uint32                // see inverter
+	records   pageAlloc[byte]
+	tokens    pageAlloc[uint16]
+	strings   map[string]string // short strings that many documents share
 	dead      int
-	bytes     int64 // of records and document entries
+	bytes     int64 // of strings
+
+	// scratch of Add
+	numbers []uint32
+	log     tokenLog
+	record  []byte
 }
 
-// builderDoc is what the builder keeps of a document beside its terms.
+// builderDoc is what the builder keeps of a document.
 type builderDoc struct {
 	docMeta
-	record []byte // as it goes to the document store
+	record []byte   // as it goes to the document store
+	tokens []uint16 // token log
+	source uint16   // whose numbers the log has: index into renumber
 	dead   bool
 }
 
@@ -52,32 +62,46 @@ type docMeta struct {
 
 // NewBuilder returns an empty builder. An invalid Config is reported by Write.
 func NewBuilder(cfg Config) *Builder {
-	return &Builder{cfg: cfg, terms: newTermTable(), byURL: map[string]uint32{}, analyzers: map[string]*text.Analyzer{}}
+	return &Builder{cfg: cfg, terms: newTermTable(), byURL: newURLTable(), numberers: map[string]*text.Numberer{},
+		renumber: make([][]uint32, 1), strings: map[string]string{}}
 }
 
 // Docs returns the number of live documents.
 func (b *Builder) Docs() int { return len(b.docs) - b.dead }
 
 // Has reports whether a document with the URL is in the builder.
-func (b *Builder) Has(url string) bool { _, ok := b.byURL[url]; return ok }
+func (b *Builder) Has(url string) bool { return b.live(url) != nil }
 
-// Bytes estimates the memory in use. Writing needs little beyond it: a few bytes a document and the largest posting list.
-func (b *Builder) Bytes() int64 {
-	const docOverhead = 320 // builderDoc, map entry and small strings
-	return b.terms.bytes() + b.bytes + int64(len(b.docs))*docOverhead
+// live returns the document with the URL, nil when there is none.
+func (b *Builder) live(url string) *builderDoc {
+	if n := *b.byURL.find(b.docs, url); n != 0 && !b.docs[n-1].dead {
+		return &b.docs[n-1]
+	}
+	return nil
 }
+
+// Bytes is the memory in use: what documents that were deleted or replaced took included. Writing takes up to a quarter of
+// it more, and 16 MB at least.
+func (b *Builder) Bytes() int64 {
+	n := b.terms.bytes() + b.byURL.bytes() + b.records.total + 2*b.tokens.total + b.bytes
+	for _, a := range b.numberers {
+		n += a.Bytes()
+	}
+	return n + int64(cap(b.docs))*builderDocBytes + int64(cap(b.record)+2*cap(b.log.units)+4*cap(b.numbers))
+}
+
+// builderDocBytes is the size of a builderDoc.
+const builderDocBytes = 176
 
 // Delete takes the document with the URL out again and reports whether there was one.
 func (b *Builder) Delete(url string) bool {
-	i, ok := b.byURL[url]
-	if ok {
-		b.docs[i].dead = true
-		b.bytes -= int64(len(b.docs[i].record))
-		b.docs[i].record = nil
-		delete(b.byURL, url)
-		b.dead++
+	d := b.live(url)
+	if d == nil {
+		return false
 	}
-	return ok
+	d.dead, d.record, d.tokens = true, nil, nil
+	b.dead++
+	return true
 }
 
 // Add indexes a document, replacing an earlier one with the same URL. It keeps no reference to d. Errors: Invalid for a
@@ -86,78 +110,112 @@ func (b *Builder) Add(d *Document) error {
 	if err := d.validate(); err != nil {
 		return err
 	}
-	if len(b.docs) >= MaxDocs || b.terms.full() {
+	if len(b.docs) >= MaxDocs || b.terms.full() || b.tokens.total > maxTokens {
 		return concord.Errorf(concord.Unavailable, "add document: builder is full, write it first")
 	}
 	b.Delete(d.URL)
-	url := strings.Clone(d.URL)
 	host := d.Host
 	if host == "" {
 		host = d.Site
 	}
 	bd := builderDoc{docMeta: docMeta{
-		url: url, site: strings.Clone(d.Site), host: strings.Clone(host), language: strings.Clone(d.Language),
-		fileType: strings.Clone(d.FileType), fetched: toSeconds(d.Fetched), published: toSeconds(d.Published), flags: d.flags(),
+		url: strings.Clone(d.URL), site: b.intern(d.Site), host: b.intern(host), language: b.intern(d.Language),
+		fileType: b.intern(d.FileType), fetched: toSeconds(d.Fetched), published: toSeconds(d.Published), flags: d.flags(),
 	}}
-	id := uint32(len(b.docs))
-	b.index(id, d, &bd.length)
+	b.bytes += int64(len(bd.url))
+	b.index(d, &bd.length)
+	bd.tokens = b.tokens.clone(b.log.units)
 	if b.cfg.OmitText {
 		d = d.withoutText()
 	}
-	bd.record = appendRecord(make([]byte, 0, d.textBytes()+64), d)
-	b.bytes += int64(len(bd.record) + 2*len(url) + len(d.Site) + len(host))
+	b.record = appendRecord(b.record[:0], d)
+	bd.record = b.records.clone(b.record)
 	b.docs = append(b.docs, bd)
-	b.byURL[url] = id
+	b.byURL.set(b.docs)
+	b.trim()
 	return nil
 }
 
-// index adds the document's words to the posting lists and fills in the length of each part.
-func (b *Builder) index(id uint32, d *Document, length *[NumParts]uint32) {
-	a := b.analyzers[d.Language]
-	if a == nil {
-		if len(b.analyzers) >= maxAnalyzers {
-			clear(b.analyzers)
-		}
-		a = text.NewAnalyzer(d.Language)
-		b.analyzers[strings.Clone(d.Language)] = a
+// maxTokens keeps the positions of a builder within 32 bits.
+const maxTokens = 1<<32 - 1 - MaxDocumentBytes
+
+// maxScratch bounds what is kept between documents for reuse; few are larger.
+const maxScratch = 1 << 20
+
+// trim lets go of the scratch space of an unusually large document.
+func (b *Builder) trim() {
+	if cap(b.record) > maxScratch {
+		b.record, b.numbers, b.log = nil, nil, tokenLog{}
 	}
+}
+
+// maxInterned bounds the strings shared between documents.
+const maxInterned = 1 << 14
+
+// intern returns a copy of s, the same one for the same s.
+func (b *Builder) intern(s string) string {
+	if v, ok := b.strings[s]; ok {
+		return v
+	}
+	if len(b.strings) >= maxInterned {
+		clear(b.strings)
+	}
+	const entryBytes = 48 // of the map
+	s = strings.Clone(s)
+	b.strings[s] = s
+	b.bytes += int64(len(s)) + entryBytes
+	return s
+}
+
+// numberer returns the numberer of a language.
+func (b *Builder) numberer(lang string) *text.Numberer {
+	a := b.numberers[lang]
+	if a == nil {
+		if len(b.numberers) >= maxNumberers {
+			clear(b.numberers)
+		}
+		a = text.NewNumberer(lang, b.terms.number)
+		b.numberers[strings.Clone(lang)] = a
+	}
+	return a
+}
+
+// index makes the token log of a document and fills in the length of each part.
+func (b *Builder) index(d *Document, length *[NumParts]uint32) {
+	b.log.reset()
+	a := b.numberer(d.Language)
 	var start uint32
-	part := func(p Part, own Field, limit uint32, strs ...string) {
+	part := func(p Part, limit uint32, strs ...string) {
 		var n uint32
 		for _, s := range strs {
 			if n > 0 {
 				n += stringGap
 			}
-			n = b.indexString(a, id, s, start, n, limit, own)
+			n = b.indexString(a, s, start, n, limit)
 		}
 		length[p] = n
 		start += n + partGap
 	}
-	part(PartTitle, FieldTitle, MaxPartWords, d.Title)
-	part(PartHeadings, FieldAll, MaxPartWords, d.Headings...)
-	part(PartAnchors, FieldAll, MaxPartWords, d.Anchors...)
-	part(PartURL, FieldURL, MaxPartWords, urlWords(d.URL))
-	part(PartBody, FieldAll, MaxBodyWords, d.Body)
+	part(PartTitle, MaxPartWords, d.Title)
+	part(PartHeadings, MaxPartWords, d.Headings...)
+	part(PartAnchors, MaxPartWords, d.Anchors...)
+	part(PartURL, MaxPartWords, urlWords(d.URL))
+	part(PartBody, MaxBodyWords, d.Body)
 }
 
-// indexString indexes one string whose first word has position n of a part that begins at start, and returns the part's new
-// length. Words go to FieldAll and, when it is another, to the part's own field.
-func (b *Builder) indexString(a *text.Analyzer, id uint32, s string, start, n, limit uint32, own Field) uint32 {
-	b.words = a.Append(b.words[:0], s)
-	end := n
-	for i := range b.words {
-		w := &b.words[i]
-		at := n + w.Position
-		if at >= limit {
-			break
-		}
-		b.terms.add(FieldAll, w.Text, id, start+at)
-		if own != FieldAll {
-			b.terms.add(own, w.Text, id, at)
-		}
-		end = at + 1
+// indexString logs one string whose first word has position n of a part that begins at start, and returns the part's new
+// length.
+func (b *Builder) indexString(a *text.Numberer, s string, start, n, limit uint32) uint32 {
+	b.numbers = a.Append(b.numbers[:0], s)
+	words := b.numbers
+	if room := uint32(max(int64(limit)-int64(n), 0)); uint32(len(words)) > room {
+		words = words[:room]
 	}
-	return end
+	for len(words) > 0 && words[len(words)-1] == text.NoTerm {
+		words = words[:len(words)-1]
+	}
+	b.log.append(start+n, words)
+	return n + uint32(len(words))
 }
 
 // urlWords returns the words of a URL as text: without scheme, escapes resolved, everything but letters and digits a space.
