@@ -46,24 +46,7 @@ func (b *Bitmap) OrBits(src []byte, span int, at int) {
 	if span <= 0 || at >= WindowLen || at <= -span {
 		return
 	}
-	src = src[:(span+7)/8]
-	k := 0
-	if at < 0 { // the words that end before the window
-		k = -at / 64
-		at += 64 * k
-		if at < 0 {
-			b[0] |= word(src, span, k) >> (-at & 63)
-			k, at = k+1, at+64
-		}
-	}
-	shift := uint(at) & 63
-	for i := at / 64; i < len(b) && k*64 < span; i, k = i+1, k+1 {
-		w := word(src, span, k)
-		b[i] |= w << shift
-		if i+1 < len(b) {
-			b[i+1] |= w >> 1 >> (63 - shift)
-		}
-	}
+	orBits(b, src[:(span+7)/8], span, at)
 }
 
 // word returns the bits from 64*k of a bitmap of span bits, zero from span on. It needs k*64 < span and len(src) = (span+7)/8.
@@ -92,6 +75,31 @@ func unpackBitsScalar(out *Block, src []byte, first uint32, span int) bool {
 		first += 64
 	}
 	return n == BlockLen
+}
+
+func orBitsScalar(b *Bitmap, src []byte, span, at int) {
+	shift := uint(at) & 63
+	i := at >> 6 // the word of the window that bit 0 falls in: below 0 when the block begins before the window
+	k := 0
+	var before uint64 // the word of src before word k
+	if i < 0 {
+		k, i = -i, 0
+		before = word(src, span, k-1)
+	}
+	for rest := src[min(8*k, len(src)):]; i < len(b) && k < span/64 && len(rest) >= 8; rest = rest[8:] {
+		w := binary.LittleEndian.Uint64(rest)
+		b[i] |= w<<shift | before>>1>>(63-shift)
+		before = w
+		i, k = i+1, k+1
+	}
+	for ; i < len(b) && 64*(k-1) < span; i, k = i+1, k+1 { // the last word, and what is left of it
+		var w uint64
+		if 64*k < span {
+			w = word(src, span, k)
+		}
+		b[i] |= w<<shift | before>>1>>(63-shift)
+		before = w
+	}
 }
 
 func addBitsScalar(s *Sums, src []byte, span int, impacts []byte, at int, weight uint32) {

@@ -2,7 +2,10 @@
 
 package pack
 
-import "math/bits"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 //go:generate go run -C asm . -out ../kernels_amd64.s -stubs ../stubs_amd64.go -pkg pack
 
@@ -60,6 +63,9 @@ func lastGroups(src []byte, width, n int) (tail [64]byte) {
 	return tail
 }
 
+// denseSpan is the span of a block below which many of its words have more than 16 bits set.
+const denseSpan = 6 * BlockLen
+
 func unpackBits(out *Block, src []byte, first uint32, span int) bool {
 	if active < levelAVX512 {
 		return unpackBitsScalar(out, src, first, span)
@@ -68,7 +74,37 @@ func unpackBits(out *Block, src []byte, first uint32, span int) bool {
 	if span%64 != 0 {
 		last = word(src, span, words)
 	}
-	return unpackBits512(&out[0], &src[0], words, last, first) == BlockLen
+	return unpackBits512(&out[0], &src[0], words, last, first, span < denseSpan) == BlockLen
+}
+
+// placed says where the words of a bitmap fall when they are shifted to the words of the window, 64 places each: then none of them lies on
+// the border of the window, and none of the sums across two cache lines.
+type placed struct {
+	shift    int    // by which the words are shifted up
+	skip     int    // words before the window
+	first, n int    // the word of the window that the first falls in, and how many there are
+	from     *byte  // whole words of the bitmap from the one after skip
+	whole    int    // how many
+	last     uint64 // and the one after these
+	before   uint64 // the last that was skipped
+}
+
+// place shifts a bitmap, of which at least one bit lies in the window.
+func place(src []byte, span, at int) placed {
+	p := placed{shift: at & 63, first: at >> 6}
+	words := (p.shift + span + 63) / 64
+	if p.first < 0 {
+		p.skip, p.first = -p.first, 0
+		p.before = word(src, span, p.skip-1)
+	}
+	p.n = min(words-p.skip, WindowLen/64-p.first)
+	p.whole = max(0, span/64-p.skip)
+	if rest := span % 64; rest != 0 && span/64 >= p.skip && p.whole < p.n {
+		p.last = word(src, span, span/64)
+	}
+	p.whole = min(p.whole, p.n)
+	p.from = &src[min(8*p.skip, len(src)-1)]
+	return p
 }
 
 func addBits(s *Sums, src []byte, span int, impacts []byte, at int, weight uint32) {
@@ -76,35 +112,29 @@ func addBits(s *Sums, src []byte, span int, impacts []byte, at int, weight uint3
 		addBitsScalar(s, src, span, impacts, at, weight)
 		return
 	}
-	k := 0
-	for ; at < 0; at += 64 { // words that begin before the window; the last of them may end in it
-		w := word(src, span, k)
-		if at <= -64 {
-			impacts = impacts[min(bits.OnesCount64(w), len(impacts)):]
-		} else {
-			impacts = addWord(s, w, impacts, at, weight)
+	p := place(src, span, at)
+	if p.skip > 0 {
+		before := bits.OnesCount64(p.before << p.shift)
+		for k := range p.skip - 1 {
+			before += bits.OnesCount64(word(src, span, k))
 		}
-		if k++; k*64 >= span {
-			return
-		}
+		impacts = impacts[min(before, len(impacts)):]
 	}
-	if len(impacts) == 0 {
+	if len(impacts) > 0 {
+		addBits512(&s[64*p.first], p.n, p.from, p.whole, p.last, p.before, p.shift, &impacts[0], len(impacts), weight)
+	}
+}
+
+// scalarSpan is the span up to which marking word by word takes less time than the preparation of more at a time.
+const scalarSpan = 4 * BlockLen
+
+func orBits(b *Bitmap, src []byte, span, at int) {
+	if active < levelAVX512 || span <= scalarSpan {
+		orBitsScalar(b, src, span, at)
 		return
 	}
-	words, last := span/64-k, uint64(0)
-	fit := (WindowLen - at) / 64 // words that end in the window
-	if words >= fit {
-		words = fit
-	} else if span%64 != 0 {
-		last = word(src, span, k+words)
-	}
-	left := len(impacts)
-	if words > 0 || last != 0 {
-		left = addBits512(&s[at], &src[8*k], words, last, &impacts[0], left, weight)
-	}
-	if k, at = k+words, at+64*words; words == fit && at < WindowLen && k*64 < span {
-		addWord(s, word(src, span, k), impacts[len(impacts)-left:], at, weight)
-	}
+	p := place(src, span, at)
+	orBits512(&b[p.first], p.n, p.from, p.whole, p.last, p.before, p.shift)
 }
 
 func starts(out *[BlockLen + 1]uint32, counts *Block) {
@@ -154,6 +184,22 @@ func maskCommon(a, b []uint32) (lo, hi uint64) {
 
 // commonStep is how many values of b are compared with 16 of a at a time.
 const commonStep = 8
+
+// setDocs marks by bytes, so that fewer of the marks wait for the one before.
+func setDocs(b *Bitmap, docs []uint32, base uint32) {
+	p := (*[WindowLen / 8]byte)(unsafe.Pointer(b))
+	for len(docs) >= 4 {
+		i, j, k, l := docs[0]-base, docs[1]-base, docs[2]-base, docs[3]-base
+		p[i/8%(WindowLen/8)] |= 1 << (i % 8)
+		p[j/8%(WindowLen/8)] |= 1 << (j % 8)
+		p[k/8%(WindowLen/8)] |= 1 << (k % 8)
+		p[l/8%(WindowLen/8)] |= 1 << (l % 8)
+		docs = docs[4:]
+	}
+	for _, d := range docs {
+		b.Set(d - base)
+	}
+}
 
 func maskDocs(b *Bitmap, docs []uint32, base uint32) (lo, hi uint64) {
 	if active == levelAVX512 && len(docs) > 0 {

@@ -2208,7 +2208,7 @@ DATA bitNumbers<>+62(SB)/1, $0x3e
 DATA bitNumbers<>+63(SB)/1, $0x3f
 GLOBL bitNumbers<>(SB), RODATA|NOPTR, $64
 
-// func unpackBits512(out *uint32, src *byte, words int, last uint64, first uint32) int
+// func unpackBits512(out *uint32, src *byte, words int, last uint64, first uint32, dense bool) int
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI2, BMI2, POPCNT
 TEXT ·unpackBits512(SB), NOSPLIT, $0-48
 	MOVQ         out+0(FP), AX
@@ -2220,6 +2220,10 @@ TEXT ·unpackBits512(SB), NOSPLIT, $0-48
 	MOVL         $0x00000040, BX
 	VPBROADCASTD BX, Z2
 	XORQ         BX, BX
+	MOVB         dense+36(FP), SI
+	MOVBQZX      SI, R9
+	INCQ         R9
+	SHLQ         $0x04, R9
 
 next:
 	DECQ DX
@@ -2237,12 +2241,16 @@ word:
 	VPMOVZXBD     X3, Z4
 	VPADDD        Z1, Z4, Z4
 	VMOVDQU32     Z4, (AX)(BX*4)
+	CMPQ          R9, $0x10
+	JEQ           written
 	VALIGND       $0x04, Z3, Z3, Z3
 	VPMOVZXBD     X3, Z4
 	VPADDD        Z1, Z4, Z4
 	VMOVDQU32     Z4, 64(AX)(BX*4)
-	CMPQ          DI, $0x20
-	JA            more
+
+written:
+	CMPQ DI, R9
+	JA   more
 
 done:
 	MOVQ   R8, BX
@@ -2252,8 +2260,8 @@ done:
 more:
 	CMPQ    R8, $0x00000080
 	JA      end
-	SUBQ    $0x20, DI
-	ADDQ    $0x20, BX
+	SUBQ    R9, DI
+	ADDQ    R9, BX
 	VALIGND $0x04, Z3, Z3, Z3
 	JMP     carefulLoop
 
@@ -2300,76 +2308,160 @@ DATA spreadBytes<>+48(SB)/8, $0x0000000d0000000c
 DATA spreadBytes<>+56(SB)/8, $0x0000000f0000000e
 GLOBL spreadBytes<>(SB), RODATA|NOPTR, $64
 
-// func addBits512(sums *uint32, src *byte, words int, last uint64, impacts *byte, left int, weight uint32) int
-// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, AVX512VBMI2, BMI2, CMOV, POPCNT
-TEXT ·addBits512(SB), NOSPLIT, $0-64
+// func addBits512(sums *uint32, n int, src *byte, whole int, last uint64, before uint64, shift int, impacts *byte, left int, weight uint32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, AVX512VBMI2, AVX512VNNI, BMI2, POPCNT
+TEXT ·addBits512(SB), NOSPLIT, $0-76
 	MOVQ         sums+0(FP), AX
-	MOVQ         src+8(FP), CX
-	MOVQ         words+16(FP), DX
-	MOVQ         impacts+32(FP), BX
-	MOVQ         left+40(FP), SI
-	MOVL         weight+48(FP), DI
-	VPBROADCASTD DI, Z0
-	MOVL         $0x00000010, DI
-	VPBROADCASTD DI, Z1
+	MOVQ         n+8(FP), CX
+	MOVQ         src+16(FP), DX
+	MOVQ         whole+24(FP), BX
+	MOVQ         last+32(FP), SI
+	MOVQ         before+40(FP), DI
+	MOVQ         shift+48(FP), R8
+	MOVQ         impacts+56(FP), R9
+	MOVQ         left+64(FP), R10
+	MOVL         weight+72(FP), R11
+	VPBROADCASTD R11, Z0
+	SHRQ         $0x0f, R11
+	MOVL         $0x00000010, R12
+	VPBROADCASTD R12, Z1
 	VMOVDQU32    spreadBytes<>+0(SB), Z2
 	VPADDD       Z1, Z2, Z3
 	VPADDD       Z1, Z3, Z4
 	VPADDD       Z1, Z4, Z1
-	MOVQ         $0x1111111111111111, DI
-	KMOVQ        DI, K1
-	MOVQ         $0x00000040, R9
+	MOVQ         $0x1111111111111111, R12
+	KMOVQ        R12, K1
+	MOVQ         $0x0000003f, R12
+	SUBQ         R8, R12
 
 next:
-	DECQ DX
-	JL   lastWord
-	MOVQ (CX), DI
-	ADDQ $0x08, CX
+	DECQ BX
+	JL   noWord
+	MOVQ (DX), R13
+	ADDQ $0x08, DX
 
 word:
-	POPCNTQ     DI, R8
-	MOVQ        SI, R10
-	CMPQ        R10, R9
-	CMOVQGT     R9, R10
-	MOVQ        $-1, R11
-	BZHIQ       R10, R11, R11
-	KMOVQ       R11, K2
-	VMOVDQU8.Z  (BX), K2, Z5
-	KMOVQ       DI, K2
-	VPEXPANDB.Z Z5, K2, Z5
-	VPERMB.Z    Z5, Z2, K1, Z6
-	VPMULLD     Z0, Z6, Z6
-	VPADDD      (AX), Z6, Z6
-	VMOVDQU32   Z6, (AX)
-	VPERMB.Z    Z5, Z3, K1, Z6
-	VPMULLD     Z0, Z6, Z6
-	VPADDD      64(AX), Z6, Z6
-	VMOVDQU32   Z6, 64(AX)
-	VPERMB.Z    Z5, Z4, K1, Z6
-	VPMULLD     Z0, Z6, Z6
-	VPADDD      128(AX), Z6, Z6
-	VMOVDQU32   Z6, 128(AX)
-	VPERMB.Z    Z5, Z1, K1, Z5
-	VPMULLD     Z0, Z5, Z5
-	VPADDD      192(AX), Z5, Z5
-	VMOVDQU32   Z5, 192(AX)
-	ADDQ        $0x00000100, AX
-	ADDQ        R8, BX
-	SUBQ        R8, SI
-	JG          next
-	XORQ        SI, SI
-	JMP         end
+	SHRQ        $0x01, DI
+	SHRXQ       R12, DI, DI
+	SHLXQ       R8, R13, R14
+	ORQ         DI, R14
+	MOVQ        R13, DI
+	KMOVQ       R14, K2
+	CMPQ        R10, $0x40
+	JL          few
+	VPEXPANDB.Z (R9), K2, Z5
 
-lastWord:
-	CMPQ  DX, $-1
-	JNE   end
-	MOVQ  last+24(FP), DI
-	TESTQ DI, DI
-	JNE   word
+spread:
+	TESTQ     R11, R11
+	JNE       large
+	VPERMB.Z  Z5, Z2, K1, Z6
+	VMOVDQU32 (AX), Z7
+	VPDPWSSD  Z0, Z6, Z7
+	VMOVDQU32 Z7, (AX)
+	VPERMB.Z  Z5, Z3, K1, Z6
+	VMOVDQU32 64(AX), Z7
+	VPDPWSSD  Z0, Z6, Z7
+	VMOVDQU32 Z7, 64(AX)
+	VPERMB.Z  Z5, Z4, K1, Z6
+	VMOVDQU32 128(AX), Z7
+	VPDPWSSD  Z0, Z6, Z7
+	VMOVDQU32 Z7, 128(AX)
+	VPERMB.Z  Z5, Z1, K1, Z5
+	VMOVDQU32 192(AX), Z6
+	VPDPWSSD  Z0, Z5, Z6
+	VMOVDQU32 Z6, 192(AX)
+
+added:
+	POPCNTQ R14, R14
+	ADDQ    $0x00000100, AX
+	ADDQ    R14, R9
+	DECQ    CX
+	JZ      end
+	SUBQ    R14, R10
+	JG      next
 
 end:
 	VZEROUPPER
-	MOVQ SI, ret+56(FP)
+	RET
+
+noWord:
+	MOVQ SI, R13
+	XORQ SI, SI
+	JMP  word
+
+few:
+	MOVQ        $-1, R13
+	BZHIQ       R10, R13, R13
+	KMOVQ       R13, K3
+	VMOVDQU8.Z  (R9), K3, Z5
+	VPEXPANDB.Z Z5, K2, Z5
+	JMP         spread
+
+large:
+	VPERMB.Z  Z5, Z2, K1, Z6
+	VPMULLD   Z0, Z6, Z6
+	VPADDD    (AX), Z6, Z6
+	VMOVDQU32 Z6, (AX)
+	VPERMB.Z  Z5, Z3, K1, Z6
+	VPMULLD   Z0, Z6, Z6
+	VPADDD    64(AX), Z6, Z6
+	VMOVDQU32 Z6, 64(AX)
+	VPERMB.Z  Z5, Z4, K1, Z6
+	VPMULLD   Z0, Z6, Z6
+	VPADDD    128(AX), Z6, Z6
+	VMOVDQU32 Z6, 128(AX)
+	VPERMB.Z  Z5, Z1, K1, Z5
+	VPMULLD   Z0, Z5, Z5
+	VPADDD    192(AX), Z5, Z5
+	VMOVDQU32 Z5, 192(AX)
+	JMP       added
+
+// func orBits512(b *uint64, n int, src *byte, whole int, last uint64, before uint64, shift int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI2, BMI2
+TEXT ·orBits512(SB), NOSPLIT, $0-56
+	MOVQ         b+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         src+16(FP), DX
+	MOVQ         whole+24(FP), BX
+	MOVQ         last+32(FP), SI
+	VPBROADCASTQ SI, Z0
+	MOVQ         before+40(FP), SI
+	VPBROADCASTQ SI, Z1
+	MOVQ         shift+48(FP), SI
+	VPBROADCASTQ SI, Z2
+
+next:
+	MOVQ        $-1, SI
+	BZHIQ       BX, SI, SI
+	KMOVQ       SI, K1
+	VMOVDQU64.Z (DX), K1, Z3
+	LEAQ        1(BX), SI
+	MOVQ        $-1, DI
+	BZHIQ       SI, DI, DI
+	KMOVQ       DI, K2
+	KANDNQ      K2, K1, K2
+	VMOVDQA64   Z0, K2, Z3
+	VALIGNQ     $0x07, Z1, Z3, Z1
+	VMOVDQA64   Z3, Z4
+	VPSHLDVQ    Z2, Z1, Z4
+	VMOVDQA64   Z3, Z1
+	MOVQ        $-1, SI
+	BZHIQ       CX, SI, SI
+	KMOVQ       SI, K1
+	VMOVDQU64.Z (AX), K1, Z3
+	VPORQ       Z3, Z4, Z3
+	VMOVDQU64   Z3, K1, (AX)
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, AX
+	SUBQ        $0x08, BX
+	JGE         more
+	VPXORQ      Z0, Z0, Z0
+	XORQ        BX, BX
+
+more:
+	SUBQ $0x08, CX
+	JG   next
+	VZEROUPPER
 	RET
 
 // func maskAtLeast512(src *byte, n int, least byte) (lo uint64, hi uint64)

@@ -12,6 +12,7 @@ func unpackBits(out *Block, src []byte, first uint32, span int) bool {
 func addBits(s *Sums, src []byte, span int, impacts []byte, at int, weight uint32) {
 	addBitsScalar(s, src, span, impacts, at, weight)
 }
+func orBits(b *Bitmap, src []byte, span, at int)      { orBitsScalar(b, src, span, at) }
 func starts(out *[BlockLen + 1]uint32, counts *Block) { startsScalar(out, counts) }
 func maskAtLeast(impacts []byte, least byte) (lo, hi uint64) {
 	return maskAtLeastScalar(impacts, least)
@@ -23,6 +24,7 @@ func bitmapOr(b, o *Bitmap)                         { bitmapOrScalar(b, o) }
 func bitmapAndNot(b, o *Bitmap)                     { bitmapAndNotScalar(b, o) }
 func bitmapCount(b *Bitmap) int                     { return bitmapCountScalar(b) }
 func bitmapAndCount(a, b *Bitmap) int               { return bitmapAndCountScalar(a, b) }
+func setDocs(b *Bitmap, docs []uint32, base uint32) { setDocsScalar(b, docs, base) }
 func maskDocs(b *Bitmap, docs []uint32, base uint32) (lo, hi uint64) {
 	return maskDocsScalar(b, docs, base)
 }

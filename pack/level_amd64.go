@@ -23,7 +23,7 @@ func best() level {
 	case !x.HasAVX2 || !x.HasBMI1 || !x.HasBMI2 || !x.HasPOPCNT:
 		return levelScalar
 	case !x.HasAVX512F || !x.HasAVX512BW || !x.HasAVX512DQ || !x.HasAVX512VL ||
-		!x.HasAVX512VBMI || !x.HasAVX512VBMI2 || !x.HasAVX512VPOPCNTDQ || !x.HasAVX512BITALG:
+		!x.HasAVX512VBMI || !x.HasAVX512VBMI2 || !x.HasAVX512VNNI || !x.HasAVX512VPOPCNTDQ:
 		return levelAVX2
 	}
 	return levelAVX512

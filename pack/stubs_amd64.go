@@ -34,15 +34,20 @@ func unpackDeltas2(out *uint32, src *byte, groups int, width int, base uint32)
 //go:noescape
 func starts2(out *uint32, counts *uint32)
 
-// unpackBits512 writes the numbers of the set bits of words 64-bit words of src and of last, counted from first. It returns how many there are, or more than 128, and less than 256, when it gave up.
+// unpackBits512 writes the numbers of the set bits of words 64-bit words of src and of last, counted from first. It returns how many there are, or more than 128, and less than 256, when it gave up. It is dense when words with more than 16 bits set are many.
 //
 //go:noescape
-func unpackBits512(out *uint32, src *byte, words int, last uint64, first uint32) int
+func unpackBits512(out *uint32, src *byte, words int, last uint64, first uint32, dense bool) int
 
-// addBits512 adds weight*impact to sums[j] for every set bit j of words 64-bit words of src and of last, 64*(words+1) sums in all. It returns how many impacts are left.
+// addBits512 adds weight*impact to sums[j] for every bit j that is set in n 64-bit words: those of src, of which there are whole ones and last, shifted up by shift bits; the lowest come from before.
 //
 //go:noescape
-func addBits512(sums *uint32, src *byte, words int, last uint64, impacts *byte, left int, weight uint32) int
+func addBits512(sums *uint32, n int, src *byte, whole int, last uint64, before uint64, shift int, impacts *byte, left int, weight uint32)
+
+// orBits512 marks in n words of b the bits that addBits512 would take.
+//
+//go:noescape
+func orBits512(b *uint64, n int, src *byte, whole int, last uint64, before uint64, shift int)
 
 // maskAtLeast512 is MaskAtLeast of n bytes, n at most 128.
 //

@@ -62,20 +62,7 @@ func (b *Bitmap) Empty() bool {
 }
 
 // SetDocs marks the documents docs[i]-base; all of them must lie in the window.
-func (b *Bitmap) SetDocs(docs []uint32, base uint32) {
-	for len(docs) >= 4 {
-		i, j, k, l := docs[0]-base, docs[1]-base, docs[2]-base, docs[3]-base
-		b[i/64%(WindowLen/64)] |= 1 << (i % 64)
-		b[j/64%(WindowLen/64)] |= 1 << (j % 64)
-		b[k/64%(WindowLen/64)] |= 1 << (k % 64)
-		b[l/64%(WindowLen/64)] |= 1 << (l % 64)
-		docs = docs[4:]
-	}
-	for _, d := range docs {
-		i := d - base
-		b[i/64%(WindowLen/64)] |= 1 << (i % 64)
-	}
-}
+func (b *Bitmap) SetDocs(docs []uint32, base uint32) { setDocs(b, docs, base) }
 
 // MaskDocs sets bit i, counted from the lowest of lo to the highest of hi, when the document docs[i]-base is marked. All of them lie in
 // the window (others are taken modulo its length); documents after the first 128 are not read.
@@ -169,6 +156,21 @@ func bitmapAndCountScalar(a, b *Bitmap) int {
 		n += bits.OnesCount64(w & b[i])
 	}
 	return n
+}
+
+func setDocsScalar(b *Bitmap, docs []uint32, base uint32) {
+	for len(docs) >= 4 {
+		i, j, k, l := docs[0]-base, docs[1]-base, docs[2]-base, docs[3]-base
+		b[i/64%(WindowLen/64)] |= 1 << (i % 64)
+		b[j/64%(WindowLen/64)] |= 1 << (j % 64)
+		b[k/64%(WindowLen/64)] |= 1 << (k % 64)
+		b[l/64%(WindowLen/64)] |= 1 << (l % 64)
+		docs = docs[4:]
+	}
+	for _, d := range docs {
+		i := d - base
+		b[i/64%(WindowLen/64)] |= 1 << (i % 64)
+	}
 }
 
 func maskDocsScalar(b *Bitmap, docs []uint32, base uint32) (lo, hi uint64) {

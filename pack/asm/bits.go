@@ -29,9 +29,9 @@ func lowMask(n reg.GPVirtual) reg.OpmaskVirtual {
 // lanes as there are bits are written.
 func unpackBits512() {
 	numbers := bytes64("bitNumbers")
-	kernel("unpackBits512", "(out *uint32, src *byte, words int, last uint64, first uint32) int",
+	kernel("unpackBits512", "(out *uint32, src *byte, words int, last uint64, first uint32, dense bool) int",
 		"writes the numbers of the set bits of words 64-bit words of src and of last, counted from first. It returns how many there are, "+
-			"or more than 128, and less than 256, when it gave up.")
+			"or more than 128, and less than 256, when it gave up. It is dense when words with more than 16 bits set are many.")
 	out, src, words := pointer("out"), pointer("src"), pointer("words")
 	iota, base, step := ZMM(), ZMM(), ZMM()
 	VMOVDQU8(numbers, iota)
@@ -40,6 +40,19 @@ func unpackBits512() {
 	n := GP64()
 	XORQ(n, n)
 	w, c, total := GP64(), GP64(), GP64()
+	dense := Load(Param("dense"), GP8()).(reg.GPVirtual)
+	groups := GP64() // lanes that are written without asking
+	MOVBQZX(dense, groups)
+	INCQ(groups)
+	SHLQ(U8(4), groups)
+	packed := ZMM()
+	group := func(g int) {
+		v := ZMM()
+		VPMOVZXBD(packed.AsX(), v)
+		VPADDD(base, v, v)
+		VMOVDQU32(v, indexed(out, n, 4, 64*g))
+	}
+	shiftDown := func() { VALIGND(U8(4), packed, packed, packed) }
 
 	Label("next")
 	DECQ(words)
@@ -51,32 +64,27 @@ func unpackBits512() {
 	LEAQ(indexed(n, c, 1, 0), total)
 	k := K()
 	KMOVQ(w, k)
-	packed := ZMM()
 	VPCOMPRESSB_Z(iota, k, packed)
 	CMPQ(n, U8(blockLen-2*zmmLen))
 	JA(LabelRef("careful"))
-	group := func(g int) {
-		v := ZMM()
-		VPMOVZXBD(packed.AsX(), v)
-		VPADDD(base, v, v)
-		VMOVDQU32(v, indexed(out, n, 4, 64*g))
-	}
-	shiftDown := func() { VALIGND(U8(4), packed, packed, packed) }
 	group(0)
+	CMPQ(groups, U8(zmmLen))
+	JEQ(LabelRef("written"))
 	shiftDown()
 	group(1)
-	CMPQ(c, U8(2*zmmLen))
+	Label("written")
+	CMPQ(c, groups)
 	JA(LabelRef("more"))
 	Label("done")
 	MOVQ(total, n)
 	VPADDD(step, base, base)
 	JMP(LabelRef("next"))
 
-	Label("more") // the first 32 are written
+	Label("more") // the first are written
 	CMPQ(total, U32(blockLen))
 	JA(LabelRef("end"))
-	SUBQ(U8(2*zmmLen), c)
-	ADDQ(U8(2*zmmLen), n)
+	SUBQ(groups, c)
+	ADDQ(groups, n)
 	shiftDown()
 	JMP(LabelRef("carefulLoop"))
 
@@ -115,13 +123,16 @@ func unpackBits512() {
 func addBits512() {
 	spread := GLOBL("spreadBytes", RODATA|NOPTR) // byte i of 16 as the lowest of a lane
 	lanes(0, zmmLen, func(i int) uint32 { return uint32(i) })
-	kernel("addBits512", "(sums *uint32, src *byte, words int, last uint64, impacts *byte, left int, weight uint32) int",
-		"adds weight*impact to sums[j] for every set bit j of words 64-bit words of src and of last, 64*(words+1) sums in all. "+
-			"It returns how many impacts are left.")
-	sums, src, words := pointer("sums"), pointer("src"), pointer("words")
+	kernel("addBits512", "(sums *uint32, n int, src *byte, whole int, last, before uint64, shift int, impacts *byte, left int, weight uint32)",
+		"adds weight*impact to sums[j] for every bit j that is set in n 64-bit words: those of src, of which there are whole ones and last, "+
+			"shifted up by shift bits; the lowest come from before.")
+	sums, n, src, whole := pointer("sums"), pointer("n"), pointer("src"), pointer("whole")
+	last, before, shift := pointer("last"), pointer("before"), pointer("shift")
 	impacts, left := pointer("impacts"), pointer("left")
-	weight := ZMM()
-	broadcast("weight", weight)
+	weight, large := ZMM(), GP64()
+	Load(Param("weight"), large.As32())
+	VPBROADCASTD(large.As32(), weight)
+	SHRQ(U8(15), large) // not zero: the weight is no positive number of 16 bits
 	var index [4]reg.VecVirtual
 	add := ZMM()
 	broadcastConst(zmmLen, add)
@@ -133,31 +144,62 @@ func addBits512() {
 			VPADDD(add, index[i-1], index[i])
 		}
 	}
-	lowest := GP64() // the lowest byte of each lane
-	MOVQ(Imm(0x1111111111111111), lowest)
-	low := K()
-	KMOVQ(lowest, low)
+	low := K() // the lowest byte of each lane
+	mask := GP64()
+	MOVQ(Imm(0x1111111111111111), mask)
+	KMOVQ(mask, low)
+	back := GP64() // the shift of the bits from the word before is 64-shift, one of them always
+	MOVQ(U32(63), back)
+	SUBQ(shift, back)
 
-	w, c := GP64(), GP64()
-	full := GP64()
-	MOVQ(U32(64), full)
+	w, x := GP64(), GP64()
 	Label("next")
-	DECQ(words)
-	JL(LabelRef("lastWord"))
+	DECQ(whole)
+	JL(LabelRef("noWord"))
 	MOVQ(at(src, 0), w)
 	ADDQ(U8(8), src)
 	Label("word")
-	POPCNTQ(w, c)
-	have := GP64()
-	MOVQ(left, have)
-	CMPQ(have, full)
-	CMOVQGT(full, have)
-	kl := lowMask(have)
-	bytes := ZMM()
+	SHRQ(U8(1), before)
+	SHRXQ(back, before, before)
+	SHLXQ(shift, w, x)
+	ORQ(before, x)
+	MOVQ(w, before)
+	k, bytes := K(), ZMM()
+	KMOVQ(x, k)
+	CMPQ(left, U8(64))
+	JL(LabelRef("few"))
+	VPEXPANDB_Z(at(impacts, 0), k, bytes)
+	Label("spread")
+	TESTQ(large, large)
+	JNE(LabelRef("large"))
+	for i := range index { // products of 16 bits
+		v, sum := ZMM(), ZMM()
+		VPERMB_Z(bytes, index[i], low, v)
+		VMOVDQU32(at(sums, 64*i), sum)
+		VPDPWSSD(weight, v, sum)
+		VMOVDQU32(sum, at(sums, 64*i))
+	}
+	Label("added")
+	POPCNTQ(x, x)
+	ADDQ(U32(256), sums)
+	ADDQ(x, impacts)
+	DECQ(n)
+	JZ(LabelRef("end"))
+	SUBQ(x, left)
+	JG(LabelRef("next"))
+	Label("end")
+	VZEROUPPER()
+	RET()
+	Label("noWord") // the last one, then zeros
+	MOVQ(last, w)
+	XORQ(last, last)
+	JMP(LabelRef("word"))
+	Label("few") // of impacts: no byte after them may be read
+	kl := lowMask(left)
 	VMOVDQU8_Z(at(impacts, 0), kl, bytes)
-	k := K()
-	KMOVQ(w, k)
 	VPEXPANDB_Z(bytes, k, bytes)
+	JMP(LabelRef("spread"))
+	Label("large")
 	for i := range index {
 		v := ZMM()
 		VPERMB_Z(bytes, index[i], low, v)
@@ -165,21 +207,47 @@ func addBits512() {
 		VPADDD(at(sums, 64*i), v, v)
 		VMOVDQU32(v, at(sums, 64*i))
 	}
-	ADDQ(U32(256), sums)
-	ADDQ(c, impacts)
-	SUBQ(c, left)
+	JMP(LabelRef("added"))
+}
+
+// orBits512 shifts eight words at a time, each with the one before it.
+func orBits512() {
+	kernel("orBits512", "(b *uint64, n int, src *byte, whole int, last, before uint64, shift int)",
+		"marks in n words of b the bits that addBits512 would take.")
+	b, n, src, whole := pointer("b"), pointer("n"), pointer("src"), pointer("whole")
+	last, before, shift := ZMM(), ZMM(), ZMM()
+	VPBROADCASTQ(pointer("last"), last)
+	VPBROADCASTQ(pointer("before"), before)
+	VPBROADCASTQ(pointer("shift"), shift)
+	Label("next")
+	load := lowMask(whole)
+	w := ZMM()
+	VMOVDQU64_Z(at(src, 0), load, w)
+	next := GP64()
+	LEAQ(at(whole, 1), next)
+	k := lowMask(next)
+	KANDNQ(k, load, k) // the lane of the last word
+	VMOVDQA64(last, k, w)
+	shifted := ZMM()
+	VALIGNQ(U8(7), before, w, before)
+	VMOVDQA64(w, shifted)
+	VPSHLDVQ(shift, before, shifted)
+	VMOVDQA64(w, before)
+	store := lowMask(n)
+	marks := ZMM()
+	VMOVDQU64_Z(at(b, 0), store, marks)
+	VPORQ(marks, shifted, marks)
+	VMOVDQU64(marks, store, at(b, 0))
+	ADDQ(U8(64), src)
+	ADDQ(U8(64), b)
+	SUBQ(U8(8), whole)
+	JGE(LabelRef("more"))
+	VPXORQ(last, last, last) // it was in this round
+	XORQ(whole, whole)
+	Label("more")
+	SUBQ(U8(8), n)
 	JG(LabelRef("next"))
-	XORQ(left, left)
-	JMP(LabelRef("end"))
-	Label("lastWord")
-	CMPQ(words, I8(-1))
-	JNE(LabelRef("end"))
-	Load(Param("last"), w)
-	TESTQ(w, w)
-	JNE(LabelRef("word"))
-	Label("end")
 	VZEROUPPER()
-	result(0, left)
 	RET()
 }
 

@@ -43,6 +43,7 @@ func main() {
 	starts2()
 	unpackBits512()
 	addBits512()
+	orBits512()
 	maskAtLeast512()
 	maskAtLeast2()
 	lowerBound512()
