@@ -42,7 +42,7 @@ func (s *Snapshot) Search(ctx context.Context, req concord.Request) (*concord.An
 	best = best[min(req.Offset, len(best)):]
 	a := &concord.Answer{Total: total, Shards: 1, Answered: 1}
 	if req.Bare {
-		a.Hits, err = p.bare(best)
+		a.Hits, err = s.bare(p, best)
 	} else {
 		a.Hits, err = s.hits(ctx, p, best)
 	}
@@ -59,14 +59,15 @@ func (s *Snapshot) Search(ctx context.Context, req concord.Request) (*concord.An
 }
 
 // bare returns what merging needs of results.
-func (p *plan) bare(best []ranked) ([]concord.Hit, error) {
+func (s *Snapshot) bare(p *plan, best []ranked) ([]concord.Hit, error) {
 	hits := make([]concord.Hit, len(best))
 	for i, r := range best {
-		url, err := r.seg.URL(r.doc)
+		seg := s.segments[r.seg]
+		url, err := seg.URL(r.doc)
 		if err != nil {
 			return nil, err
 		}
-		hits[i] = concord.Hit{URL: url, Site: r.seg.Site(r.doc), Score: float64(r.score) / p.scale}
+		hits[i] = concord.Hit{URL: url, Site: seg.Site(r.doc), Score: float64(r.score) / p.scale}
 	}
 	return hits, nil
 }
@@ -75,13 +76,13 @@ func (p *plan) bare(best []ranked) ([]concord.Hit, error) {
 func (s *Snapshot) whole(ctx context.Context, p *plan, urls []string) ([]concord.Hit, error) {
 	var found []ranked
 	for _, url := range urls {
-		for _, seg := range s.segments {
+		for i, seg := range s.segments {
 			doc, ok, err := seg.Lookup(url)
 			if err != nil {
 				return nil, err
 			}
 			if ok && !seg.Deleted(doc) {
-				found = append(found, ranked{seg: seg, doc: doc})
+				found = append(found, ranked{seg: uint32(i), doc: doc})
 				break
 			}
 		}
@@ -102,7 +103,7 @@ func (s *Snapshot) hits(ctx context.Context, p *plan, best []ranked) ([]concord.
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		doc, err := r.seg.Document(r.doc)
+		doc, err := s.segments[r.seg].Document(r.doc)
 		if err != nil {
 			return nil, err
 		}

@@ -61,8 +61,10 @@ func countClause(x *scratch, seg *index.Segment, c clause) (uint64, error) {
 			return n, nil
 		}
 	}
-	if perWindow(c.cost(), seg) < sparse {
-		return countEach(x, deletes, c)
+	if a, ok := c.(*and); perWindow(c.cost(), seg) < sparse || ok && !a.simple() {
+		return countStages(x, seg, c)
+	} else if _, ok := c.(*phrase); ok {
+		return countStages(x, seg, c)
 	}
 	return countWindows(x, seg, c)
 }
@@ -99,16 +101,12 @@ func countBeside(c *or, deletes *index.Deletes) (uint64, bool) {
 	return n, true
 }
 
-func countEach(x *scratch, deletes *index.Deletes, c clause) (n uint64, err error) {
-	for d := c.next(0); d != index.NoDoc; d = c.next(d + 1) {
-		if err := x.tick(); err != nil {
-			return 0, err
-		}
-		if c.has(d) && !deletes.Has(d) {
-			n++
-		}
-	}
-	return n, nil
+// countStages counts what comes to the end of the stages.
+func countStages(x *scratch, seg *index.Segment, c clause) (uint64, error) {
+	x.none.reset(0, 0)
+	r := &run{seg: seg, docs: index.DocID(seg.Docs()), deletes: seg.Deletes(), top: &x.none, exact: true, s: x}
+	err := r.source(c).each(r)
+	return r.total, err
 }
 
 func countWindows(x *scratch, seg *index.Segment, c clause) (n uint64, err error) {

@@ -2,7 +2,6 @@ package search
 
 import (
 	"context"
-	"slices"
 
 	"concord/index"
 	"concord/query"
@@ -28,7 +27,7 @@ func (s *Snapshot) Top(ctx context.Context, root query.Node, k int, exact bool) 
 	}
 	out := make([]Scored, len(best))
 	for i, r := range best {
-		out[i] = Scored{Segment: slices.Index(s.segments, r.seg), Doc: r.doc, Score: float64(r.score) / p.scale}
+		out[i] = Scored{Segment: int(r.seg), Doc: r.doc, Score: float64(r.score) / p.scale}
 	}
 	return out, total, nil
 }

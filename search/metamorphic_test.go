@@ -532,7 +532,7 @@ func pruned(t *testing.T, s *Searcher, p *plan, k int) (out []string) {
 		t.Fatal(err)
 	}
 	for _, b := range best {
-		url, err := b.seg.URL(b.doc)
+		url, err := snap.segments[b.seg].URL(b.doc)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -167,7 +167,12 @@ func (r *run) ask(b *batch, s *stage, need int64) {
 			if int64(score)+int64(s.here) <= need {
 				continue
 			}
-			more, ok := s.at(index.DocID(doc), uint32(max(0, need-int64(score))))
+			more, ok := uint32(0), false
+			if r.top.k > 0 {
+				more, ok = s.at(index.DocID(doc), uint32(max(0, need-int64(score))))
+			} else if s.role == must {
+				ok = s.has(index.DocID(doc))
+			}
 			if !ok && s.role == must || int64(score+more) <= need {
 				continue
 			}

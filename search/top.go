@@ -13,10 +13,8 @@ import (
 // ranked is one result before it is dressed as a hit.
 type ranked struct {
 	score uint32
-	seg   *index.Segment
+	seg   uint32 // its place among the snapshot's segments
 	doc   index.DocID
-
-	site, url string // set when compared
 }
 
 // scratch is the memory that evaluations use again and again.
@@ -31,6 +29,7 @@ type scratch struct {
 	batch    batch
 	stages   []*stage
 	top      collector
+	none     collector // keeps nothing
 	matching pack.Bitmap
 }
 
@@ -79,36 +78,47 @@ func (s *Snapshot) top(ctx context.Context, p *plan, k int, exact bool) (best []
 		return nil, 0, err
 	}
 	x := s.scratch(ctx)
-	for _, seg := range s.segments {
+	for i, seg := range s.segments {
 		x.used = 0
-		c, err := p.compile(seg, x)
+		x.top.reset(k, floorOf(best, k))
+		n, err := s.topOf(x, p, seg, exact)
 		if err != nil {
 			return nil, 0, err
 		}
-		x.top.reset(seg, k, floorOf(best, k))
-		r := &run{seg: seg, docs: index.DocID(seg.Docs()), deletes: seg.Deletes(), top: &x.top, exact: exact, s: x}
-		if r.exact && countsApart(seg, c) {
-			r.exact = false
-			n, err := count(x, p, seg)
-			if err != nil {
-				return nil, 0, err
-			}
-			total += n
+		total += n
+		entries := x.top.best()
+		best = slices.Grow(best, len(entries))
+		for _, e := range entries {
+			best = append(best, ranked{uint32(e >> 32), uint32(i), index.DocID(^uint32(e))})
 		}
-		if err := r.source(c).each(r); err != nil {
-			return nil, 0, err
-		}
-		if err := x.damage(); err != nil {
-			return nil, 0, err
-		}
-		if r.exact == exact {
-			total += r.total
-		}
-		best = x.top.appendTo(best)
 	}
 	s.scratches.Put(x)
-	best, err = order(best, k)
-	return best, total, err
+	if len(s.segments) > 1 {
+		err = s.order(best)
+	}
+	return best[:min(k, len(best))], total, err
+}
+
+// topOf offers the documents of one segment to the collector of x.
+func (s *Snapshot) topOf(x *scratch, p *plan, seg *index.Segment, exact bool) (total uint64, err error) {
+	c, err := p.compile(seg, x)
+	if err != nil {
+		return 0, err
+	}
+	r := &run{seg: seg, docs: index.DocID(seg.Docs()), deletes: seg.Deletes(), top: &x.top, exact: exact, s: x}
+	if exact && countsApart(seg, c) {
+		r.exact = false
+		if total, err = count(x, p, seg); err != nil {
+			return 0, err
+		}
+	}
+	if err := r.source(c).each(r); err != nil {
+		return 0, err
+	}
+	if r.exact == exact {
+		total = r.total
+	}
+	return total, x.damage()
 }
 
 // source splits a clause into what leads and the stages of r.
@@ -176,33 +186,27 @@ func floorOf(all []ranked, k int) uint32 {
 	return scores[len(scores)-k]
 }
 
-// order sorts by score, site and URL and keeps k.
-func order(all []ranked, k int) ([]ranked, error) {
+// order sorts by score, site and URL.
+func (s *Snapshot) order(all []ranked) error {
 	var fail error
-	load := func(r *ranked) {
-		if r.url == "" {
-			r.site = r.seg.Site(r.doc)
-			var err error
-			if r.url, err = r.seg.URL(r.doc); err != nil {
-				fail = err
-			}
+	place := func(r ranked) (site, url string) {
+		seg := s.segments[r.seg]
+		url, err := seg.URL(r.doc)
+		if err != nil {
+			fail = err
 		}
+		return seg.Site(r.doc), url
 	}
-	refs := make([]*ranked, len(all))
-	for i := range all {
-		refs[i] = &all[i]
-	}
-	slices.SortFunc(refs, func(a, b *ranked) int {
-		if c := cmp.Compare(b.score, a.score); c != 0 || a.seg == b.seg {
-			return cmp.Or(c, cmp.Compare(a.doc, b.doc))
+	slices.SortFunc(all, func(a, b ranked) int {
+		if a.score != b.score {
+			return cmp.Compare(b.score, a.score)
 		}
-		load(a)
-		load(b)
-		return cmp.Or(strings.Compare(a.site, b.site), strings.Compare(a.url, b.url))
+		if a.seg == b.seg {
+			return cmp.Compare(a.doc, b.doc)
+		}
+		siteA, urlA := place(a)
+		siteB, urlB := place(b)
+		return cmp.Or(strings.Compare(siteA, siteB), strings.Compare(urlA, urlB))
 	})
-	out := make([]ranked, min(k, len(refs)))
-	for i := range out {
-		out[i] = *refs[i]
-	}
-	return out, fail
+	return fail
 }
