@@ -27,7 +27,8 @@ func gameScoring() *index.Scoring {
 	return s
 }
 
-func builderConfig() index.Config { return index.Config{Scoring: gameScoring()} }
+// builderConfig is how the benchmark's segments are written: like those of the peers they store no text.
+func builderConfig() index.Config { return index.Config{Scoring: gameScoring(), OmitText: true} }
 
 // Numbers are written with sixteen signs that are neither letters nor digits, in the order of their bytes: as a URL they keep the order of
 // documents, and have no words that a query could match or a dictionary must hold.
@@ -50,9 +51,9 @@ func gameDocument(n int, words string) *index.Document {
 	return &index.Document{URL: numberURL(n), Body: words}
 }
 
-// englishDocument is a document as judged collections have it: title and text as one, stemmed.
+// englishDocument is a document as published baselines have it: title and text as one, stemmed, without stop words.
 func englishDocument(n int, title, text string) *index.Document {
-	return &index.Document{URL: numberURL(n), Language: "en", Body: title + "\n" + text}
+	return &index.Document{URL: numberURL(n), Language: "en", Body: game.WithoutStops(title + "\n" + text)}
 }
 
 // engine answers queries from one segment. Documents are numbered as in the corpus: that is the order of their URLs.
@@ -104,19 +105,20 @@ func (e *engine) TopCount(q query.Node, k int) (uint64, error) {
 // build is an index being written: one builder a thread, and the segments they have filled.
 type build struct {
 	dir     string // where segments wait to be merged
-	memory  int64  // bytes each builder may take
-	written int64  // bytes of segments, the final one included
+	config  index.Config
+	memory  int64 // bytes each builder may take
+	written int64 // bytes of segments, the final one included
 	runs    []string
 }
 
 // fill adds documents to a builder and writes it whenever it is full, at paths that name gives.
 func (b *build) fill(docs <-chan []*index.Document, name func() string, done func(index.SegmentInfo)) error {
-	builder := index.NewBuilder(builderConfig())
+	builder := index.NewBuilder(b.config)
 	flush := func() error {
 		info, err := builder.Write(name())
 		if err == nil {
 			done(info)
-			builder = index.NewBuilder(builderConfig())
+			builder = index.NewBuilder(b.config)
 		}
 		return err
 	}
@@ -156,5 +158,5 @@ func (b *build) merge(ctx context.Context, path string) (info index.SegmentInfo,
 	if len(segs) == 0 {
 		return info, concord.Errorf(concord.Invalid, "the corpus has no documents")
 	}
-	return index.Merge(ctx, path, segs, builderConfig())
+	return index.Merge(ctx, path, segs, b.config)
 }

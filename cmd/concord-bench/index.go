@@ -56,7 +56,7 @@ func runIndex(ctx context.Context, args []string) error {
 	if err := os.MkdirAll(*out, 0o755); err != nil {
 		return err
 	}
-	job := indexJob{dir: *out, paragraphs: *paragraphs, threads: *threads, memory: *memory << 20}
+	job := indexJob{dir: *out, paragraphs: *paragraphs, threads: *threads, memory: *memory << 20, config: builderConfig()}
 	report, err := job.run(ctx, os.Stdin, *gameOnly)
 	if err != nil {
 		return err
@@ -75,6 +75,7 @@ type indexJob struct {
 	paragraphs bool
 	threads    int
 	memory     int64
+	config     index.Config
 }
 
 // run makes the game's index and then, from the same input, the stemmed one. Input that cannot be read twice is kept in a file
@@ -130,7 +131,7 @@ func (j *indexJob) build(ctx context.Context, in io.Reader, name string, conv co
 		return nil, err
 	}
 	defer os.RemoveAll(tmp)
-	b := &build{dir: tmp, memory: j.memory / int64(j.threads)}
+	b := &build{dir: tmp, config: j.config, memory: j.memory / int64(j.threads)}
 	r := &indexReport{Threads: j.threads}
 	if r.Documents, err = j.fill(ctx, b, in, conv); err != nil {
 		return nil, err

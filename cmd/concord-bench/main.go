@@ -33,6 +33,7 @@ var commands = []command{
 	{"serve", "DIR", runServe},
 	{"search", "DIR --run FILE [--k 1000] < queries.tsv", runSearch},
 	{"compare", "[flags; -h lists them]", runCompare},
+	{"relevance", "[--data DIR] [--collections NAMES]", runRelevance},
 	{"words", "[--paragraphs] < CORPUS.jsonl > CORPUS.words", runWords},
 }
 

@@ -59,16 +59,12 @@ func runSearch(_ context.Context, args []string) (err error) {
 		if !ok {
 			return concord.Errorf(concord.Invalid, "query %q has no tab between its number and its text", concord.Clip(in.Text(), 100))
 		}
-		root := game.AnyWord(text)
-		if root == nil {
-			continue
-		}
-		best, err := e.Top(root, *k)
+		best, err := e.ranking(game.AnyWord(text, false), *k, ids)
 		if err != nil {
 			return fmt.Errorf("query %s: %w", id, err)
 		}
-		for i, b := range best {
-			fmt.Fprintf(out, "%s Q0 %s %d %.6f concord\n", id, ids[b.Doc], i+1, b.Score)
+		if err := game.WriteRun(out, id, best.names, best.scores); err != nil {
+			return err
 		}
 	}
 	if err := in.Err(); err != nil {
