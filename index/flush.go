@@ -52,12 +52,12 @@ func (b *Builder) writeTerms(w *segmentWriter, order []uint32) error {
 		if err := w.beginField(f); err != nil {
 			return err
 		}
-		if err := v.field(f, b.Bytes()/4, func(number uint32, postings []openPosting, end uint32) error {
+		if err := v.field(f, b.Bytes()/4, func(number uint32) error {
 			w.beginTerm()
-			for i, p := range postings {
-				to := end
-				if i+1 < len(postings) {
-					to = postings[i+1].from
+			for i, p := range v.postings {
+				to := uint32(len(v.positions))
+				if i+1 < len(v.postings) {
+					to = v.postings[i+1].from
 				}
 				if err := w.addPosting(p.doc, v.positions[p.from:to]); err != nil {
 					return err

@@ -3,40 +3,42 @@ package index
 // inverter turns the token logs of documents into posting lists, in order of words. It counts first, so that every list
 // has its place, then fills the lists of as many words at a time as its memory allows, walking the logs once for each batch of
 // words: a counting sort. Documents are walked in their new order, so that lists need no sorting.
+//
+// While it is filled, a list is a row of units of sixteen bits. For each occurrence: twice the distance from the position before it in the
+// document, or from 0, and 1 more where a posting begins; then, where one begins, the distance from the document before it. A number
+// that does not fit is unitWide and two units, high bits first.
 type inverter struct {
 	docs     []builderDoc
 	renumber [][]uint32 // by source of a document: its numbers to those of the table, nil: the same
 	order    []uint32   // documents in their new order
 	words    []uint32   // numbers in order of words
 
-	counts []listCount // by number
-	lists  []openList  // by number
+	lists []openList // by number
+	units []uint16   // of the lists of a batch
 
+	// the list last decoded
 	positions []uint32
 	postings  []openPosting
 }
 
-// listCount is the size of a list: of 32 bits each, as no builder holds more words.
-type listCount struct{ positions, postings uint32 }
-
-// openList is where a list goes on while it is filled.
+// openList is the state of a list.
 type openList struct {
-	position uint32 // into positions; closedList: not in this batch
-	posting  uint32 // into postings
-	doc      uint32 // last document + 1
+	units    uint32 // its size
+	postings uint32
+	at       uint32 // where it goes on; closedList: not in this batch
+	doc      uint32 // last document + 1, position in it
+	position uint32
 }
-
-const closedList = ^uint32(0)
 
 // openPosting is one posting; its positions end where those of the next begin.
 type openPosting struct{ doc, from uint32 }
 
 const (
-	// minInvertBytes is what positions and postings of a batch may take at least.
+	unitWide   = 0xFFFF
+	closedList = ^uint32(0)
+	// minInvertBytes is what the lists of a batch may take at least, and maxInvertBytes keeps their places within 32 bits.
 	minInvertBytes = 16 << 20
-	// maxInvertBytes keeps a batch within 32-bit offsets.
 	maxInvertBytes = 4 << 30
-	termStateBytes = 24 // of counts, lists and words
 )
 
 // span returns the positions of a document that a field has, in the position space of FieldAll.
@@ -53,26 +55,26 @@ func (m *docMeta) span(f Field) (from, to uint32) {
 	return 0, closedList
 }
 
-// field calls emit with every list of a field that is not empty, in order of words: its word and its postings, whose
-// positions are from their from to the next one's, and those of the last up to end.
-func (v *inverter) field(f Field, memory int64, emit func(number uint32, postings []openPosting, end uint32) error) error {
+// field calls emit with every list of a field that is not empty, in order of words. The list is in postings and positions, which
+// count from the beginning of the field.
+func (v *inverter) field(f Field, memory int64, emit func(number uint32) error) error {
 	v.count(f)
 	for rest := v.words; len(rest) > 0; {
 		batch := v.open(rest, memory)
 		rest = rest[len(batch):]
 		v.fill(f)
-		var posting, end uint32
+		units := v.units
 		for _, n := range batch {
-			c := v.counts[n]
-			v.lists[n].position = closedList
-			if c.postings == 0 {
+			l := &v.lists[n]
+			l.at = closedList
+			if l.postings == 0 {
 				continue
 			}
-			end += c.positions
-			if err := emit(n, v.postings[posting:posting+c.postings], end); err != nil {
+			v.decode(units[:l.units])
+			units = units[l.units:]
+			if err := emit(n); err != nil {
 				return err
 			}
-			posting += c.postings
 		}
 	}
 	return nil
@@ -80,12 +82,11 @@ func (v *inverter) field(f Field, memory int64, emit func(number uint32, posting
 
 // count sizes the lists of a field.
 func (v *inverter) count(f Field) {
-	if v.counts == nil {
-		v.counts, v.lists = make([]listCount, len(v.words)+1), make([]openList, len(v.words)+1)
+	if v.lists == nil {
+		v.lists = make([]openList, len(v.words)+1)
 	}
-	clear(v.counts)
 	for i := range v.lists {
-		v.lists[i] = openList{position: closedList}
+		v.lists[i] = openList{at: closedList}
 	}
 	for id, i := range v.order {
 		d := &v.docs[i]
@@ -109,48 +110,54 @@ func (v *inverter) count(f Field) {
 			if renumber != nil {
 				n = renumber[n]
 			}
-			c := &v.counts[n]
-			c.positions++
-			if l := &v.lists[n]; l.doc != doc {
+			l := &v.lists[n]
+			if l.doc == doc {
+				l.units += unitSize(2 * (at - l.position))
+			} else {
+				l.units += unitSize(2*(at-from)+1) + unitSize(doc-l.doc)
+				l.postings++
 				l.doc = doc
-				c.postings++
 			}
+			l.position = at
 		}
 	}
+}
+
+func unitSize(v uint32) uint32 {
+	if v < unitWide {
+		return 1
+	}
+	return 3
 }
 
 // open takes as many of the next words as fit the memory and gives their lists places.
 func (v *inverter) open(words []uint32, memory int64) []uint32 {
-	var position, posting uint32
-	limit := uint64(min(max(memory, minInvertBytes), maxInvertBytes))
-	taken := 0
+	limit := uint64(min(max(memory, minInvertBytes), maxInvertBytes)) / 2
+	taken, at := 0, uint32(0)
 	for _, n := range words {
-		c := v.counts[n]
-		if taken > 0 && 4*(uint64(position)+uint64(c.positions))+8*(uint64(posting)+uint64(c.postings)) > limit {
+		l := &v.lists[n]
+		if taken > 0 && uint64(at)+uint64(l.units) > limit {
 			break
 		}
-		if c.postings > 0 {
-			v.lists[n] = openList{position: position, posting: posting}
+		if l.postings > 0 {
+			l.at, l.doc, l.position = at, 0, 0
 		}
-		position += c.positions
-		posting += c.postings
+		at += l.units
 		taken++
 	}
-	if uint32(cap(v.positions)) < position {
-		v.positions = make([]uint32, position)
+	if uint32(cap(v.units)) < at {
+		v.units = make([]uint16, at)
 	}
-	if uint32(cap(v.postings)) < posting {
-		v.postings = make([]openPosting, posting)
-	}
-	v.positions, v.postings = v.positions[:position], v.postings[:posting]
+	v.units = v.units[:at]
 	return words[:taken]
 }
 
-// fill walks all logs and puts what belongs to open lists into them. Positions count from the beginning of the field.
+// fill walks all logs and puts what belongs to open lists into them.
 func (v *inverter) fill(f Field) {
+	units := v.units
 	for id, i := range v.order {
 		d := &v.docs[i]
-		doc, renumber := uint32(id), v.renumber[d.source]
+		doc, renumber := uint32(id)+1, v.renumber[d.source]
 		from, to := d.span(f)
 		for at, log := uint32(0), d.tokens; len(log) > 0 && at < to; at++ {
 			n := uint32(log[0])
@@ -171,16 +178,65 @@ func (v *inverter) fill(f Field) {
 				n = renumber[n]
 			}
 			l := &v.lists[n]
-			if l.position == closedList {
+			if l.at == closedList {
 				continue
 			}
-			if l.doc != doc+1 {
-				l.doc = doc + 1
-				v.postings[l.posting] = openPosting{doc, l.position}
-				l.posting++
+			if l.doc == doc {
+				gap := 2 * (at - l.position)
+				l.position = at
+				if gap < unitWide {
+					units[l.at] = uint16(gap)
+					l.at++
+				} else {
+					l.at = putWide(units, l.at, gap)
+				}
+				continue
 			}
-			v.positions[l.position] = at - from
-			l.position++
+			l.at = putUnit(units, l.at, 2*(at-from)+1)
+			l.at = putUnit(units, l.at, doc-l.doc)
+			l.doc, l.position = doc, at
 		}
 	}
+}
+
+func putUnit(units []uint16, at, v uint32) uint32 {
+	if v < unitWide {
+		units[at] = uint16(v)
+		return at + 1
+	}
+	return putWide(units, at, v)
+}
+
+func putWide(units []uint16, at, v uint32) uint32 {
+	units[at], units[at+1], units[at+2] = unitWide, uint16(v>>16), uint16(v)
+	return at + 3
+}
+
+// decode takes a list apart.
+func (v *inverter) decode(units []uint16) {
+	postings, positions := v.postings[:0], v.positions[:0]
+	doc := ^uint32(0) // the first distance is from -1
+	var position uint32
+	for i := 0; i < len(units); {
+		var gap uint32
+		gap, i = unit(units, i)
+		if gap&1 != 0 {
+			var distance uint32
+			distance, i = unit(units, i)
+			doc += distance
+			postings = append(postings, openPosting{doc, uint32(len(positions))})
+			position = 0
+		}
+		position += gap / 2
+		positions = append(positions, position)
+	}
+	v.postings, v.positions = postings, positions
+}
+
+// unit reads one number at i and returns it and the place after it.
+func unit(units []uint16, i int) (uint32, int) {
+	if units[i] != unitWide {
+		return uint32(units[i]), i + 1
+	}
+	return uint32(units[i+1])<<16 + uint32(units[i+2]), i + 3
 }
