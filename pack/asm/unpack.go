@@ -27,7 +27,7 @@ const (
 	bytesPerGroup2 = 1  // times the width: 8 values
 )
 
-var table, table2, inc, last4 Mem
+var table, table2, inc, last4, count2, count4 Mem
 
 func unpackTables() {
 	table = GLOBL("unpackTable512", RODATA|NOPTR)
@@ -47,6 +47,11 @@ func unpackTables() {
 	}
 	inc = GLOBL("countUp", RODATA|NOPTR)
 	lanes(0, zmmLen, func(i int) uint32 { return uint32(i + 1) })
+	count2 = GLOBL("countTwos", RODATA|NOPTR)
+	lanes(0, zmmLen, func(i int) uint32 { return uint32(i%2 + 1) })
+	count4 = GLOBL("countFours", RODATA|NOPTR)
+	lanes(0, zmmLen, func(i int) uint32 { return uint32(i%4 + 1) })
+	sumTables()
 	last4 = GLOBL("lastOfFour", RODATA|NOPTR)
 	lanes(0, zmmLen, func(i int) uint32 { return uint32(i/8*8 + 3) })
 }
@@ -67,15 +72,11 @@ func run4(b uint32) uint32 {
 	return v
 }
 
-// groups512 emits the loop over the eight groups of a block in its four forms: values within four bytes or not; and reading 64 bytes
-// for each group, or, when n says that src ends before, only those of the group. each gets a group's 16 values and its number.
+// groups512 emits the loop over the eight groups of a block in three forms: values within four bytes; the same when n says that src
+// ends before 64 bytes after the last group, so that only the bytes of the group may be read; and values of up to five bytes. each gets
+// a group's 16 values and its number.
 func groups512(src, n, width reg.GPVirtual, each func(g int, v reg.VecVirtual)) {
-	Comment("The table of the width")
-	row := GP64()
-	IMUL3Q(U8(tableSize), width, row)
-	tab := GP64()
-	LEAQ(table, tab)
-	ADDQ(row, tab)
+	tab := tableRow(table, width)
 	index, shift, mask, high := ZMM(), ZMM(), ZMM(), ZMM()
 	VMOVDQU32(at(tab, rowBytes), index)
 	VMOVDQU32(at(tab, rowShifts), shift)
@@ -83,51 +84,76 @@ func groups512(src, n, width reg.GPVirtual, each func(g int, v reg.VecVirtual)) 
 	MOVQ(I32(-1), m)
 	BZHIQ(width, m, m)
 	VPBROADCASTD(m.As32(), mask)
-	step := GP64()
-	LEAQ(indexed(width, width, 1, 0), step)
-	need := GP64()
-	IMUL3Q(U8(7), step, need)
-	ADDQ(U8(64), need)
-	load := K()
-	MOVQ(I32(-1), m)
-	BZHIQ(step, m, m)
-	KMOVQ(m, load)
-
-	one := func(masked, wide bool) {
-		for g := range blockLen / zmmLen {
-			v := ZMM()
-			var from Op = at(src, 0)
-			if masked {
-				from = ZMM()
-				VMOVDQU8_Z(at(src, 0), load, from)
-			}
-			VPERMB(from, index, v)
-			if wide {
-				h := ZMM()
-				VPERMB(from, high, h)
-				VPSHRDVD(shift, h, v)
-			} else {
-				VPSRLVD(shift, v, v)
-			}
-			VPANDD(mask, v, v)
-			if g+1 < blockLen/zmmLen {
-				ADDQ(step, src)
-			}
-			each(g, v)
-		}
-		VZEROUPPER()
-		RET()
+	r := newReader512(src, n, width)
+	narrow := func(g int, from Op) {
+		v := ZMM()
+		VPERMB(from, index, v)
+		VPSRLVD(shift, v, v)
+		VPANDD(mask, v, v)
+		each(g, v)
 	}
 	CMPQ(width, U8(maxShortWidth))
 	JA(LabelRef("wide"))
-	CMPQ(n, need)
-	JB(LabelRef("masked"))
-	one(false, false)
-	Label("masked")
-	one(true, false)
+	r.groups("", narrow)
 	Label("wide")
 	VMOVDQU32(at(tab, rowHigh), high)
-	one(true, true)
+	r.careful(func(g int, from Op) {
+		v, h := ZMM(), ZMM()
+		VPERMB(from, index, v)
+		VPERMB(from, high, h)
+		VPSHRDVD(shift, h, v)
+		VPANDD(mask, v, v)
+		each(g, v)
+	})
+}
+
+// tableRow returns the address of the rows of a width.
+func tableRow(table Mem, width reg.GPVirtual) reg.GPVirtual {
+	row, tab := GP64(), GP64()
+	IMUL3Q(U8(tableSize), width, row)
+	LEAQ(table, tab)
+	ADDQ(row, tab)
+	return tab
+}
+
+// reader512 goes through the groups of 16 values, 2*width bytes each.
+type reader512 struct {
+	src, n, step, need reg.GPVirtual
+	load               reg.OpmaskVirtual // the bytes of a group
+}
+
+func newReader512(src, n, width reg.GPVirtual) reader512 {
+	r := reader512{src: src, n: n, step: GP64(), need: GP64()}
+	LEAQ(indexed(width, width, 1, 0), r.step)
+	IMUL3Q(U8(7), r.step, r.need)
+	ADDQ(U8(64), r.need)
+	r.load = lowMask(r.step)
+	return r
+}
+
+// groups emits the loop that reads 64 bytes for each group, and the one that does not; they return.
+func (r reader512) groups(name string, each func(g int, from Op)) {
+	CMPQ(r.n, r.need)
+	JB(LabelRef("careful" + name))
+	for g := range blockLen / zmmLen {
+		each(g, at(r.src, 0))
+		ADDQ(r.step, r.src)
+	}
+	VZEROUPPER()
+	RET()
+	Label("careful" + name)
+	r.careful(each)
+}
+
+func (r reader512) careful(each func(g int, from Op)) {
+	for g := range blockLen / zmmLen {
+		from := ZMM()
+		VMOVDQU8_Z(at(r.src, 0), r.load, from)
+		ADDQ(r.step, r.src)
+		each(g, from)
+	}
+	VZEROUPPER()
+	RET()
 }
 
 func unpack512() {
@@ -136,14 +162,87 @@ func unpack512() {
 	groups512(src, n, width, func(g int, v reg.VecVirtual) { VMOVDQU32(v, at(out, 64*g)) })
 }
 
+// Rows of the table for adding up while unpacking: in each group of four lanes (of two, when the width is above 8) lane i takes the
+// values 0..i as bytes (as words), and a dot product with ones adds them up.
+const (
+	rowSource = 0   // for each 64 bits: which eight bytes hold its values
+	rowPick   = 64  // for each byte of the result: at which of these 64 bits it begins
+	rowKeep   = 128 // and which of its bits belong to a value of the sum
+
+	maxByteWidth = 8
+	maxWordWidth = 15 // words are signed
+)
+
+var sumTable Mem
+
+func sumTables() {
+	sumTable = GLOBL("sumTable512", RODATA|NOPTR)
+	for w := range maxWordWidth + 1 {
+		perGroup, size := 4, 1
+		if w > maxByteWidth {
+			perGroup, size = 2, 2
+		}
+		mask := 1<<w - 1
+		begin := func(lane int) int { return lane / perGroup * perGroup * w } // the first bit of the group
+		bytes := func(row int, f func(lane, value, part int) byte) {
+			lanes(w*tableSize+row, zmmLen, func(lane int) (v uint32) {
+				for b := range 4 {
+					v |= uint32(f(lane, b/size, b%size)) << (8 * b)
+				}
+				return v
+			})
+		}
+		lanes(w*tableSize+rowSource, zmmLen, func(i int) uint32 { return run4(uint32(begin(i)/8 + i%2*4)) })
+		bytes(rowPick, func(lane, value, part int) byte { return byte(begin(lane)%8 + value*w + 8*part) })
+		bytes(rowKeep, func(lane, value, part int) byte {
+			if value > lane%perGroup {
+				return 0
+			}
+			return byte(mask >> (8 * part))
+		})
+	}
+}
+
 func unpackDeltas512() {
 	kernel("unpackDeltas512", "(out *uint32, src *byte, n, width int, base uint32)",
 		"unpacks gaps less one as unpack512 does and adds them up from base.")
 	out, src, n, width := pointer("out"), pointer("src"), pointer("n"), pointer("width")
 	p := newPrefix512()
 	broadcast("base", p.carry)
+	CMPQ(width, U8(maxWordWidth))
+	JA(LabelRef("each"))
+
+	tab := tableRow(sumTable, width)
+	source, pick, keep, ones, count := ZMM(), ZMM(), ZMM(), ZMM(), ZMM()
+	VMOVDQU32(at(tab, rowSource), source)
+	VMOVDQU32(at(tab, rowPick), pick)
+	VMOVDQU32(at(tab, rowKeep), keep)
+	r := newReader512(src, n, width)
+	sums := func(name string, from int, dot func(a, b, c Op)) {
+		r.groups(name, func(g int, m Op) {
+			v, sum := ZMM(), ZMM()
+			VPERMB(m, source, v)
+			VPMULTISHIFTQB(v, pick, v)
+			VPANDD(keep, v, v)
+			VMOVDQA32(count, sum)
+			dot(ones, v, sum)
+			p.sum(sum, from)
+			VMOVDQU32(sum, at(out, 64*g))
+		})
+	}
+	CMPQ(width, U8(maxByteWidth))
+	JA(LabelRef("words"))
+	broadcastConst(0x01010101, ones)
+	VMOVDQU32(count4, count)
+	sums("Bytes", 4, func(a, b, c Op) { VPDPBUSD(a, b, c) })
+	Label("words")
+	broadcastConst(0x00010001, ones)
+	VMOVDQU32(count2, count)
+	sums("Words", 2, func(a, b, c Op) { VPDPWSSD(a, b, c) })
+
+	Label("each")
 	groups512(src, n, width, func(g int, v reg.VecVirtual) {
-		p.sum(v)
+		p.sum(v, 1)
 		VMOVDQU32(v, at(out, 64*g))
 	})
 }
@@ -174,21 +273,28 @@ func setMask(lanes uint32, k reg.OpmaskVirtual) {
 }
 
 // sum replaces v by carry plus the sums of v[j]+1 over j <= i, and moves carry on: pairs are added up, then fours, eights and all, each
-// time by adding the last sum of the lower half to the upper half. Only one addition lies on the path from one carry to the next.
-func (p prefix512) sum(v reg.VecVirtual) {
+// time by adding the last sum of the lower half to the upper half. Only one addition lies on the path from one carry to the next. Groups of
+// from lanes are added up already; if these are more than one, so are the ones.
+func (p prefix512) sum(v reg.VecVirtual, from int) {
 	t := ZMM()
-	VPSLLQ(U8(32), v, t)
-	VPADDD(t, v, v)
-	t = ZMM()
-	VPSHUFD_Z(U8(0x50), v, p.upper2, t)
-	VPADDD(t, v, v)
+	if from == 1 {
+		VPSLLQ(U8(32), v, t)
+		VPADDD(t, v, v)
+	}
+	if from <= 2 {
+		t = ZMM()
+		VPSHUFD_Z(U8(0x50), v, p.upper2, t)
+		VPADDD(t, v, v)
+	}
 	t = ZMM()
 	VPERMD_Z(v, p.last4, p.upper4, t)
 	VPADDD(t, v, v)
 	t = ZMM()
 	VPERMD_Z(v, p.last8, p.upper8, t)
 	VPADDD(t, v, v)
-	VPADDD(p.inc, v, v)
+	if from == 1 {
+		VPADDD(p.inc, v, v)
+	}
 	total := ZMM()
 	VPERMD(v, p.last, total)
 	VPADDD(p.carry, v, v)
@@ -204,7 +310,7 @@ func starts512() {
 	for g := range blockLen / zmmLen {
 		v := ZMM()
 		VMOVDQU32(at(counts, 64*g), v)
-		p.sum(v)
+		p.sum(v, 1)
 		VMOVDQU32(v, at(out, 64*g+4))
 	}
 	VZEROUPPER()
