@@ -20,59 +20,18 @@ func (s *Segment) termAt(at uint64) (Term, error) {
 		return Term{}, err
 	}
 	r := pack.NewReader(b)
-	t := Term{DocCount: r.Uint32(), offset: at, MaxImpact: 255}
-	if t.DocCount >= blockLen {
+	h := r.Uvarint()
+	t := Term{DocCount: 1, offset: at, MaxImpact: 255}
+	if h&shortOne == 0 {
+		t.DocCount = uint32(min(h>>1, MaxDocs+1))
+	}
+	if t.DocCount == 1 || t.DocCount >= blockLen {
 		t.MaxImpact = r.Byte()
 	}
 	if !r.OK() || t.DocCount == 0 || int(t.DocCount) > s.Docs() {
 		return Term{}, concord.Errorf(concord.Corrupt, "section %q: malformed list at %d", secPostings, at)
 	}
 	return t, nil
-}
-
-// resetShort unpacks a short list.
-func (p *Postings) resetShort() error {
-	head, err := p.sec.upTo(p.term.offset, termHead)
-	if err != nil {
-		return p.fail(err)
-	}
-	r := pack.NewReader(head)
-	r.Uvarint()
-	size := r.Uvarint()
-	if !r.OK() {
-		return p.corrupt("malformed head")
-	}
-	b, err := p.sec.bytes(p.term.offset+uint64(len(head)-r.Len()), size)
-	if err != nil {
-		return p.fail(err)
-	}
-	r = pack.NewReader(b)
-	p.n = int(p.term.DocCount)
-	if !p.readGaps(&r, ^uint32(0)) {
-		return p.err
-	}
-	p.impacts = r.Bytes(uint64(p.n))
-	if !r.OK() {
-		return p.corrupt("impacts are missing")
-	}
-	p.short = r
-	p.blocks, p.located, p.unpacked = 1, 0, 0
-	p.maxShort = pack.MaxByte(p.impacts)
-	return nil
-}
-
-// readGaps reads n variable-length gaps less one into docs.
-func (p *Postings) readGaps(r *pack.Reader, last uint32) bool {
-	for i := range p.n {
-		next := uint64(last+1) + uint64(r.Uint32())
-		if next >= uint64(p.seg.Docs()) || !r.OK() {
-			p.corrupt("document out of range")
-			return false
-		}
-		last = uint32(next)
-		p.docs[i&(blockLen-1)] = last
-	}
-	return true
 }
 
 // resetLong reads the head and places the directory of a list of blocks.
@@ -233,7 +192,9 @@ func (p *Postings) BlockBits() (b, impacts []byte, first DocID, span int, ok boo
 	return p.raw, p.impacts, first, int(p.last-uint32(first)) + 1, true
 }
 
-func (p *Postings) bitmap() bool { return p.term.DocCount >= blockLen && p.kinds[p.block] == docsBitmap }
+func (p *Postings) bitmap() bool {
+	return p.term.DocCount >= blockLen && p.kinds[p.block] == docsBitmap
+}
 
 // atBit is At in a block stored as bitmap.
 func (p *Postings) atBit(t uint32) byte {
@@ -336,11 +297,7 @@ func (p *Postings) unpack() bool {
 	ok := true
 	switch kind := p.kinds[p.block]; kind {
 	case docsTail:
-		r := pack.NewReader(p.raw)
-		if !p.readGaps(&r, base) {
-			return false
-		}
-		ok = r.Len() == 0
+		ok = p.unpackTail(base)
 	case docsBitmap:
 		ok = pack.UnpackBits(&p.docs, p.raw, base, int(p.last-base))
 	default:

@@ -16,7 +16,7 @@ const superLen = 32
 // How the document numbers of a block are stored, one byte a block. Smaller values are the width of packed gaps.
 const (
 	docsBitmap = 0x40 // one bit a document number between the last of the block before and the last of this
-	docsTail   = 0x80 // fewer than blockLen: variable-length gaps
+	docsTail   = 0x80 // fewer than blockLen: a Rice run of gaps
 )
 
 // postingsWriter encodes posting lists: short lists and blocks to the postings section, positions of blocks to the positions
@@ -27,7 +27,10 @@ type postingsWriter struct {
 	buf  []byte
 	gaps []uint32
 
-	n         int // postings in the open block
+	scratch   [max(blockLen, positionChunk)]uint32
+	packed    []byte   // chunks of positions
+	offsets   []uint32 // where they end
+	n         int      // postings in the open block
 	docs      pack.Block
 	impacts   [blockLen]byte
 	freqs     pack.Block
@@ -82,7 +85,7 @@ func (w *postingsWriter) finish() (uint64, error) {
 		}
 	}
 	at := w.out.offset()
-	b := pack.AppendUvarint(w.buf[:0], uint64(w.count))
+	b := pack.AppendUvarint(w.buf[:0], uint64(w.count)<<1|listDocCount)
 	var top byte
 	for _, d := range w.dir {
 		top = max(top, d.max)
@@ -118,38 +121,6 @@ func (w *postingsWriter) finish() (uint64, error) {
 	return at, err
 }
 
-// finishShort writes a list of fewer than blockLen postings, positions included.
-func (w *postingsWriter) finishShort() (uint64, error) {
-	at := w.out.offset()
-	b := w.appendGaps(w.buf[:0])
-	b = append(b, w.impacts[:w.n]...)
-	for _, f := range w.freqs[:w.n] {
-		b = pack.AppendUvarint(b, uint64(f))
-	}
-	for _, p := range w.positions {
-		b = pack.AppendUvarint(b, uint64(p))
-	}
-	var head [2 * binary.MaxVarintLen64]byte
-	h := pack.AppendUvarint(head[:0], uint64(w.count))
-	h = pack.AppendUvarint(h, uint64(len(b)))
-	w.buf = b
-	if _, err := w.out.Write(h); err != nil {
-		return 0, err
-	}
-	_, err := w.out.Write(b)
-	return at, err
-}
-
-// appendGaps appends the open block's documents as variable-length gaps less one.
-func (w *postingsWriter) appendGaps(b []byte) []byte {
-	last := w.last
-	for _, d := range w.docs[:w.n] {
-		b = pack.AppendUvarint(b, uint64(d-last-1))
-		last = d
-	}
-	return b
-}
-
 // flush closes the open block.
 func (w *postingsWriter) flush() error {
 	docOff, posOff := w.out.offset()-w.dataStart, w.pos.off-w.posStart
@@ -160,7 +131,9 @@ func (w *postingsWriter) flush() error {
 	b := w.buf[:0]
 	if w.n < blockLen {
 		e.kind = docsTail
-		b = w.appendGaps(b)
+		gaps := w.docGaps()
+		k := riceParam(gaps)
+		b = appendRice(append(b, byte(k)), gaps, k, w.scratch[:])
 	} else {
 		b, e.kind = w.appendDocs(b)
 	}
@@ -168,10 +141,7 @@ func (w *postingsWriter) flush() error {
 	if _, err := w.out.Write(b); err != nil {
 		return err
 	}
-	fw, pw := pack.Width(w.freqs[:w.n]), pack.Width(w.positions)
-	b = append(b[:0], byte(fw), byte(pw))
-	b = pack.Append(b, w.freqs[:w.n], fw)
-	b = pack.Append(b, w.positions, pw)
+	b = w.appendPositions(b[:0])
 	w.buf = b
 	if _, err := w.pos.Write(b); err != nil {
 		return err
@@ -183,16 +153,22 @@ func (w *postingsWriter) flush() error {
 
 // appendDocs appends a full block's documents in the smaller of the two forms.
 func (w *postingsWriter) appendDocs(b []byte) ([]byte, byte) {
-	w.gaps = w.gaps[:0]
-	last := w.last
-	for _, d := range w.docs {
-		w.gaps = append(w.gaps, d-last-1)
-		last = d
-	}
-	width := pack.Width(w.gaps)
-	span := uint64(last - w.last)
+	gaps := w.docGaps()
+	width := pack.Width(gaps)
+	span := uint64(w.docs[blockLen-1] - w.last)
 	if width > 0 && (span+7)/8 <= uint64(pack.Size(blockLen, width)) {
 		return pack.AppendBits(b, w.docs[:], w.last, int(span)), docsBitmap
 	}
-	return pack.Append(b, w.gaps, width), byte(width)
+	return pack.Append(b, gaps, width), byte(width)
+}
+
+// docGaps returns the open block's documents as gaps less one.
+func (w *postingsWriter) docGaps() []uint32 {
+	w.gaps = w.gaps[:0]
+	last := w.last
+	for _, d := range w.docs[:w.n] {
+		w.gaps = append(w.gaps, d-last-1)
+		last = d
+	}
+	return w.gaps
 }

@@ -80,7 +80,7 @@ func TestWorkedShortList(t *testing.T) {
 	if err != nil || at != 0 {
 		t.Fatal(at, err)
 	}
-	want := "concord1\x02\x00\x00\x00\x00\x00\x00\x00" + "\x02\x09\x03\x00\xc8\x5a\x00\x01\x07\x00\x05"
+	want := "concord1\x02\x00\x00\x00\x00\x00\x00\x00" + "\x04\x00\x18\xc8\x5a\x05\x07\x00\x05"
 	if b.String() != want {
 		t.Errorf("got % x\nwant % x", b.String(), want)
 	}

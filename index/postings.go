@@ -23,17 +23,21 @@ type Postings struct {
 	err  error
 	term Term
 
-	blocks   int    // blocks of the list, the tail included; 1 for a short list
-	dataAt   uint64 // where the blocks begin
-	posAt    uint64 // where the positions of the blocks begin
-	posEnd   uint64
-	dir      []byte // last documents, then document offsets, then position offsets, 4 bytes a block each
-	maxima   []byte // a byte a block
-	kinds    []byte
-	super    []byte
-	short    pack.Reader // of a short list: frequencies and positions
-	tailLen  int
-	maxShort byte
+	blocks  int    // blocks of the list, the tail included; 1 for a short list
+	dataAt  uint64 // where the blocks begin
+	posAt   uint64 // where the positions of the blocks begin
+	posEnd  uint64
+	dir     []byte // last documents, then document offsets, then position offsets, 4 bytes a block each
+	maxima  []byte // a byte a block
+	kinds   []byte
+	super   []byte
+	tailLen int
+
+	// of a short list
+	maxShort   byte
+	shortParam byte
+	shortOne   bool   // its one document has one position
+	shortRest  uint64 // where its frequencies and positions are
 
 	block int    // current block, blocks at the end
 	last  uint32 // its last document
@@ -47,18 +51,14 @@ type Postings struct {
 	n, i     int // postings in the unpacked block, and the current one
 	doc      DocID
 
-	posBlock  int // block whose positions are ready, -1: none
-	freqStart [blockLen + 1]uint32
-	packed    []byte // packed positions
-	posWidth  int
-	shortPos  []uint32
+	where positionReader
 }
 
 // Reset puts p before the first posting of a term of the segment. Errors: Corrupt.
 func (p *Postings) Reset(s *Segment, t Term) error {
 	p.seg, p.sec, p.pos, p.err, p.term = s, s.sections[secPostings], s.sections[secPositions], nil, t
-	p.block, p.located, p.unpacked, p.posBlock = 0, -1, -1, -1
-	p.n, p.i, p.doc, p.raw, p.impacts, p.shortPos = 0, -1, 0, nil, nil, p.shortPos[:0]
+	p.block, p.located, p.unpacked, p.where.block = 0, -1, -1, -1
+	p.n, p.i, p.doc, p.raw, p.impacts = 0, -1, 0, nil, nil
 	var err error
 	if t.DocCount < blockLen {
 		err = p.resetShort()
