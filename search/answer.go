@@ -19,15 +19,12 @@ func (s *Snapshot) Search(ctx context.Context, req concord.Request) (*concord.An
 	if err != nil {
 		return nil, err
 	}
-	stats := req.Stats
-	if stats == nil {
-		own, err := s.stats(ctx, root, nil)
-		if err != nil {
-			return nil, err
-		}
-		stats = &own
+	var p *plan
+	if req.Stats != nil {
+		p, err = planFor(root, req.Stats)
+	} else {
+		p, err = s.plan(root)
 	}
-	p, err := newPlan(root, stats)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +47,7 @@ func (s *Snapshot) Search(ctx context.Context, req concord.Request) (*concord.An
 		return nil, err
 	}
 	if total == 0 {
-		if a.Suggestion, err = s.suggest(ctx, root, stats); err != nil {
+		if a.Suggestion, err = s.suggest(ctx, root, req.Stats); err != nil {
 			return nil, err
 		}
 	}

@@ -35,9 +35,9 @@ func (c *and) simple() bool {
 }
 
 // count returns the exact number of live documents of a segment that match the plan.
-func count(x *scratch, p *plan, seg *index.Segment) (uint64, error) {
+func count(x *scratch, p *plan, i int, seg *index.Segment) (uint64, error) {
 	used := x.used
-	c, err := p.compile(seg, x)
+	c, err := p.compile(i, seg, x)
 	if err != nil {
 		return 0, err
 	}

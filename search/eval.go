@@ -17,7 +17,7 @@ type Scored struct {
 // Top evaluates a query tree with the snapshot's own statistics and returns its best k documents, the best first, and the number of
 // matches, which is a lower bound unless an exact one is asked for. Errors: Corrupt; those of ctx.
 func (s *Snapshot) Top(ctx context.Context, root query.Node, k int, exact bool) ([]Scored, uint64, error) {
-	p, err := s.plan(ctx, root)
+	p, err := s.plan(root)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -34,13 +34,13 @@ func (s *Snapshot) Top(ctx context.Context, root query.Node, k int, exact bool) 
 
 // Count returns the number of matches of a query tree. Errors: as Top.
 func (s *Snapshot) Count(ctx context.Context, root query.Node) (total uint64, err error) {
-	p, err := s.plan(ctx, root)
+	p, err := s.plan(root)
 	if err != nil {
 		return 0, err
 	}
 	x := s.scratch(ctx)
-	for _, seg := range s.segments {
-		n, err := count(x, p, seg)
+	for i, seg := range s.segments {
+		n, err := count(x, p, i, seg)
 		if err != nil {
 			return 0, err
 		}
@@ -48,13 +48,4 @@ func (s *Snapshot) Count(ctx context.Context, root query.Node) (total uint64, er
 	}
 	s.scratches.Put(x)
 	return total, nil
-}
-
-// plan makes a plan by the snapshot's own statistics, of those languages only that it has.
-func (s *Snapshot) plan(ctx context.Context, root query.Node) (*plan, error) {
-	st, err := s.stats(ctx, root, nil)
-	if err != nil {
-		return nil, err
-	}
-	return newPlan(root, &st)
 }

@@ -14,14 +14,10 @@ type expanded struct {
 	weight  uint32
 }
 
-// expand reads the lists of the group's terms.
-func (p *compiler) expand(g *group) (clause, error) {
+// expand reads the lists of a group's terms.
+func (p *compiler) expand(g *group, terms []index.Term) (clause, error) {
 	docs := p.seg.Docs()
 	c := &expanded{impacts: make([]byte, docs), maxima: make([]byte, docs/pack.WindowLen+1), weight: g.weight}
-	var terms []index.Term
-	if err := g.terms(p.seg, func(t index.Term) { terms = append(terms, t) }); err != nil {
-		return nil, err
-	}
 	used := p.x.used
 	l := p.x.postings()
 	for _, t := range terms {

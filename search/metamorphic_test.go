@@ -83,7 +83,7 @@ func (n *naive) load(seg *index.Segment, id index.DocID) *naiveDoc {
 // matches reports whether a term of a document is one that the node stands for.
 func (n *naive) matches(q query.Node, term string) bool {
 	key, _ := keyOf(q)
-	g := n.p.groups[key]
+	g := n.p.group(key)
 	switch q := q.(type) {
 	case query.Prefix:
 		start, _ := q.Terms(n.p.langs)
@@ -188,7 +188,7 @@ func (n *naive) phrase(d *naiveDoc, q query.Phrase) (begins []uint32) {
 // value is what a word adds to the score of a document that has it: each of its terms counts, of a pattern the best.
 func (n *naive) value(d *naiveDoc, q query.Node) (score uint32) {
 	key, _ := keyOf(q)
-	g := n.p.groups[key]
+	g := n.p.group(key)
 	terms := map[string]bool{}
 	for _, s := range d.terms[fieldOf(q)] {
 		for _, term := range s {
@@ -274,7 +274,7 @@ func (n *naive) eval(d *naiveDoc, q query.Node) (bool, uint32) {
 		if begins := n.phrase(d, q); len(begins) > 0 {
 			var weight uint32
 			for _, w := range q.Words {
-				weight += n.p.groups[groupKey{indexField(q.Field), w}].weight
+				weight += n.p.group(groupKey{indexField(q.Field), w}).weight
 			}
 			return true, weight * (index.ImpactOffset + uint32(d.seg.ImpactOf(indexField(q.Field), d.id, begins)))
 		}
@@ -491,7 +491,7 @@ func testSegments(t *testing.T, r *rand.Rand, segs []*index.Segment, queries int
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := newPlan(root, &st)
+		p, err := planFor(root, &st)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -28,12 +29,14 @@ func indexField(f query.Field) index.Field {
 
 // group is one word, prefix or fuzzy word of a query: the index terms it stands for, and what their impacts are worth.
 type group struct {
+	key    groupKey
 	field  index.Field
-	forms  []string // index terms
-	prefix []string // beginnings of index terms
-	fuzzy  []*index.Fuzzy
+	forms  []string       // index terms
+	prefix []string       // beginnings of index terms
+	fuzzy  []*index.Fuzzy // what index terms are like
 	idf    float64
-	weight uint32 // of one impact step: idf in units of 1/(scale·ImpactLevels)
+	weight uint32         // of one impact step: idf in units of 1/(scale·ImpactLevels)
+	found  [][]index.Term // by segment, where they have been looked up
 }
 
 // pattern reports whether the dictionary must be walked to know the terms.
@@ -43,8 +46,18 @@ func (g *group) pattern() bool { return len(g.prefix)+len(g.fuzzy) > 0 }
 type plan struct {
 	root   query.Node
 	langs  []string
-	groups map[groupKey]*group
+	groups []*group
 	scale  float64 // integer scores are this many times the real ones
+}
+
+// group returns the group of a word, prefix or fuzzy word of the query.
+func (p *plan) group(key groupKey) *group {
+	for _, g := range p.groups {
+		if g.key == key {
+			return g
+		}
+	}
+	return nil
 }
 
 // groupKey names a word in a field, or a pattern: its canonical text.
@@ -66,15 +79,15 @@ func keyOf(n query.Node) (groupKey, bool) {
 }
 
 // newGroup returns what a node stands for in a collection of these languages, without weight.
-func newGroup(n query.Node, langs []string) (*group, error) {
+func newGroup(key groupKey, n query.Node, langs []string) (*group, error) {
 	switch n := n.(type) {
 	case query.Word:
-		return &group{field: indexField(n.Field), forms: text.QueryForms(n.Text, langs)}, nil
+		return &group{key: key, field: key.field, forms: text.QueryForms(n.Text, langs)}, nil
 	case query.Prefix:
 		start, others := n.Terms(langs)
-		return &group{field: indexField(n.Field), forms: others, prefix: []string{start}}, nil
+		return &group{key: key, field: key.field, forms: others, prefix: []string{start}}, nil
 	case query.Fuzzy:
-		g := &group{field: indexField(n.Field)}
+		g := &group{key: key, field: key.field}
 		for _, near := range n.Terms(langs) {
 			if near.Distance == 0 {
 				g.forms = append(g.forms, near.Text)
@@ -93,23 +106,34 @@ func newGroup(n query.Node, langs []string) (*group, error) {
 
 // terms calls f with the dictionary entries of a segment that the group stands for, each once.
 func (g *group) terms(seg *index.Segment, f func(index.Term)) error {
-	seen := map[string]bool{}
-	for _, form := range g.forms {
-		t, ok, err := seg.Term(g.field, form)
-		if err != nil {
-			return err
+	if !g.pattern() {
+		for _, form := range g.forms {
+			t, ok, err := seg.Term(g.field, form)
+			if err != nil {
+				return err
+			}
+			if ok {
+				f(t)
+			}
 		}
-		if ok && !seen[form] {
-			seen[form] = true
-			f(t)
-		}
+		return nil
 	}
+	seen := map[string]bool{}
 	add := func(word []byte, t index.Term) bool {
 		if !seen[string(word)] {
 			seen[string(word)] = true
 			f(t)
 		}
 		return true
+	}
+	for _, form := range g.forms {
+		t, ok, err := seg.Term(g.field, form)
+		if err != nil {
+			return err
+		}
+		if ok {
+			add([]byte(form), t)
+		}
 	}
 	for _, p := range g.prefix {
 		if err := seg.Words(g.field, p, add); err != nil {
@@ -139,32 +163,34 @@ func leaves(root query.Node, f func(query.Node)) {
 	})
 }
 
-// everyLanguage returns all languages that have a stemmer, and none: what shards must count so that their counts add up whichever
-// languages they hold.
-func everyLanguage() []string { return append(text.Languages(), "") }
-
-// newPlan looks up what each word stands for and is worth by the statistics.
-func newPlan(root query.Node, stats *concord.Stats) (*plan, error) {
-	p := &plan{root: root, langs: byCount(stats.Langs), groups: map[groupKey]*group{}}
+// newPlan looks up what each word stands for in a collection of these languages. What it is worth is for weigh to say.
+func newPlan(root query.Node, langs []string) (*plan, error) {
+	p := &plan{root: root, langs: langs}
 	var fail error
-	var sum float64 // the largest score there can be
 	leaves(root, func(n query.Node) {
 		key, _ := keyOf(n)
-		g := p.groups[key]
-		if g == nil {
-			var err error
-			if g, err = newGroup(n, p.langs); err != nil {
-				fail = err
-				return
-			}
-			g.idf = idf(stats.Docs, g.docCount(key, stats))
-			p.groups[key] = g
+		if fail != nil || p.group(key) != nil {
+			return
 		}
+		var g *group
+		if g, fail = newGroup(key, n, langs); fail == nil {
+			p.groups = append(p.groups, g)
+		}
+	})
+	return p, fail
+}
+
+// weigh gives every word its weight in a collection of so many documents; docCount says how many have it.
+func (p *plan) weigh(docs uint64, docCount func(*group) uint64) {
+	var sum float64 // no score is larger
+	for _, g := range p.groups {
+		g.idf = idf(docs, docCount(g))
+	}
+	leaves(p.root, func(n query.Node) {
+		key, _ := keyOf(n)
+		g := p.group(key)
 		sum += g.idf * float64(max(1, len(g.forms)))
 	})
-	if fail != nil {
-		return nil, fail
-	}
 	p.scale = maxScale
 	for p.scale > 1 && sum*p.scale > maxScore {
 		p.scale /= 2
@@ -172,7 +198,6 @@ func newPlan(root query.Node, stats *concord.Stats) (*plan, error) {
 	for _, g := range p.groups {
 		g.weight = uint32(max(1, math.Round(g.idf*p.scale/index.ImpactLevels)))
 	}
-	return p, nil
 }
 
 // Scores are integers while they are compared. Their unit is as small as their sum allows.
@@ -181,16 +206,65 @@ const (
 	maxScore = 1 << 31
 )
 
+// planFor makes a plan for a collection that statistics describe.
+func planFor(root query.Node, stats *concord.Stats) (*plan, error) {
+	p, err := newPlan(root, byCount(stats.Langs))
+	if err != nil {
+		return nil, err
+	}
+	p.weigh(stats.Docs, func(g *group) uint64 { return g.docCount(stats) })
+	return p, nil
+}
+
 // docCount returns the number of documents that have the group's terms, by the statistics; a document with several of them is
 // counted as often.
-func (g *group) docCount(key groupKey, stats *concord.Stats) (df uint64) {
+func (g *group) docCount(stats *concord.Stats) (df uint64) {
 	if g.pattern() {
-		return stats.Terms[statsKey(key.field, key.text)]
+		return stats.Terms[statsKey(g.field, g.key.text)]
 	}
 	for _, form := range g.forms {
-		df += stats.Terms[statsKey(key.field, form)]
+		df += stats.Terms[statsKey(g.field, form)]
 	}
 	return df
+}
+
+// plan makes a plan for the snapshot as the whole collection.
+func (s *Snapshot) plan(root query.Node) (*plan, error) {
+	p, err := newPlan(root, s.languages)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range p.groups {
+		for i, seg := range s.segments {
+			if _, err := g.in(i, seg); err != nil {
+				return nil, err
+			}
+		}
+	}
+	p.weigh(s.Docs(), func(g *group) (df uint64) {
+		for _, terms := range g.found {
+			for _, t := range terms {
+				df += uint64(t.DocCount)
+			}
+		}
+		return df
+	})
+	return p, nil
+}
+
+// in returns the group's terms in segment i of the snapshot.
+func (g *group) in(i int, seg *index.Segment) ([]index.Term, error) {
+	for len(g.found) <= i {
+		g.found = append(g.found, nil)
+	}
+	if g.found[i] == nil {
+		found := make([]index.Term, 0, len(g.forms))
+		if err := g.terms(seg, func(t index.Term) { found = append(found, t) }); err != nil {
+			return nil, err
+		}
+		g.found[i] = found
+	}
+	return g.found[i], nil
 }
 
 // byCount returns the languages, the one with most documents first.
@@ -210,16 +284,17 @@ func idf(docs, df uint64) float64 {
 	return math.Log(1 + (float64(docs-df)+0.5)/(float64(df)+0.5))
 }
 
-// compile returns the clause of the whole query for one segment, with cursors of x.
-func (p *plan) compile(seg *index.Segment, x *scratch) (clause, error) {
-	c := compiler{p, seg, x}
+// compile returns the clause of the whole query for segment i of the snapshot, with cursors of x.
+func (p *plan) compile(i int, seg *index.Segment, x *scratch) (clause, error) {
+	c := compiler{p, i, seg, x}
 	return c.node(p.root)
 }
 
 type compiler struct {
 	*plan
-	seg *index.Segment
-	x   *scratch
+	number int
+	seg    *index.Segment
+	x      *scratch
 }
 
 func (p *compiler) node(n query.Node) (clause, error) {
@@ -266,27 +341,21 @@ func dates(seg *index.Segment, n query.Date) *index.Filter {
 // word returns a *word, an *expanded for a pattern, or nothing when the segment has none of the terms.
 func (p *compiler) word(n query.Node) (clause, error) {
 	key, _ := keyOf(n)
-	g := p.groups[key]
+	g := p.group(key)
+	terms, err := g.in(p.number, p.seg)
+	if err != nil || len(terms) == 0 {
+		return nothing{}, err
+	}
 	if g.pattern() {
-		return p.expand(g)
+		return p.expand(g, terms)
 	}
 	c := &word{weight: g.weight, docs: p.seg.Docs()}
-	for _, form := range g.forms {
-		t, ok, err := p.seg.Term(g.field, form)
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			continue
-		}
+	for _, t := range terms {
 		l := p.x.postings()
 		if err := l.Reset(p.seg, t); err != nil {
 			return nil, err
 		}
 		c.lists = append(c.lists, l)
-	}
-	if len(c.lists) == 0 {
-		return nothing{}, nil
 	}
 	return c, nil
 }
@@ -298,7 +367,7 @@ func (p *compiler) phrase(n query.Phrase) (clause, error) {
 	for i, s := range n.Words {
 		node := query.Word{Text: s, Field: n.Field}
 		key, _ := keyOf(node)
-		weight += p.groups[key].weight
+		weight += p.group(key).weight
 		if first := slices.Index(n.Words, s); first < i {
 			words = append(words, words[first])
 			continue
@@ -369,58 +438,42 @@ func (s *Snapshot) Stats(ctx context.Context, q string) (concord.Stats, error) {
 	if err != nil {
 		return concord.Stats{}, err
 	}
-	return s.stats(ctx, root, everyLanguage())
+	return s.stats(ctx, root)
 }
 
-// stats counts terms of the given languages; nil: those of the snapshot.
-func (s *Snapshot) stats(ctx context.Context, root query.Node, langs []string) (concord.Stats, error) {
-	st := concord.Stats{Docs: s.Docs(), Terms: map[string]uint64{}, Langs: map[string]uint64{}}
-	for _, seg := range s.segments {
-		for l, n := range seg.Languages() {
-			st.Langs[l] += n
+// stats counts the terms that words have in any language there is, so that the counts of shards add up whichever languages they hold.
+func (s *Snapshot) stats(ctx context.Context, root query.Node) (concord.Stats, error) {
+	st := concord.Stats{Docs: s.docs, Terms: map[string]uint64{}, Langs: maps.Clone(s.langs)}
+	p, err := newPlan(root, append(text.Languages(), ""))
+	if err != nil {
+		return st, err
+	}
+	for _, g := range p.groups {
+		if err := s.addStats(&st, g); err != nil {
+			return st, err
 		}
 	}
-	if langs == nil {
-		langs = byCount(st.Langs)
-	}
-	var fail error
-	leaves(root, func(n query.Node) {
-		if fail == nil {
-			fail = s.addStats(&st, n, langs)
-		}
-	})
-	if fail == nil {
-		fail = ctx.Err()
-	}
-	return st, fail
+	return st, ctx.Err()
 }
 
 // addStats counts the documents of each of a word's terms, and those of a pattern's under its own name.
-func (s *Snapshot) addStats(st *concord.Stats, n query.Node, langs []string) error {
-	key, _ := keyOf(n)
-	g, err := newGroup(n, langs)
-	if err != nil {
-		return err
-	}
+func (s *Snapshot) addStats(st *concord.Stats, g *group) error {
 	if g.pattern() {
-		name := statsKey(key.field, key.text)
-		if _, ok := st.Terms[name]; ok {
-			return nil
-		}
-		st.Terms[name] = 0
+		var df uint64
 		for _, seg := range s.segments {
-			if err := g.terms(seg, func(t index.Term) { st.Terms[name] += uint64(t.DocCount) }); err != nil {
+			if err := g.terms(seg, func(t index.Term) { df += uint64(t.DocCount) }); err != nil {
 				return err
 			}
 		}
+		st.Terms[statsKey(g.field, g.key.text)] = df
 		return nil
 	}
 	for _, form := range g.forms {
-		name := statsKey(key.field, form)
+		name := statsKey(g.field, form)
 		if _, ok := st.Terms[name]; ok {
 			continue
 		}
-		df, err := s.docCount(key.field, form)
+		df, err := s.docCount(g.field, form)
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,9 @@ import (
 // its last user has released it.
 type Snapshot struct {
 	segments  []*index.Segment
+	docs      uint64 // live ones
+	langs     map[string]uint64
+	languages []string // those with most documents first
 	refs      atomic.Int64
 	scratches sync.Pool // *scratch
 	analyzers sync.Pool // map[string]*text.Analyzer, by language: their caches are warm
@@ -18,10 +21,15 @@ type Snapshot struct {
 
 // newSnapshot takes a view of each segment. The snapshot has one user.
 func newSnapshot(segments []*index.Segment) *Snapshot {
-	s := &Snapshot{segments: make([]*index.Segment, len(segments))}
+	s := &Snapshot{segments: make([]*index.Segment, len(segments)), langs: map[string]uint64{}}
 	for i, seg := range segments {
 		s.segments[i] = seg.View()
+		s.docs += uint64(seg.Live())
+		for l, n := range seg.Languages() {
+			s.langs[l] += n
+		}
 	}
+	s.languages = byCount(s.langs)
 	s.refs.Store(1)
 	return s
 }
@@ -30,13 +38,7 @@ func newSnapshot(segments []*index.Segment) *Snapshot {
 func (s *Snapshot) Segments() []*index.Segment { return s.segments }
 
 // Docs returns the number of live documents.
-func (s *Snapshot) Docs() uint64 {
-	var n uint64
-	for _, seg := range s.segments {
-		n += uint64(seg.Live())
-	}
-	return n
-}
+func (s *Snapshot) Docs() uint64 { return s.docs }
 
 // Release gives the snapshot back. Who acquired it calls it once.
 func (s *Snapshot) Release() {

@@ -32,10 +32,18 @@ type correction struct {
 	surface  string // as written in a document
 }
 
-// suggest returns a corrected query that has results, "" when there is none within the bounds.
+// suggest returns a corrected query that has results, "" when there is none within the bounds. Without statistics the snapshot is the whole
+// collection.
 func (s *Snapshot) suggest(ctx context.Context, root query.Node, stats *concord.Stats) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, suggestTime)
 	defer cancel()
+	if stats == nil {
+		own, err := s.stats(ctx, root)
+		if err != nil {
+			return "", notDeadline(err)
+		}
+		stats = &own
+	}
 	langs := byCount(stats.Langs)
 	options := map[string][]correction{}
 	var words []string
@@ -69,11 +77,7 @@ func (s *Snapshot) suggest(ctx context.Context, root query.Node, stats *concord.
 			break
 		}
 		corrected := query.Replace(root, replace)
-		own, err := s.stats(ctx, corrected, nil)
-		if err != nil {
-			return "", notDeadline(err)
-		}
-		p, err := newPlan(corrected, &own)
+		p, err := s.plan(corrected)
 		if err != nil {
 			return "", err
 		}

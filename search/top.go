@@ -81,7 +81,7 @@ func (s *Snapshot) top(ctx context.Context, p *plan, k int, exact bool) (best []
 	for i, seg := range s.segments {
 		x.used = 0
 		x.top.reset(k, floorOf(best, k))
-		n, err := s.topOf(x, p, seg, exact)
+		n, err := topOf(x, p, i, seg, exact)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -100,15 +100,15 @@ func (s *Snapshot) top(ctx context.Context, p *plan, k int, exact bool) (best []
 }
 
 // topOf offers the documents of one segment to the collector of x.
-func (s *Snapshot) topOf(x *scratch, p *plan, seg *index.Segment, exact bool) (total uint64, err error) {
-	c, err := p.compile(seg, x)
+func topOf(x *scratch, p *plan, i int, seg *index.Segment, exact bool) (total uint64, err error) {
+	c, err := p.compile(i, seg, x)
 	if err != nil {
 		return 0, err
 	}
 	r := &run{seg: seg, docs: index.DocID(seg.Docs()), deletes: seg.Deletes(), top: &x.top, exact: exact, s: x}
 	if exact && countsApart(seg, c) {
 		r.exact = false
-		if total, err = count(x, p, seg); err != nil {
+		if total, err = count(x, p, i, seg); err != nil {
 			return 0, err
 		}
 	}
