@@ -32,6 +32,22 @@ func BenchmarkUnpack(b *testing.B) {
 	}
 }
 
+func BenchmarkAppend(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	values := skewed(r, BlockLen, 12)
+	var dst []byte
+	b.Run("plain", func(b *testing.B) {
+		for b.Loop() {
+			dst = Append(dst[:0], values, 12)
+		}
+	})
+	b.Run("patched", func(b *testing.B) {
+		for b.Loop() {
+			dst = AppendPatched(dst[:0], values)
+		}
+	})
+}
+
 func BenchmarkPatched(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, wider := range []int{0, 3, 12} {

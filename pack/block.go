@@ -97,16 +97,25 @@ func lowerBoundScalar(b *Block, n int, target uint32) int {
 	return at
 }
 
-// maskCommonScalar merges; a step moves on at least one side without branching on the values.
+// maskCommonScalar merges the two halves of a with b.
 func maskCommonScalar(a, b []uint32) (lo, hi uint64) {
-	var mask [2]uint64
-	for i, j := 0, 0; i < len(a) && j < len(b); {
+	half := min(len(a), 64)
+	lo, j := common64(a[:half], b)
+	hi, _ = common64(a[half:], b[j:])
+	return lo, hi
+}
+
+// common64 sets bit i when a[i], of at most 64 values, occurs in b, and returns where in b it ended. A step moves on at least one side without
+// branching on the values.
+func common64(a, b []uint32) (mask uint64, j int) {
+	i := 0
+	for i < len(a) && j < len(b) {
 		x, y := uint64(a[i]), uint64(b[j])
 		after := (y - x) >> 63 // 1 when y < x: b moves on, else a
 		equal := ((x ^ y) - 1) >> 63
-		mask[i/64&1] |= equal << (i & 63)
+		mask |= equal << (i & 63)
 		i += int(1 - after)
 		j += int(after)
 	}
-	return mask[0], mask[1]
+	return mask, j
 }

@@ -67,12 +67,15 @@ func lastGroups(src []byte, width, n int) (tail [64]byte) {
 const denseSpan = 6 * BlockLen
 
 func unpackBits(out *Block, src []byte, first uint32, span int) bool {
-	if active < levelAVX512 {
+	if active == levelScalar {
 		return unpackBitsScalar(out, src, first, span)
 	}
 	words, last := span/64, uint64(0)
 	if span%64 != 0 {
 		last = word(src, span, words)
+	}
+	if active == levelAVX2 {
+		return unpackBits2(&out[0], &src[0], words, last, first) == BlockLen
 	}
 	return unpackBits512(&out[0], &src[0], words, last, first, span < denseSpan) == BlockLen
 }
@@ -166,20 +169,48 @@ func lowerBound(b *Block, n int, target uint32) int {
 }
 
 func maskCommon(a, b []uint32) (lo, hi uint64) {
-	if active < levelAVX512 || len(a) == 0 || len(b) == 0 {
+	switch {
+	case active == levelScalar || len(a) == 0 || len(b) == 0:
 		return maskCommonScalar(a, b)
+	case len(b)%commonStep != 0 || active == levelAVX2 && len(a)%commonStep != 0:
+		return maskCommonFilled(a, b)
 	}
-	if len(b)%commonStep != 0 { // the last value again and again
-		var whole Block
-		n := copy(whole[:], b)
-		for ; n%commonStep != 0; n++ {
-			whole[n] = b[len(b)-1]
-		}
-		b = whole[:n]
-	}
+	return maskCommonWhole(a, b)
+}
+
+func maskCommonWhole(a, b []uint32) (lo, hi uint64) {
 	var mask [2]uint64
-	maskCommon512(&a[0], len(a), &b[0], len(b), &mask[0])
+	if active == levelAVX512 {
+		maskCommon512(&a[0], len(a), &b[0], len(b), &mask[0])
+	} else {
+		maskCommon2(&a[0], len(a), &b[0], len(b), (*byte)(unsafe.Pointer(&mask)))
+	}
 	return mask[0], mask[1]
+}
+
+// maskCommonFilled is apart from maskCommon because it has two blocks to set to zero.
+func maskCommonFilled(a, b []uint32) (lo, hi uint64) {
+	var wholeA, wholeB Block
+	lo, hi = maskCommonWhole(fillUp(&wholeA, a), fillUp(&wholeB, b))
+	if n := len(a); n < 64 {
+		return lo & (1<<n - 1), 0
+	} else if n < BlockLen {
+		hi &= 1<<(n-64) - 1
+	}
+	return lo, hi
+}
+
+// fillUp repeats the last value until the length is a multiple of commonStep. It copies v to whole when anything is to be added.
+func fillUp(whole *Block, v []uint32) []uint32 {
+	n := len(v)
+	if n%commonStep == 0 {
+		return v
+	}
+	copy(whole[:], v)
+	for ; n%commonStep != 0; n++ {
+		whole[n] = v[len(v)-1]
+	}
+	return whole[:n]
 }
 
 // commonStep is how many values of b are compared with 16 of a at a time.

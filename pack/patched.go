@@ -51,8 +51,16 @@ func AppendPatched(dst []byte, values []uint32) []byte {
 // Of equal sizes it takes the greatest width, which has the fewest exceptions.
 func patchedWidth(values []uint32) (width, wider, high int) {
 	var count [MaxWidth + 1]int
-	for _, v := range values {
-		count[bits.Len32(v)]++
+	var odd [MaxWidth + 1]int // so that of two equal widths in a row the second need not wait
+	for i, v := range values {
+		if i&1 == 0 {
+			count[bits.Len32(v)]++
+		} else {
+			odd[bits.Len32(v)]++
+		}
+	}
+	for w, n := range odd {
+		count[w] += n
 	}
 	most := MaxWidth
 	for count[most] == 0 && most > 0 {
@@ -91,7 +99,7 @@ func UnpackPatched(out *Block, src []byte, n int) (rest []byte, ok bool) {
 	}
 	size := Size(n, width)
 	end := size + wider*(1+high)
-	if width > MaxWidth || wider > maxExceptions || len(p) < end {
+	if width > MaxWidth || wider > maxExceptions || wider > 0 && width == MaxWidth || len(p) < end {
 		return src, false
 	}
 	unpackSome(out, p, n, width)
@@ -112,19 +120,24 @@ func unpackSome(out *Block, p []byte, n, width int) {
 
 // patch puts the high bits back. It reports false when an index is not below n.
 func patch(out *Block, index, rest []byte, n, width, high int) bool {
-	for _, i := range index {
-		v := uint32(rest[0])
-		switch high {
-		case 2:
-			v |= uint32(rest[1]) << 8
-		case 3:
-			v |= uint32(rest[1])<<8 | uint32(rest[2])<<16
+	var most byte
+	shift := uint(width) & 31
+	switch rest = rest[:high*len(index)]; high {
+	case 1:
+		for k, i := range index {
+			out[i&(BlockLen-1)] |= uint32(rest[k]) << shift
+			most = max(most, i)
 		}
-		rest = rest[high:]
-		if int(i) >= n {
-			return false
+	default:
+		for _, i := range index {
+			v := uint32(rest[0]) | uint32(rest[1])<<8
+			if high > 2 {
+				v |= uint32(rest[2]) << 16
+			}
+			out[i&(BlockLen-1)] |= v << shift
+			most = max(most, i)
+			rest = rest[high:]
 		}
-		out[i&(BlockLen-1)] |= v << width
 	}
-	return true
+	return int(most) < n
 }

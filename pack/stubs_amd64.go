@@ -39,6 +39,11 @@ func starts2(out *uint32, counts *uint32)
 //go:noescape
 func unpackBits512(out *uint32, src *byte, words int, last uint64, first uint32, dense bool) int
 
+// unpackBits2 writes the numbers of the set bits of words 64-bit words of src and of last, counted from first. It returns how many there are, or more than 128, and less than 256, when it gave up.
+//
+//go:noescape
+func unpackBits2(out *uint32, src *byte, words int, last uint64, first uint32) int
+
 // addBits512 adds weight*impact to sums[j] for every bit j that is set in n 64-bit words: those of src, of which there are whole ones and last, shifted up by shift bits; the lowest come from before.
 //
 //go:noescape
@@ -68,6 +73,11 @@ func lowerBound512(b *uint32, target uint32) int
 //
 //go:noescape
 func maskCommon512(a *uint32, na int, b *uint32, nb int, mask *uint64)
+
+// maskCommon2 sets bit i of mask when a[i], for i < na, is one of the nb values of b. Both ascend and are not empty, and both lengths are multiples of 8.
+//
+//go:noescape
+func maskCommon2(a *uint32, na int, b *uint32, nb int, mask *uint8)
 
 // maskDocs512 is MaskDocs of n documents, n at most 128.
 //

@@ -174,12 +174,17 @@ func setDocsScalar(b *Bitmap, docs []uint32, base uint32) {
 }
 
 func maskDocsScalar(b *Bitmap, docs []uint32, base uint32) (lo, hi uint64) {
-	var mask [2]uint64
-	for i, d := range docs {
-		d -= base
-		mask[i/64&1] |= b[d/64%(WindowLen/64)] >> (d % 64) & 1 << (i & 63)
+	half := min(len(docs), 64)
+	return maskDocs64(b, docs[:half], base), maskDocs64(b, docs[half:], base)
+}
+
+// maskDocs64 is MaskDocs of at most 64 documents, the last first.
+func maskDocs64(b *Bitmap, docs []uint32, base uint32) (mask uint64) {
+	for i := len(docs) - 1; i >= 0; i-- {
+		d := docs[i] - base
+		mask = mask<<1 | b[d/64%(WindowLen/64)]>>(d%64)&1
 	}
-	return mask[0], mask[1]
+	return mask
 }
 
 func countNonZeroScalar(s *Sums) int {

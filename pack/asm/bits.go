@@ -118,6 +118,88 @@ func unpackBits512() {
 	RET()
 }
 
+// unpackBits2 goes by bytes: a table has the numbers of the set bits of each. What comes near the end of the block is written bit by bit.
+func unpackBits2() {
+	table := GLOBL("bitsOfByte", RODATA|NOPTR)
+	for b := range 256 {
+		var row uint64
+		n := 0
+		for i := range 8 {
+			if b>>i&1 != 0 {
+				row |= uint64(i) << (8 * n)
+				n++
+			}
+		}
+		DATA(8*b, U64(row))
+	}
+	kernel("unpackBits2", "(out *uint32, src *byte, words int, last uint64, first uint32) int",
+		"writes the numbers of the set bits of words 64-bit words of src and of last, counted from first. It returns how many there are, "+
+			"or more than 128, and less than 256, when it gave up.")
+	out, src, words := pointer("out"), pointer("src"), pointer("words")
+	first := Load(Param("first"), GP32()).(reg.GPVirtual)
+	base, step := YMM(), YMM()
+	broadcastReg(first, base)
+	broadcastConst(8, step)
+	tab, n := GP64(), GP64()
+	LEAQ(table, tab)
+	XORQ(n, n)
+	w, total := GP64(), GP64()
+
+	Label("next")
+	DECQ(words)
+	JL(LabelRef("lastWord"))
+	MOVQ(at(src, 0), w)
+	ADDQ(U8(8), src)
+	Label("word")
+	POPCNTQ(w, total)
+	ADDQ(n, total)
+	CMPQ(total, U8(blockLen-8))
+	JA(LabelRef("careful"))
+	for i := range 8 {
+		b, c, v := GP32(), GP32(), YMM()
+		MOVBLZX(w.As8(), b)
+		if i < 7 {
+			SHRQ(U8(8), w)
+		}
+		VPMOVZXBD(indexed(tab, b.As64(), 8, 0), v)
+		VPADDD(base, v, v)
+		VPADDD(step, base, base)
+		VMOVDQU(v, indexed(out, n, 4, 0))
+		POPCNTL(b, c)
+		ADDQ(c.As64(), n)
+	}
+	Label("done")
+	ADDL(U8(64), first)
+	JMP(LabelRef("next"))
+
+	Label("careful")
+	CMPQ(total, U32(blockLen))
+	JA(LabelRef("end"))
+	Label("bit")
+	TESTQ(w, w)
+	JEQ(LabelRef("done"))
+	bit := GP64()
+	TZCNTQ(w, bit)
+	ADDL(first, bit.As32())
+	MOVL(bit.As32(), indexed(out, n, 4, 0))
+	INCQ(n)
+	BLSRQ(w, w)
+	JMP(LabelRef("bit"))
+
+	Label("lastWord")
+	CMPQ(words, I8(-1))
+	JNE(LabelRef("finish"))
+	Load(Param("last"), w)
+	TESTQ(w, w)
+	JNE(LabelRef("word"))
+	Label("finish")
+	MOVQ(n, total)
+	Label("end")
+	VZEROUPPER()
+	result(0, total)
+	RET()
+}
+
 // addBits512 spreads the impacts of 64 places to the bytes of the set bits, in one instruction, and adds them four times 16 at a time.
 // Places without a bit get a zero to add, so that nothing depends on a mask but the spreading.
 func addBits512() {
@@ -426,6 +508,52 @@ func maskCommon512() {
 	ADDQ(U8(4*zmmLen), a)
 	SUBQ(U8(zmmLen), na)
 	JLE(LabelRef("end"))
+	CMPQ(b, end)
+	JB(LabelRef("group"))
+	Label("end")
+	VZEROUPPER()
+	RET()
+}
+
+// maskCommon2 is maskCommon512 for eight values of a; the caller sees to it that these are whole groups.
+func maskCommon2() {
+	kernel("maskCommon2", "(a *uint32, na int, b *uint32, nb int, mask *uint8)",
+		"sets bit i of mask when a[i], for i < na, is one of the nb values of b. Both ascend and are not empty, and both lengths are multiples of 8.")
+	a, na, b, nb, mask := pointer("a"), pointer("na"), pointer("b"), pointer("nb"), pointer("mask")
+	end, endA := GP64(), GP64()
+	LEAQ(indexed(b, nb, 4, 0), end)
+	LEAQ(indexed(a, na, 4, 0), endA)
+
+	Label("group")
+	v, found := YMM(), YMM()
+	VMOVDQU(at(a, 0), v)
+	VPXOR(found, found, found)
+	most := GP32()
+	MOVL(at(a, 4*ymmLen-4), most)
+	Label("step")
+	for i := range commonStep {
+		x := YMM()
+		VPBROADCASTD(at(b, 4*i), x)
+		VPCMPEQD(x, v, x)
+		VPOR(x, found, found)
+	}
+	CMPL(at(b, 4*commonStep-4), most)
+	JA(LabelRef("groupDone")) // the step may hold values of the next group
+	JEQ(LabelRef("both"))
+	ADDQ(U8(4*commonStep), b)
+	CMPQ(b, end)
+	JB(LabelRef("step"))
+	JMP(LabelRef("groupDone"))
+	Label("both")
+	ADDQ(U8(4*commonStep), b)
+	Label("groupDone")
+	m := GP32()
+	VMOVMSKPS(found, m)
+	MOVB(m.As8(), at(mask, 0))
+	INCQ(mask)
+	ADDQ(U8(4*ymmLen), a)
+	CMPQ(a, endA)
+	JAE(LabelRef("end"))
 	CMPQ(b, end)
 	JB(LabelRef("group"))
 	Label("end")
