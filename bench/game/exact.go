@@ -2,9 +2,11 @@ package game
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"math/bits"
 	"slices"
+	"strings"
 
 	"concord"
 	"concord/query"
@@ -274,4 +276,16 @@ func Overlap(exact, got []Scored, k int) float64 {
 		}
 	}
 	return float64(hits) / float64(n)
+}
+
+// ParseDocuments reads the answer to DOCS_k; ok is false when there is none.
+func ParseDocuments(answer string) (out []Scored, ok bool) {
+	for _, pair := range strings.Fields(answer) {
+		var d Scored
+		if n, err := fmt.Sscanf(pair, "%d:%g", &d.Doc, &d.Score); n != 2 || err != nil {
+			return nil, false
+		}
+		out = append(out, d)
+	}
+	return out, true
 }

@@ -13,7 +13,7 @@ type Protocol struct {
 	Commands []string
 	Warmup   time.Duration // at least, for each command
 	Passes   int           // over all queries in random order; the best of each query counts
-	CPU      int           // the processor the server is kept on; -1: any
+	CPU      int           // the processor that the server and who asks it are kept on; -1: any
 	Seed     uint64        // of the orders
 }
 
@@ -49,6 +49,7 @@ const emptyTrips = 2000
 func Measure(ctx context.Context, p Protocol, queries []Query, argv ...string) (run *Run, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	defer pin(p.CPU)()
 	run = &Run{At: time.Now().UTC().Truncate(time.Second), Commands: map[string][]Took{}, Load: loadAverage()}
 	began := time.Now()
 	c, err := StartChild(ctx, pinned(p.CPU, argv)...)

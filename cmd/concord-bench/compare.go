@@ -43,17 +43,21 @@ func (e *contender) reorderArgs(from, dir string) []string {
 
 // comparison is what compare was asked to do.
 type comparison struct {
-	work     workDir
-	sources  string
-	data     string
-	corpora  []string
-	engines  []string
-	classes  []string
-	rebuild  []string
-	reuse    bool
-	slow     int
-	protocol game.Protocol
-	log      *slog.Logger
+	work      workDir
+	sources   string
+	data      string
+	corpora   []string
+	engines   []string
+	classes   []string
+	rebuild   []string
+	sizes     []string // corpora to measure growth on
+	reuse     bool
+	overlap   bool
+	relevance bool
+	slow      int
+	report    string
+	protocol  game.Protocol
+	log       *slog.Logger
 }
 
 func runCompare(ctx context.Context, args []string) error {
@@ -71,13 +75,20 @@ func runCompare(ctx context.Context, args []string) error {
 	fs.IntVar(&c.protocol.Passes, "passes", game.Game.Passes, "passes over all queries")
 	fs.IntVar(&c.protocol.CPU, "cpu", game.Game.CPU, "processor that servers are kept on; -1: any")
 	fs.BoolVar(&c.reuse, "reuse", false, "measure the first engine only, and take the others' times from the last run")
+	sizes := fs.String("scaling", "", "corpora of growing size to measure growth of cost on: 10k,100k,1M")
+	fs.BoolVar(&c.overlap, "overlap", false, "hold the best ten documents against BM25 in floating point")
+	fs.BoolVar(&c.relevance, "relevance", false, "judge the collections, too")
+	fs.StringVar(&c.report, "report", "", "report whose tables are replaced, plots beside it; empty: report.md in the work directory")
 	fs.IntVar(&c.slow, "list", 5, "slow queries and disagreements to list")
 	if _, err := parseArgs(fs, args, 0); err != nil {
 		return err
 	}
 	c.work = workDir(*work)
 	c.corpora, c.engines, c.classes, c.rebuild = list(*corpora), list(*engines), list(*classes), list(*rebuild)
-	c.protocol.Commands = list(*commands)
+	c.sizes, c.protocol.Commands = list(*sizes), list(*commands)
+	if c.report == "" {
+		c.report = c.work.path("report.md")
+	}
 	c.protocol.Warmup = time.Duration(*warmup * float64(time.Second))
 	if c.protocol.Passes < 1 || len(c.engines) == 0 || len(c.protocol.Commands) == 0 {
 		return errUsage
@@ -98,20 +109,44 @@ func (c *comparison) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r := report{protocol: c.protocol, queries: queries, field: field, slow: reportSlow}
 	for _, name := range c.corpora {
 		spec, err := corpusByName(name)
 		if err != nil {
 			return err
 		}
-		words, err := c.work.words(spec, filepath.Join(c.data, "wiki", "wiki-en.jsonl.zst"))
+		words, err := c.work.words(spec, c.corpusFile())
 		if err != nil {
 			return err
 		}
-		if err := c.corpus(ctx, name, words, queries, field); err != nil {
+		result, err := c.corpus(ctx, name, "", words, queries, field)
+		if err != nil {
 			return err
 		}
+		if c.overlap {
+			if result.overlaps, err = c.overlaps(ctx, words, queries, field, result.dirs); err != nil {
+				return err
+			}
+		}
+		r.corpora = append(r.corpora, result)
 	}
-	return nil
+	if len(c.sizes) > 0 {
+		s, err := c.scale(ctx, queries, field)
+		if err != nil {
+			return err
+		}
+		r.scaling = &s
+	}
+	if c.relevance {
+		for _, l := range collections[:len(collections)-1] {
+			rows, err := judge(ctx, l, c.data)
+			if err != nil {
+				return err
+			}
+			r.relevance = append(r.relevance, rows...)
+		}
+	}
+	return r.write(c.report)
 }
 
 // queries reads the game's queries and keeps the classes asked for.
@@ -155,23 +190,44 @@ func (c *comparison) prepare(ctx context.Context) ([]*contender, error) {
 	return field, nil
 }
 
-// corpus measures all engines on one corpus and prints the table.
-func (c *comparison) corpus(ctx context.Context, name, words string, queries []game.Query, field []*contender) error {
-	var runs []*game.Run
-	fmt.Printf("%s\n", name)
+// corpusResult is what all engines took on one corpus.
+type corpusResult struct {
+	name     string
+	builds   []built
+	dirs     []string
+	runs     []*game.Run
+	compared *game.Comparison
+	overlaps []overlap
+}
+
+// mean returns the mean time of a class and command for the engine in place e.
+func (r *corpusResult) mean(command, class string, e int) time.Duration {
+	for _, cell := range r.compared.Cells {
+		if cell.Command == command && cell.Class == class {
+			return cell.Times[e].Mean
+		}
+	}
+	return 0
+}
+
+// corpus measures all engines on one corpus and prints the table. What is measured is kept under the kind, for later runs to reuse.
+func (c *comparison) corpus(ctx context.Context, name, kind, words string, queries []game.Query, field []*contender) (r corpusResult, err error) {
+	r.name = name
+	fmt.Printf("%s %s\n", name, kind)
 	for i, e := range field {
 		dir, b, err := c.work.index(ctx, e, name, words, slices.Contains(c.rebuild, e.name))
 		if err != nil {
-			return err
+			return r, err
 		}
 		fmt.Printf("  %-10s %8d documents, %6.1f s, %6.1f s of CPU, %7.1f MB, peak %5.0f MB\n", e.name, b.Documents, b.Seconds, b.CPUSeconds, float64(b.Bytes)/1e6, float64(b.Peak)/1e6)
-		run, err := c.measure(ctx, e, dir, name, queries, c.reuse && i > 0)
+		run, err := c.measure(ctx, e, dir, filepath.Join(name, kind), queries, c.reuse && i > 0)
 		if err != nil {
-			return err
+			return r, err
 		}
-		runs = append(runs, run)
+		r.builds, r.dirs, r.runs = append(r.builds, b), append(r.dirs, dir), append(r.runs, run)
 	}
-	return game.Compare(queries, c.protocol.Commands, runs).Print(os.Stdout, runs, c.slow)
+	r.compared = game.Compare(queries, c.protocol.Commands, r.runs)
+	return r, r.compared.Print(os.Stdout, r.runs, c.slow)
 }
 
 // savedRun is a run with the queries it was made of, so that another selection of queries can use it.

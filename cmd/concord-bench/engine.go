@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"time"
 
 	"concord"
 	"concord/bench/game"
@@ -71,6 +73,26 @@ func openEngine(dir, name string) (*engine, error) {
 	defer seg.Close() // the searcher has a view of its own
 	s := search.New(seg)
 	return &engine{s, s.Acquire()}, nil
+}
+
+// coldOpen returns the seconds it takes to open a segment whose pages the system was asked to forget.
+func coldOpen(path string) (float64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	err = forget(f)
+	closeInto(f, &err)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	seg, err := index.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	took := time.Since(began).Seconds()
+	return took, seg.Close()
 }
 
 func (e *engine) Close() error {

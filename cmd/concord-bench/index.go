@@ -35,8 +35,9 @@ type indexReport struct {
 	Bytes      int64        `json:"bytes"`       // of the game's index
 	PeakMemory int64        `json:"peak_memory"` // largest resident set meanwhile
 	Threads    int          `json:"threads"`
-	Segments   int          `json:"segments"` // written before they were merged into one
-	Written    int64        `json:"written"`  // bytes of all of them and of the last
+	Segments   int          `json:"segments"`  // written before they were merged into one
+	Written    int64        `json:"written"`   // bytes of all of them and of the last
+	ColdOpen   float64      `json:"cold_open"` // seconds to open the index when no page of it is in memory
 	English    *indexReport `json:"english,omitempty"`
 }
 
@@ -154,7 +155,8 @@ func (j *indexJob) build(ctx context.Context, in io.Reader, name string, conv co
 	}
 	r.Seconds, r.CPUSeconds = time.Since(began).Seconds(), cpuSeconds()-cpu
 	r.Bytes, r.Written, r.PeakMemory = st.Size(), b.written, peakMemory()
-	return r, nil
+	r.ColdOpen, err = coldOpen(final)
+	return r, err
 }
 
 // fill reads the corpus and lets the builders take batches of it.

@@ -153,7 +153,8 @@ type built struct {
 	CPUSeconds float64 `json:"cpu_seconds"`
 	Bytes      int64   `json:"bytes"`
 	Peak       int64   `json:"peak_memory"`
-	Written    int64   `json:"written,omitempty"`
+	Written    int64   `json:"written,omitempty"`   // ours only
+	ColdOpen   float64 `json:"cold_open,omitempty"` // ours only, seconds
 	At         time.Time
 }
 

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"concord/bench/game"
+)
+
+// reportSlow is how many slow queries and disagreements the report lists.
+const reportSlow = 10
+
+// report is everything one comparison measured.
+type report struct {
+	protocol  game.Protocol
+	queries   []game.Query
+	field     []*contender
+	corpora   []corpusResult
+	scaling   *scaling
+	relevance []qualityRow
+	slow      int
+}
+
+// write replaces the tables of a report and writes the plots beside it.
+func (r *report) write(path string) error {
+	var b strings.Builder
+	r.head(&b)
+	plots := map[string]game.Plot{}
+	for _, c := range r.corpora {
+		fmt.Fprintf(&b, "\n### %s: %d documents\n", strings.ToUpper(c.name[:1])+c.name[1:], c.builds[0].Documents)
+		buildTable(&b, c.builds)
+		for _, command := range []string{"TOP_10", "COUNT"} {
+			if slices.Contains(r.protocol.Commands, command) && len(c.runs) > 1 {
+				name := c.name + "-" + strings.ToLower(command)
+				plots[name] = game.QueryPlot(fmt.Sprintf("%s, %s: every query", c.name, command), command, r.queries, c.runs)
+				r.image(&b, path, name, plots[name].Title)
+			}
+		}
+		c.compared.Markdown(&b, c.runs, r.slow)
+		if len(c.overlaps) > 0 {
+			overlapTable(&b, c.overlaps)
+		}
+	}
+	if r.scaling != nil {
+		b.WriteString("\n### How cost grows\n")
+		grown := r.scaling.plots()
+		for _, name := range slices.Sorted(maps.Keys(grown)) {
+			r.image(&b, path, name, grown[name].Title)
+			plots[name] = grown[name]
+		}
+		r.scaling.markdown(&b)
+	}
+	if len(r.relevance) > 0 {
+		b.WriteString("\n### Relevance\n\n")
+		relevanceTable(&b, r.relevance)
+	}
+	for name, p := range plots {
+		if svg := p.SVG(); svg != "" {
+			if err := os.WriteFile(plotFile(path, name), []byte(svg), 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	if err := game.UpdateReport(path, strings.TrimPrefix(b.String(), "\n")); err != nil {
+		return err
+	}
+	fmt.Printf("report: %s\n", path)
+	return nil
+}
+
+// plotFile names the file of a plot beside the report.
+func plotFile(report, name string) string {
+	return strings.ToLower(strings.TrimSuffix(report, filepath.Ext(report))) + "-" + name + ".svg"
+}
+
+func (r *report) image(b *strings.Builder, report, name, title string) {
+	fmt.Fprintf(b, "\n![%s](%s)\n", title, filepath.Base(plotFile(report, name)))
+}
+
+// head says where, with what and how the run was made.
+func (r *report) head(b *strings.Builder) {
+	fmt.Fprintf(b, "Machine: %s. One thread, servers kept on one processor; at least %s of warm-up a command, %d passes in random order, the best of each query.\n\n",
+		game.Machine(), r.protocol.Warmup, r.protocol.Passes)
+	b.WriteString("| engine | version | measured | load average before | first answer after start, ms |\n|---|---|---|--:|--:|\n")
+	for _, c := range r.corpora {
+		for i, run := range c.runs {
+			fmt.Fprintf(b, "| %s | %s, %s | %s | %.1f | %.1f |\n", run.Engine, r.field[i].version, c.name, run.At.Format("2006-01-02 15:04 UTC"), run.Load, float64(run.Open)/float64(time.Millisecond))
+		}
+	}
+}
+
+func buildTable(b *strings.Builder, builds []built) {
+	b.WriteString("\n| engine | build, s | documents/s | documents/s of CPU | peak memory, MB | index, MB | written/index | cold open, ms |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
+	for _, x := range builds {
+		written, open := "-", "-"
+		if x.Written > 0 {
+			written = fmt.Sprintf("%.2f", float64(x.Written)/float64(x.Bytes))
+		}
+		if x.ColdOpen > 0 {
+			open = fmt.Sprintf("%.1f", x.ColdOpen*1e3)
+		}
+		fmt.Fprintf(b, "| %s | %.1f | %.0f | %.0f | %.0f | %.1f | %s | %s |\n", x.Engine, x.Seconds, float64(x.Documents)/x.Seconds, float64(x.Documents)/x.CPUSeconds,
+			float64(x.Peak)/1e6, float64(x.Bytes)/1e6, written, open)
+	}
+}
+
+func relevanceTable(b *strings.Builder, rows []qualityRow) {
+	b.WriteString("| collection | ranking | queries | nDCG@10 | MAP | R@100 | Lucene's nDCG@10 | Lucene's MAP |\n|---|---|--:|--:|--:|--:|--:|--:|\n")
+	for _, r := range rows {
+		fmt.Fprintf(b, "| %s | %s | %d | %.4f | %.4f | %.4f | %.4f | %.4f |\n", r.collection.name, r.ranking, r.Queries, r.NDCG10, r.MAP, r.R100, r.collection.ndcg, r.collection.ap)
+	}
+}
