@@ -3,7 +3,7 @@
 GO ?= go
 BIN := bin/concord
 
-.PHONY: build demo demo-stop test race e2e lint fuzz bench microbench clean
+.PHONY: build demo demo-stop test race e2e lint fuzz bench bench-index microbench clean
 
 build: $(BIN)
 
@@ -41,6 +41,13 @@ fuzz:
 # docs/BENCHMARKS.md. Some 20 minutes of an idle machine; BENCH=-small tries it in two.
 bench: build
 	$(GO) run ./bench $(BENCH)
+
+# Compares the index with Lucene, Tantivy, bleve and PISA, which it builds first; replaces the tables of docs/INDEX-BENCHMARKS.md. Some
+# two hours of an idle machine; BENCH_INDEX='--passes 3 --warmup 5' is quick.
+bench-index:
+	$(GO) build -o bin/concord-bench ./cmd/concord-bench
+	bin/concord-bench compare --engines concord,lucene,lucene-bp,tantivy,bleve,pisa --rebuild concord --scaling 10k,100k,1M --overlap \
+		--relevance --report docs/INDEX-BENCHMARKS.md $(BENCH_INDEX)
 
 # The Go benchmarks of all packages.
 microbench:
