@@ -2,6 +2,7 @@ package index
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -88,6 +89,42 @@ func (b *Builder) Bytes() int64 {
 		n += a.Bytes()
 	}
 	return n + int64(cap(b.docs))*builderDocBytes + int64(cap(b.record)+2*cap(b.log.units)+4*cap(b.numbers))
+}
+
+// memory is Bytes and what writing takes.
+func (b *Builder) memory() int64 {
+	n := b.Bytes()
+	return n + max(n/4, minInvertBytes)
+}
+
+// reset empties the builder but keeps the larger pieces of its memory for the next documents.
+func (b *Builder) reset() {
+	clear(b.docs)
+	b.records.reset()
+	b.tokens.reset()
+	b.terms.reset()
+	*b = Builder{cfg: b.cfg, terms: b.terms, docs: b.docs[:0], byURL: newURLTable(), numberers: map[string]*text.Numberer{},
+		renumber: make([][]uint32, 1), strings: map[string]string{}, records: b.records, tokens: b.tokens}
+}
+
+// absorb takes over the documents of o, which has none with a URL that b has, and which must not be used afterwards.
+func (b *Builder) absorb(o *Builder) {
+	numbers := make([]uint32, len(o.terms.words)+1)
+	for i := range o.terms.words {
+		numbers[i+1] = b.terms.number(string(o.terms.word(uint32(i + 1))))
+	}
+	b.renumber = append(b.renumber, numbers)
+	b.docs = slices.Grow(b.docs, o.Docs())
+	for i := range o.docs {
+		if d := o.docs[i]; !d.dead {
+			d.source = uint16(len(b.renumber) - 1)
+			b.docs = append(b.docs, d)
+			b.byURL.set(b.docs)
+		}
+	}
+	b.records.total += o.records.total
+	b.tokens.total += o.tokens.total
+	b.bytes += o.bytes + int64(len(numbers))*4
 }
 
 // builderDocBytes is the size of a builderDoc.

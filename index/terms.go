@@ -40,6 +40,12 @@ func (t *termTable) bytes() int64 {
 	return int64(len(t.pages))*wordPage + int64(len(t.slots))*4 + int64(cap(t.words))*tableWordBytes
 }
 
+// reset forgets all words but keeps the memory.
+func (t *termTable) reset() {
+	clear(t.slots)
+	t.words, t.pages = t.words[:0], t.pages[:0]
+}
+
 // word returns the word of a number.
 func (t *termTable) word(n uint32) []byte {
 	w := &t.words[n-1]
@@ -59,8 +65,13 @@ func (t *termTable) number(word string) uint32 {
 	}
 	last := len(t.pages) - 1
 	if last < 0 || len(t.pages[last])+len(word) > wordPage {
-		t.pages = append(t.pages, make([]byte, 0, wordPage))
 		last++
+		if last < cap(t.pages) && t.pages[:last+1][last] != nil { // from before a reset
+			t.pages = t.pages[:last+1]
+			t.pages[last] = t.pages[last][:0]
+		} else {
+			t.pages = append(t.pages, make([]byte, 0, wordPage))
+		}
 	}
 	at := uint32(last)*wordPage + uint32(len(t.pages[last]))
 	t.pages[last] = append(t.pages[last], word...)
