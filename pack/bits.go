@@ -51,14 +51,22 @@ func (b *Bitmap) OrBits(src []byte, span int, at int) {
 
 // word returns the bits from 64*k of a bitmap of span bits, zero from span on. It needs k*64 < span and len(src) = (span+7)/8.
 func word(src []byte, span, k int) uint64 {
-	if src = src[8*k:]; len(src) >= 8 && span-64*k >= 64 {
-		return binary.LittleEndian.Uint64(src)
+	if left := span - 64*k; left < 64 {
+		return lastWord(src, 8*k) & (1<<(uint(left)&63) - 1)
+	}
+	return binary.LittleEndian.Uint64(src[8*k:])
+}
+
+// lastWord returns the bytes from at, of which there are at most eight.
+func lastWord(src []byte, at int) uint64 {
+	if len(src) >= 8 { // the last eight, without those before at
+		return binary.LittleEndian.Uint64(src[len(src)-8:]) >> (8 * uint(at+8-len(src)) & 63)
 	}
 	var w uint64
-	for i, c := range src {
+	for i, c := range src[at:] {
 		w |= uint64(c) << (8 * i & 63)
 	}
-	return w & (1<<(uint(span-64*k)&63) - 1)
+	return w
 }
 
 func unpackBitsScalar(out *Block, src []byte, first uint32, span int) bool {

@@ -80,34 +80,23 @@ func unpackBits(out *Block, src []byte, first uint32, span int) bool {
 	return unpackBits512(&out[0], &src[0], words, last, first, span < denseSpan) == BlockLen
 }
 
-// placed says where the words of a bitmap fall when they are shifted to the words of the window, 64 places each: then none of them lies on
-// the border of the window, and none of the sums across two cache lines.
-type placed struct {
-	shift    int    // by which the words are shifted up
-	skip     int    // words before the window
-	first, n int    // the word of the window that the first falls in, and how many there are
-	from     *byte  // whole words of the bitmap from the one after skip
-	whole    int    // how many
-	last     uint64 // and the one after these
-	before   uint64 // the last that was skipped
-}
-
-// place shifts a bitmap, of which at least one bit lies in the window.
-func place(src []byte, span, at int) placed {
-	p := placed{shift: at & 63, first: at >> 6}
-	words := (p.shift + span + 63) / 64
-	if p.first < 0 {
-		p.skip, p.first = -p.first, 0
-		p.before = word(src, span, p.skip-1)
+// place says where the words of a bitmap, of which at least one bit lies in the window, fall when they are shifted up by at%64 bits to the words
+// of the window, 64 places each: then none of them lies on the border of the window, and none of the sums across two cache lines.
+//
+// The first skip words lie before the window, before is the last of them. From word first of the window there are n: of src after the skipped
+// ones come whole words, then last, then zeros. (Nine results would still be passed in registers.)
+func place(src []byte, span, at int) (first, n, skip, whole int, before, last uint64) {
+	first = at >> 6
+	if first < 0 {
+		skip, first = -first, 0
+		before = word(src, span, skip-1)
 	}
-	p.n = min(words-p.skip, WindowLen/64-p.first)
-	p.whole = max(0, span/64-p.skip)
-	if rest := span % 64; rest != 0 && span/64 >= p.skip && p.whole < p.n {
-		p.last = word(src, span, span/64)
+	n = min((at&63+span+63)/64-skip, WindowLen/64-first)
+	whole = max(0, span/64-skip)
+	if span%64 != 0 && span/64 >= skip && whole < n {
+		last = word(src, span, span/64)
 	}
-	p.whole = min(p.whole, p.n)
-	p.from = &src[min(8*p.skip, len(src)-1)]
-	return p
+	return first, n, skip, min(whole, n), before, last
 }
 
 func addBits(s *Sums, src []byte, span int, impacts []byte, at int, weight uint32) {
@@ -115,17 +104,26 @@ func addBits(s *Sums, src []byte, span int, impacts []byte, at int, weight uint3
 		addBitsScalar(s, src, span, impacts, at, weight)
 		return
 	}
-	p := place(src, span, at)
-	if p.skip > 0 {
-		before := bits.OnesCount64(p.before << p.shift)
-		for k := range p.skip - 1 {
-			before += bits.OnesCount64(word(src, span, k))
-		}
-		impacts = impacts[min(before, len(impacts)):]
+	first, n, skip, whole, before, last := place(src, span, at)
+	if skip > 0 {
+		impacts = impacts[min(countBefore(src, span, -at), len(impacts)):]
 	}
 	if len(impacts) > 0 {
-		addBits512(&s[64*p.first], p.n, p.from, p.whole, p.last, p.before, p.shift, &impacts[0], len(impacts), weight)
+		from := &src[min(8*skip, len(src)-1)]
+		addBits512(&s[64*first], n, from, whole, last, before, at&63, &impacts[0], len(impacts), weight)
 	}
+}
+
+// countBefore counts the set bits before bit end.
+func countBefore(src []byte, span, end int) int {
+	n := 0
+	for k := range end / 64 {
+		n += bits.OnesCount64(word(src, span, k))
+	}
+	if end%64 != 0 {
+		n += bits.OnesCount64(word(src, span, end/64) << (64 - end%64))
+	}
+	return n
 }
 
 // scalarSpan is the span up to which marking word by word takes less time than the preparation of more at a time.
@@ -136,8 +134,8 @@ func orBits(b *Bitmap, src []byte, span, at int) {
 		orBitsScalar(b, src, span, at)
 		return
 	}
-	p := place(src, span, at)
-	orBits512(&b[p.first], p.n, p.from, p.whole, p.last, p.before, p.shift)
+	first, n, skip, whole, before, last := place(src, span, at)
+	orBits512(&b[first], n, &src[min(8*skip, len(src)-1)], whole, last, before, at&63)
 }
 
 func starts(out *[BlockLen + 1]uint32, counts *Block) {
@@ -216,20 +214,12 @@ func fillUp(whole *Block, v []uint32) []uint32 {
 // commonStep is how many values of b are compared with 16 of a at a time.
 const commonStep = 8
 
-// setDocs marks by bytes, so that fewer of the marks wait for the one before.
 func setDocs(b *Bitmap, docs []uint32, base uint32) {
-	p := (*[WindowLen / 8]byte)(unsafe.Pointer(b))
-	for len(docs) >= 4 {
-		i, j, k, l := docs[0]-base, docs[1]-base, docs[2]-base, docs[3]-base
-		p[i/8%(WindowLen/8)] |= 1 << (i % 8)
-		p[j/8%(WindowLen/8)] |= 1 << (j % 8)
-		p[k/8%(WindowLen/8)] |= 1 << (k % 8)
-		p[l/8%(WindowLen/8)] |= 1 << (l % 8)
-		docs = docs[4:]
+	if n := len(docs); n >= 8 && active >= levelAVX2 {
+		setDocs2(&b[0], &docs[0], n/8, base)
+		docs = docs[n&^7:]
 	}
-	for _, d := range docs {
-		b.Set(d - base)
-	}
+	setDocsScalar(b, docs, base)
 }
 
 func maskDocs(b *Bitmap, docs []uint32, base uint32) (lo, hi uint64) {

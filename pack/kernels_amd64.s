@@ -5283,3 +5283,61 @@ loop:
 	JNZ          loop
 	VZEROUPPER
 	RET
+
+// func setDocs2(b *uint64, docs *uint32, groups int, base uint32)
+// Requires: AVX, AVX2
+TEXT ·setDocs2(SB), NOSPLIT, $64-28
+	MOVQ         b+0(FP), AX
+	MOVQ         docs+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVL         base+24(FP), BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00000001, BX
+	VMOVD        BX, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x00000007, BX
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0x000001ff, BX
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+
+loop:
+	VMOVDQU (CX), Y4
+	VPSUBD  Y0, Y4, Y4
+	VPAND   Y2, Y4, Y5
+	VPSLLVD Y5, Y1, Y5
+	VPSRLD  $0x03, Y4, Y4
+	VPAND   Y3, Y4, Y4
+	VMOVDQU Y4, (SP)
+	VMOVDQU Y5, 32(SP)
+	MOVL    (SP), BX
+	MOVL    32(SP), SI
+	ORB     SI, (AX)(BX*1)
+	MOVL    4(SP), BX
+	MOVL    36(SP), SI
+	ORB     SI, (AX)(BX*1)
+	MOVL    8(SP), BX
+	MOVL    40(SP), SI
+	ORB     SI, (AX)(BX*1)
+	MOVL    12(SP), BX
+	MOVL    44(SP), SI
+	ORB     SI, (AX)(BX*1)
+	MOVL    16(SP), BX
+	MOVL    48(SP), SI
+	ORB     SI, (AX)(BX*1)
+	MOVL    20(SP), BX
+	MOVL    52(SP), SI
+	ORB     SI, (AX)(BX*1)
+	MOVL    24(SP), BX
+	MOVL    56(SP), SI
+	ORB     SI, (AX)(BX*1)
+	MOVL    28(SP), BX
+	MOVL    60(SP), SI
+	ORB     SI, (AX)(BX*1)
+	ADDQ    $0x20, CX
+	DECQ    DX
+	JNZ     loop
+	VZEROUPPER
+	RET

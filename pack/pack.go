@@ -1,28 +1,3 @@
-// Package pack answers: how are integers packed and scores added, fast?
-//
-// It holds the inner loops of the index and nothing else: blocks of 128 unsigned integers packed at one width,
-// bytes of variable length for what does not fill a block, bitmaps over a window of documents, and sums of 8-bit
-// impacts. It knows neither files nor terms, allocates nothing, and never reads outside the slices it is given.
-//
-// Invariants: what Pack wrote at a width, Unpack reads at that width; every function of this package is pure, so a
-// vectorised version with the same signature must give the same results bit for bit (the tests hold a plain twin).
-//
-// # Layout of a packed block
-//
-// The block is one little-endian stream of bits: value i occupies the bits from i*width to (i+1)*width-1, where bit n of
-// the stream is bit n%8 of byte n/8. 128 values of width w take exactly 16*w bytes. The stream is "horizontal": one
-// value can be read without its neighbours, and eight values start at a byte border at every width, which is what
-// byte-shuffle instructions want.
-//
-// # Layout of a patched run
-//
-// Up to 128 values, how many of them the reader knows: one byte whose low six bits are the width w and whose high two bits are h, the
-// bytes an exception takes; if h is not 0, one byte with the number of exceptions e, at most 31; the values modulo 2^w, packed at w as
-// above and padded with zero bits to a whole byte; then e bytes with the indexes of the exceptions, ascending; then for each of them h
-// bytes, little-endian, the value shifted right by w. A run of no values has no bytes.
-//
-// Worked: 3 1 2 900 0 is `43 01 8b 08 03 70`: w = 3 and h = 1; one exception; 3, 1, 2, 900%8 = 4, 0 at three bits are 8b 08; value 3
-// has 900>>3 = 70 (hexadecimal) above them.
 package pack
 
 import (

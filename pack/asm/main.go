@@ -55,6 +55,7 @@ func main() {
 	sums512()
 	sums2()
 	addScaled()
+	setDocs2()
 	Generate()
 }
 

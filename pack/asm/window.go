@@ -350,3 +350,37 @@ func addScaled() {
 	VZEROUPPER()
 	RET()
 }
+
+// setDocs2 writes SetDocs by bytes, so that fewer of the marks wait for the one before: where and what are computed eight at a time and
+// go through memory to where they are used one at a time.
+func setDocs2() {
+	kernel("setDocs2", "(b *uint64, docs *uint32, groups int, base uint32)", "is SetDocs of groups of 8 documents.")
+	AllocLocal(64)
+	b, docs, groups := pointer("b"), pointer("docs"), pointer("groups")
+	base, one, seven, window := YMM(), YMM(), YMM(), YMM()
+	broadcast("base", base)
+	broadcastConst(1, one)
+	broadcastConst(7, seven)
+	broadcastConst(bitmapBytes-1, window)
+	Label("loop")
+	d, bit := YMM(), YMM()
+	VMOVDQU(at(docs, 0), d)
+	VPSUBD(base, d, d)
+	VPAND(seven, d, bit)
+	VPSLLVD(bit, one, bit)
+	VPSRLD(U8(3), d, d)
+	VPAND(window, d, d)
+	VMOVDQU(d, at(reg.StackPointer, 0))
+	VMOVDQU(bit, at(reg.StackPointer, 32))
+	for i := range ymmLen {
+		place, mark := GP32(), GP32()
+		MOVL(at(reg.StackPointer, 4*i), place)
+		MOVL(at(reg.StackPointer, 32+4*i), mark)
+		ORB(mark.As8(), indexed(b, place.As64(), 1, 0))
+	}
+	ADDQ(U8(32), docs)
+	DECQ(groups)
+	JNZ(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
+}

@@ -1,0 +1,43 @@
+// Package pack answers: how are integers packed and scores added, fast?
+//
+// It holds the inner loops of the index and nothing else: blocks of 128 unsigned integers packed at one width or at
+// one width with exceptions, bitmaps of such blocks, bytes of variable length for what does not fill a block, bitmaps
+// over a window of documents, and sums of 8-bit impacts. It knows neither files nor terms, starts nothing, and allocates
+// nothing but what an append needs.
+//
+// Invariants: what Append wrote at a width, Unpack reads at that width. No function reads outside the slices it is given,
+// whatever their bytes; none writes outside its result. Whether bytes make sense is said by a false, never by a panic. Every
+// function is pure, and gives the same results bit for bit with every kernel, where its arguments are what its comment asks for.
+// Nothing is shared, so different values may be used by different goroutines at once.
+//
+// # Layout of a packed block
+//
+// The block is one little-endian stream of bits: value i occupies the bits from i*width to (i+1)*width-1, where bit n of
+// the stream is bit n%8 of byte n/8. 128 values of width w take exactly 16*w bytes. The stream is "horizontal": one
+// value can be read without its neighbours, and eight values start at a byte border at every width, which is what
+// byte-shuffle instructions want.
+//
+// # Layout of a patched run
+//
+// Up to 128 values, how many of them the reader knows: one byte whose low six bits are the width w and whose high two bits are h, the
+// bytes an exception takes; if h is not 0, one byte with the number of exceptions e, at most 31; the values modulo 2^w, packed at w as
+// above and padded with zero bits to a whole byte; then e bytes with the indexes of the exceptions, ascending; then for each of them h
+// bytes, little-endian, the value shifted right by w. A run of no values has no bytes.
+//
+// Worked: 3 1 2 900 0 is `43 01 8b 08 03 70`: w = 3 and h = 1; one exception; 3, 1, 2, 900%8 = 4, 0 at three bits are 8b 08; value 3
+// has 900>>3 = 70 (hexadecimal) above them.
+//
+// # Kernels
+//
+// Each inner loop has a plain twin in Go, the reference that the tests hold the others to, and on amd64 up to two forms in
+// assembly, which the program in asm writes (go generate): one for AVX2 with BMI (Haswell and later), one for AVX-512 with
+// VBMI2, VNNI and VPOPCNTDQ (Ice Lake, Zen 4 and later). Which run is decided once, at start, by what the processor says it has.
+// The build tag purego leaves only Go, as do other architectures. A kernel checks nothing; its caller in
+// kernels_amd64.go has seen to widths and lengths, and masks keep loads inside the slices where a whole register would not fit. The
+// tests put the slices against a page without access.
+//
+// Nanoseconds for 128 values, or for a window of 4,096 places, on one core of a Sapphire Rapids server at about 3 GHz, Go 1.26, everything in
+// the first-level cache, the fastest of 40 runs (go test -bench . -count 40):
+//
+// to come
+package pack
