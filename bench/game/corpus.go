@@ -112,9 +112,9 @@ func AppendWords(dst []byte, text string) []byte {
 // asciiLower returns the ASCII letter that begins the lower case of a letter outside ASCII, 0 for all but the two that have one.
 func asciiLower(r rune) byte {
 	switch r {
-	case 'İ':
+	case '\u0130': // capital I with a dot
 		return 'i'
-	case 'K':
+	case '\u212a': // the sign for kelvin
 		return 'k'
 	}
 	return 0

@@ -46,41 +46,47 @@ func (t Took) Supported() bool { return t.Answer != unsupported && t.Answer != "
 const emptyTrips = 2000
 
 // Measure asks a server all queries with all commands.
-func Measure(ctx context.Context, p Protocol, queries []Query, argv ...string) (run *Run, err error) {
+func Measure(ctx context.Context, p Protocol, queries []Query, argv ...string) (*Run, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer pin(p.CPU)()
-	run = &Run{At: time.Now().UTC().Truncate(time.Second), Commands: map[string][]Took{}, Load: loadAverage()}
+	run := &Run{At: time.Now().UTC().Truncate(time.Second), Commands: map[string][]Took{}, Load: loadAverage()}
 	began := time.Now()
 	c, err := StartChild(ctx, pinned(p.CPU, argv)...)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		peak, e := c.Close()
-		if err == nil {
-			err = e
-		}
-		run.Peak = peak
-	}()
-	if _, _, err := c.Ask(noop + "\t"); err != nil {
+	err = run.measure(ctx, p, c, queries, began)
+	var e error
+	if run.Peak, e = c.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
 		return nil, err
+	}
+	return run, nil
+}
+
+// measure fills in what a server that was started at a time takes.
+func (run *Run) measure(ctx context.Context, p Protocol, c *Child, queries []Query, began time.Time) (err error) {
+	if _, _, err := c.Ask(noop + "\t"); err != nil {
+		return err
 	}
 	run.Open = time.Since(began)
 	for _, command := range p.Commands {
 		if run.Commands[command], err = measureCommand(ctx, p, c, command, queries); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	trips := make([]time.Duration, emptyTrips)
 	for i := range trips {
 		if _, trips[i], err = c.Ask(noop + "\t"); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	slices.Sort(trips)
 	run.Empty = trips[len(trips)/2]
-	return run, nil
+	return nil
 }
 
 func measureCommand(ctx context.Context, p Protocol, c *Child, command string, queries []Query) ([]Took, error) {

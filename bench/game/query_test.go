@@ -27,3 +27,15 @@ func TestParseQuery(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseQuery(f *testing.F) {
+	for _, s := range []string{`+a -b "c d" e`, `+(a b) -(c)`, `"`, `((((`, `+`, `-a`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		n, err := ParseQuery(s)
+		if (n == nil) == (err == nil) {
+			t.Fatalf("%q gives %v and %v", s, n, err)
+		}
+	})
+}

@@ -67,7 +67,7 @@ func runCompare(ctx context.Context, args []string) error {
 	fs.StringVar(&c.sources, "peers", filepath.Join("bench", "peers"), "sources of the peers")
 	fs.StringVar(&c.data, "data", filepath.Join("..", "shared", "data"), "directory with wiki/wiki-en.jsonl.zst and speed/search-benchmark-game-queries.jsonl")
 	corpora := fs.String("corpora", "articles,paragraphs", "corpora to search: articles, paragraphs, 10k, 100k, 1M")
-	engines := fs.String("engines", "concord,lucene,lucene-bp,tantivy,bleve", "engines to compare; the first beside the others")
+	engines := fs.String("engines", "concord,lucene,lucene-bp,tantivy,bleve,pisa", "engines to compare; the first beside the others")
 	classes := fs.String("classes", "", "classes of queries; empty: all")
 	commands := fs.String("commands", strings.Join(game.Game.Commands, ","), "commands to measure")
 	rebuild := fs.String("rebuild", "", "engines whose indexes are built again")
@@ -105,11 +105,11 @@ func (c *comparison) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	field, err := c.prepare(ctx)
+	field, missing, err := c.prepare(ctx)
 	if err != nil {
 		return err
 	}
-	r := report{protocol: c.protocol, queries: queries, field: field, slow: reportSlow}
+	r := report{protocol: c.protocol, queries: queries, field: field, missing: missing, slow: reportSlow}
 	for _, name := range c.corpora {
 		spec, err := corpusByName(name)
 		if err != nil {
@@ -167,27 +167,31 @@ func (c *comparison) queries() ([]game.Query, error) {
 	return queries, nil
 }
 
-// prepare builds the peers that take part.
-func (c *comparison) prepare(ctx context.Context) ([]*contender, error) {
+// prepare builds the peers that take part. Those that cannot be built here are missing, and said so.
+func (c *comparison) prepare(ctx context.Context) (field []*contender, missing []string, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var field []*contender
 	for _, name := range c.engines {
 		i := slices.IndexFunc(contenders, func(e contender) bool { return e.name == name })
 		if i < 0 {
-			return nil, concord.Errorf(concord.Invalid, "no engine is called %q", name)
+			return nil, nil, concord.Errorf(concord.Invalid, "no engine is called %q", name)
 		}
 		e := contenders[i]
 		if e.peer == "" {
 			e.program, e.version = self, "Concord "+concord.Version
 		} else if e.program, e.version, err = c.work.peer(ctx, c.sources, e.peer); err != nil {
-			return nil, err
+			c.log.Warn("a peer does not take part", "engine", name, "error", err)
+			missing = append(missing, name)
+			continue
 		}
 		field = append(field, &e)
 	}
-	return field, nil
+	if len(field) == 0 {
+		return nil, nil, concord.Errorf(concord.Unavailable, "no engine is left to compare")
+	}
+	return field, missing, nil
 }
 
 // corpusResult is what all engines took on one corpus.

@@ -20,6 +20,7 @@ type report struct {
 	protocol  game.Protocol
 	queries   []game.Query
 	field     []*contender
+	missing   []string // engines that could not be built
 	corpora   []corpusResult
 	scaling   *scaling
 	relevance []qualityRow
@@ -86,6 +87,9 @@ func (r *report) image(b *strings.Builder, report, name, title string) {
 func (r *report) head(b *strings.Builder) {
 	fmt.Fprintf(b, "Machine: %s. One thread, servers kept on one processor; at least %s of warm-up a command, %d passes in random order, the best of each query.\n\n",
 		game.Machine(), r.protocol.Warmup, r.protocol.Passes)
+	if len(r.missing) > 0 {
+		fmt.Fprintf(b, "Not built on this machine, and missing from the comparison: %s.\n\n", strings.Join(r.missing, ", "))
+	}
 	b.WriteString("| engine | version | measured | load average before | first answer after start, ms |\n|---|---|---|--:|--:|\n")
 	for _, c := range r.corpora {
 		for i, run := range c.runs {
