@@ -23,7 +23,7 @@ func benchLevels(b *testing.B, name string, op func()) {
 
 func BenchmarkUnpack(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, width := range []int{1, 4, 7, 10, 14, 20, 28} {
+	for _, width := range []int{1, 4, 7, 10, 14, 20, 30} {
 		src := append(Append(nil, randomValues(r, BlockLen, width), width), make([]byte, 128)...)
 		var out Block
 		benchLevels(b, fmt.Sprintf("plain/%02d", width), func() { Unpack(&out, src, width) })

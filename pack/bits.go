@@ -22,7 +22,7 @@ func AppendBits(dst []byte, v []uint32, base uint32, span int) []byte {
 // UnpackBits reads 128 values from a bitmap of span bits written by AppendBits. It reports false when src is too short or the bitmap
 // does not hold exactly 128 set bits; out is then unspecified. Bits from span on to the end of the last byte are not read.
 func UnpackBits(out *Block, src []byte, base uint32, span int) bool {
-	if span < BlockLen || len(src) < (span+7)/8 {
+	if span < BlockLen || span > 8*len(src) {
 		return false
 	}
 	return unpackBits(out, src[:(span+7)/8], base+1, span)

@@ -126,11 +126,8 @@ func countBefore(src []byte, span, end int) int {
 	return n
 }
 
-// scalarSpan is the span up to which marking word by word takes less time than the preparation of more at a time.
-const scalarSpan = 4 * BlockLen
-
 func orBits(b *Bitmap, src []byte, span, at int) {
-	if active < levelAVX512 || span <= scalarSpan {
+	if active < levelAVX512 {
 		orBitsScalar(b, src, span, at)
 		return
 	}

@@ -2,6 +2,7 @@ package pack
 
 import (
 	"encoding/binary"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -170,6 +171,9 @@ func TestAddBitsLevels(t *testing.T) {
 		sums.AddBits(make([]byte, 9), 1<<40, nil, 3, 1)
 		sums.AddBits(make([]byte, 9), -1, nil, 3, 1)
 		new(Bitmap).OrBits(make([]byte, 9), 1<<40, -1<<62)
+		if UnpackBits(new(Block), make([]byte, 99), 0, math.MaxInt) || UnpackBits(new(Block), nil, 0, math.MinInt) {
+			t.Error("a bitmap that is not there was read")
+		}
 	})
 }
 

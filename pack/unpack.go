@@ -61,6 +61,14 @@ func unpackPadded(out *Block, src []byte, width int) {
 			o[3] = uint32(x & mask)
 			o[7] = uint32(y & mask)
 		}
+	case width <= 28: // two values and an offset of at most seven bits
+		bit := uint(0)
+		for i := 0; i < BlockLen; i += 2 {
+			x := binary.LittleEndian.Uint64(src[bit>>3:]) >> (bit & 7)
+			out[i] = uint32(x & mask)
+			out[i+1] = uint32(x >> (w & 63) & mask)
+			bit += 2 * w
+		}
 	default:
 		bit := uint(0)
 		for i := range out {
