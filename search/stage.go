@@ -111,14 +111,16 @@ func (r *run) need(rest int64, r0 role) int64 {
 func (r *run) flow() {
 	b := &r.s.batch
 	var rest int64
-	for _, s := range r.stages {
+	decided := 0 // the stages after which it is known what matches
+	for i, s := range r.stages {
 		rest += int64(s.here)
+		if s.role != maybe {
+			decided = i + 1
+		}
 	}
-	counted := false
-	for _, s := range r.stages {
-		if s.role == maybe && !counted {
+	for i, s := range r.stages {
+		if i == decided {
 			r.count(b)
-			counted = true
 		}
 		if b.n == 0 {
 			return
@@ -130,7 +132,7 @@ func (r *run) flow() {
 			r.ask(b, s, r.need(rest, s.role))
 		}
 	}
-	if !counted {
+	if decided == len(r.stages) {
 		r.count(b)
 	}
 	for i := range b.n {
