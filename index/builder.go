@@ -36,6 +36,7 @@ type Builder struct {
 	strings   map[string]string // short strings that many documents share
 	dead      int
 	bytes     int64 // of strings
+	spare     int64 // memory that writing may take, if it is more than a share of Bytes
 
 	// scratch of Add
 	numbers []uint32
@@ -91,11 +92,14 @@ func (b *Builder) Bytes() int64 {
 	return n + int64(cap(b.docs))*builderDocBytes + int64(cap(b.record)+2*cap(b.log.units)+4*cap(b.numbers))
 }
 
-// memory is Bytes and what writing takes.
+// memory is Bytes and what writing takes at least.
 func (b *Builder) memory() int64 {
 	n := b.Bytes()
-	return n + max(n/4, minInvertBytes)
+	return n + writeMemory(n)
 }
+
+// writeMemory is what writing a builder of n bytes takes for its lists: less would be many walks through the logs.
+func writeMemory(n int64) int64 { return max(n/4, minInvertBytes) }
 
 // reset empties the builder but keeps the larger pieces of its memory for the next documents.
 func (b *Builder) reset() {

@@ -48,13 +48,13 @@ func TestInverterWide(t *testing.T) {
 	v.count(FieldAll)
 	got := map[uint32][]place{}
 	for rest := v.words; len(rest) > 0; {
-		batch := v.open(rest[:1], 0)
+		batch := v.begin(rest[:1], 0)
 		rest = rest[1:]
 		if v.lists[batch[0]].postings == 0 {
 			continue
 		}
 		v.fill(FieldAll)
-		v.lists[batch[0]].at = closedList
+		v.open[batch[0]] = false
 		v.decode(v.units)
 		for i, p := range v.postings {
 			to := uint32(len(v.positions))

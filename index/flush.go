@@ -47,12 +47,13 @@ func (b *Builder) writeDocs(w *segmentWriter) ([]uint32, error) {
 
 // writeTerms writes all posting lists.
 func (b *Builder) writeTerms(w *segmentWriter, order []uint32) error {
+	memory := max(writeMemory(b.Bytes()), b.spare)
 	v := &inverter{docs: b.docs, renumber: b.renumber, order: order, words: b.terms.sorted()}
 	for f := range NumFields {
 		if err := w.beginField(f); err != nil {
 			return err
 		}
-		if err := v.field(f, b.Bytes()/4, func(number uint32) error {
+		if err := v.field(f, memory, func(number uint32) error {
 			w.beginTerm()
 			for i, p := range v.postings {
 				to := uint32(len(v.positions))

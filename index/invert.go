@@ -14,7 +14,8 @@ type inverter struct {
 	words    []uint32   // numbers in order of words
 
 	lists []openList // by number
-	units []uint16   // of the lists of a batch
+	open  []bool     // by number: in this batch; small, so that passing over a word costs no miss
+	units []uint16   // of the lists of the batch
 
 	// the list last decoded
 	positions []uint32
@@ -25,7 +26,7 @@ type inverter struct {
 type openList struct {
 	units    uint32 // its size
 	postings uint32
-	at       uint32 // where it goes on; closedList: not in this batch
+	at       uint32 // where it goes on, while it is open
 	doc      uint32 // last document + 1, position in it
 	position uint32
 }
@@ -34,8 +35,7 @@ type openList struct {
 type openPosting struct{ doc, from uint32 }
 
 const (
-	unitWide   = 0xFFFF
-	closedList = ^uint32(0)
+	unitWide = 0xFFFF
 	// minInvertBytes is what the lists of a batch may take at least, and maxInvertBytes keeps their places within 32 bits.
 	minInvertBytes = 16 << 20
 	maxInvertBytes = 4 << 30
@@ -52,7 +52,7 @@ func (m *docMeta) span(f Field) (from, to uint32) {
 		}
 		return from, from + m.length[PartURL]
 	}
-	return 0, closedList
+	return 0, ^uint32(0)
 }
 
 // field calls emit with every list of a field that is not empty, in order of words. The list is in postings and positions, which
@@ -60,13 +60,13 @@ func (m *docMeta) span(f Field) (from, to uint32) {
 func (v *inverter) field(f Field, memory int64, emit func(number uint32) error) error {
 	v.count(f)
 	for rest := v.words; len(rest) > 0; {
-		batch := v.open(rest, memory)
+		batch := v.begin(rest, memory)
 		rest = rest[len(batch):]
 		v.fill(f)
 		units := v.units
 		for _, n := range batch {
 			l := &v.lists[n]
-			l.at = closedList
+			v.open[n] = false
 			if l.postings == 0 {
 				continue
 			}
@@ -83,11 +83,9 @@ func (v *inverter) field(f Field, memory int64, emit func(number uint32) error) 
 // count sizes the lists of a field.
 func (v *inverter) count(f Field) {
 	if v.lists == nil {
-		v.lists = make([]openList, len(v.words)+1)
+		v.lists, v.open = make([]openList, len(v.words)+1), make([]bool, len(v.words)+1)
 	}
-	for i := range v.lists {
-		v.lists[i] = openList{at: closedList}
-	}
+	clear(v.lists)
 	for id, i := range v.order {
 		d := &v.docs[i]
 		doc, renumber := uint32(id)+1, v.renumber[d.source]
@@ -130,8 +128,8 @@ func unitSize(v uint32) uint32 {
 	return 3
 }
 
-// open takes as many of the next words as fit the memory and gives their lists places.
-func (v *inverter) open(words []uint32, memory int64) []uint32 {
+// begin takes as many of the next words as fit the memory and gives their lists places.
+func (v *inverter) begin(words []uint32, memory int64) []uint32 {
 	limit := uint64(min(max(memory, minInvertBytes), maxInvertBytes)) / 2
 	taken, at := 0, uint32(0)
 	for _, n := range words {
@@ -139,9 +137,8 @@ func (v *inverter) open(words []uint32, memory int64) []uint32 {
 		if taken > 0 && uint64(at)+uint64(l.units) > limit {
 			break
 		}
-		if l.postings > 0 {
-			l.at, l.doc, l.position = at, 0, 0
-		}
+		v.open[n] = true
+		l.at, l.doc, l.position = at, 0, 0
 		at += l.units
 		taken++
 	}
@@ -154,7 +151,7 @@ func (v *inverter) open(words []uint32, memory int64) []uint32 {
 
 // fill walks all logs and puts what belongs to open lists into them.
 func (v *inverter) fill(f Field) {
-	units := v.units
+	units, open := v.units, v.open
 	for id, i := range v.order {
 		d := &v.docs[i]
 		doc, renumber := uint32(id)+1, v.renumber[d.source]
@@ -177,10 +174,10 @@ func (v *inverter) fill(f Field) {
 			if renumber != nil {
 				n = renumber[n]
 			}
-			l := &v.lists[n]
-			if l.at == closedList {
+			if !open[n] {
 				continue
 			}
+			l := &v.lists[n]
 			if l.doc == doc {
 				gap := 2 * (at - l.position)
 				l.position = at

@@ -198,6 +198,7 @@ func (x *writerWorker) flush() error {
 		if err != nil {
 			return err
 		}
+		x.builder.spare = x.w.share - x.builder.Bytes()
 		info, err := x.builder.Write(path)
 		if err != nil {
 			return err

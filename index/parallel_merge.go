@@ -58,6 +58,7 @@ func (w *Writer) whole() *Builder {
 		b.absorb(x.builder)
 		x.builder = nil
 	}
+	b.spare = w.cfg.MemoryBytes - b.Bytes()
 	return b
 }
 
