@@ -182,17 +182,18 @@ func newPlan(root query.Node, langs []string) (*plan, error) {
 
 // weigh gives every word its weight in a collection of so many documents; docCount says how many have it.
 func (p *plan) weigh(docs uint64, docCount func(*group) uint64) {
-	var sum float64 // no score is larger
+	var most, sum float64 // no score is larger than sum
 	for _, g := range p.groups {
 		g.idf = idf(docs, docCount(g))
+		most = max(most, g.idf)
 	}
 	leaves(p.root, func(n query.Node) {
 		key, _ := keyOf(n)
 		g := p.group(key)
 		sum += g.idf * float64(max(1, len(g.forms)))
 	})
-	p.scale = maxScale
-	for p.scale > 1 && sum*p.scale > maxScore {
+	p.scale = 1 << 30
+	for p.scale > 1 && (most*p.scale > maxWeight*index.ImpactLevels || sum*p.scale > maxScore) {
 		p.scale /= 2
 	}
 	for _, g := range p.groups {
@@ -200,10 +201,11 @@ func (p *plan) weigh(docs uint64, docCount func(*group) uint64) {
 	}
 }
 
-// Scores are integers while they are compared. Their unit is as small as their sum allows.
+// Scores are integers while they are compared, in a unit as small as these bounds allow. Weights of 15 bits round the frequencies of
+// words by less than their thirty-thousandth part, and are what the quickest way of adding impacts takes.
 const (
-	maxScale = 1 << 24
-	maxScore = 1 << 31
+	maxWeight = 1<<15 - 1
+	maxScore  = 1 << 31
 )
 
 // planFor makes a plan for a collection that statistics describe.
