@@ -72,7 +72,12 @@ func lastWord(src []byte, at int) uint64 {
 func unpackBitsScalar(out *Block, src []byte, first uint32, span int) bool {
 	n := 0
 	for k := 0; k*64 < span; k++ {
-		w := word(src, span, k)
+		var w uint64
+		if rest := src[8*k:]; len(rest) >= 8 && span-64*k >= 64 { // not by word, for what a call costs
+			w = binary.LittleEndian.Uint64(rest)
+		} else {
+			w = word(src, span, k)
+		}
 		if n+bits.OnesCount64(w) > BlockLen {
 			return false
 		}

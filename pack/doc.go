@@ -37,7 +37,41 @@
 // tests put the slices against a page without access.
 //
 // Nanoseconds for 128 values, or for a window of 4,096 places, on one core of a Sapphire Rapids server at about 3 GHz, Go 1.26, everything in
-// the first-level cache, the fastest of 40 runs (go test -bench . -count 40):
+// the first-level cache, the fastest of 40 runs, the call included (go test -run XXX -bench . -count 40):
 //
-// to come
+//	                                    Go   AVX2  AVX-512
+//	Unpack, width 1 to 8                51     18     10
+//	Unpack, width 9 to 25           63-110     19     10
+//	Unpack, width 26 to 32             177      -     11
+//	UnpackDeltas, width 1 to 8          98     35     20
+//	UnpackDeltas, width 9 to 15        110     35     23
+//	UnpackDeltas, width 16 to 25       156     35     28
+//	UnpackDeltas, width 26 to 32       235      -     31
+//	UnpackPatched, 0 exceptions         56     23     14
+//	UnpackPatched, 12 exceptions        73     40     30
+//	UnpackBits, mean gap 2             114     41     22
+//	UnpackBits, mean gap 8             140     85     34
+//	AddBits, mean gap 2                154      -     27
+//	AddBits, mean gap 8                209      -     62
+//	OrBits, mean gap 2                  21      -     13
+//	OrBits, mean gap 8                  50      -     16
+//	AddScaled                          100     71     51
+//	SetDocs, mean gap 4                134     98      -
+//	SetDocs, mean gap 16                95     92      -
+//	MaskDocs                           119      -     30
+//	MaskAtLeast                         38      5      4
+//	LowerBound                          14      -      6
+//	MaskCommon, 128 with 128           734     75     69
+//	MaskCommon, 8 with 128             167     21     21
+//	Starts                              54     22     19
+//	And, Or, AndNot                     36      9      6
+//	Count, AndCount                     45     22    5-7
+//	CountNonZero                     1,950    150    100
+//	AppendAbove, 1 in 100 above      2,770    271    169
+//	AppendAbove, all above           2,790  2,230    217
+//	Sums.Clear                          88      -      -
+//
+// Where a column is empty the one to its left runs. When less than 64 bytes follow a block in src, UnpackDeltas takes 2 ns more with AVX-512
+// and 10 ns more with AVX2. Bits of a bitmap cost by the word, not by the document, hence the difference between gaps. In MaskCommon of
+// 128 with 128 the two lists have a mean gap of ten.
 package pack
