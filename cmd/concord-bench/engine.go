@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"concord"
 	"concord/bench/game"
 	"concord/index"
 	"concord/query"
@@ -124,61 +123,10 @@ func (e *engine) TopCount(q query.Node, k int) (uint64, error) {
 	return n, err
 }
 
-// build is an index being written: one builder a thread, and the segments they have filled.
-type build struct {
-	dir     string // where segments wait to be merged
-	config  index.Config
-	memory  int64 // bytes each builder may take
-	written int64 // bytes of segments, the final one included
-	runs    []string
-}
-
-// fill adds documents to a builder and writes it whenever it is full, at paths that name gives.
-func (b *build) fill(docs <-chan []*index.Document, name func() string, done func(index.SegmentInfo)) error {
-	builder := index.NewBuilder(b.config)
-	flush := func() error {
-		info, err := builder.Write(name())
-		if err == nil {
-			done(info)
-			builder = index.NewBuilder(b.config)
-		}
-		return err
+// newWriter returns what writes one segment. With one thread everything happens where documents are added, as in the peers.
+func newWriter(path string, cfg index.Config, threads int, memory int64) (*index.Writer, error) {
+	if threads == 1 {
+		threads = 0
 	}
-	for batch := range docs {
-		for _, d := range batch {
-			if err := builder.Add(d); err != nil {
-				return err
-			}
-		}
-		if builder.Bytes() >= b.memory {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	if builder.Docs() > 0 {
-		return flush()
-	}
-	return nil
-}
-
-// merge makes one segment of all that were filled.
-func (b *build) merge(ctx context.Context, path string) (info index.SegmentInfo, err error) {
-	segs := make([]*index.Segment, 0, len(b.runs))
-	defer func() {
-		for _, s := range segs {
-			s.Close()
-		}
-	}()
-	for _, run := range b.runs {
-		s, err := index.Open(run)
-		if err != nil {
-			return info, fmt.Errorf("open %s: %w", run, err)
-		}
-		segs = append(segs, s)
-	}
-	if len(segs) == 0 {
-		return info, concord.Errorf(concord.Invalid, "the corpus has no documents")
-	}
-	return index.Merge(ctx, path, segs, b.config)
+	return index.NewWriter(index.WriterConfig{Config: cfg, Path: path, Threads: threads, MemoryBytes: memory})
 }

@@ -9,23 +9,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
-	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"concord"
 	"concord/bench/game"
 	"concord/index"
 )
 
-const (
-	// defaultMemoryMB is what all builders together may take, as much as every peer's writer gets.
-	defaultMemoryMB = 512
-	// batchBytes of text go from the reader to the builders at a time, so that handing over costs nothing.
-	batchBytes = 1 << 20
-)
+// defaultMemoryMB is what all builders together may take, as much as every peer's writer gets.
+const defaultMemoryMB = 512
 
 // indexReport is what index prints.
 type indexReport struct {
@@ -35,8 +26,8 @@ type indexReport struct {
 	Bytes      int64        `json:"bytes"`       // of the game's index
 	PeakMemory int64        `json:"peak_memory"` // largest resident set meanwhile
 	Threads    int          `json:"threads"`
-	Segments   int          `json:"segments"`  // written before they were merged into one
-	Written    int64        `json:"written"`   // bytes of all of them and of the last
+	Parts      int          `json:"parts"`     // segments that were written before they were merged into one
+	Written    int64        `json:"written"`   // bytes of the parts and of the segment
 	ColdOpen   float64      `json:"cold_open"` // seconds to open the index when no page of it is in memory
 	English    *indexReport `json:"english,omitempty"`
 }
@@ -124,92 +115,25 @@ func (j *indexJob) run(ctx context.Context, in *os.File, gameOnly bool) (*indexR
 type convert func(n int, d *game.Document, buf []byte) (*index.Document, []byte)
 
 // build writes one segment of a corpus.
-func (j *indexJob) build(ctx context.Context, in io.Reader, name string, conv convert) (*indexReport, error) {
+func (j *indexJob) build(ctx context.Context, in io.Reader, name string, conv convert) (r *indexReport, err error) {
 	resetPeak()
 	began, cpu := time.Now(), cpuSeconds()
-	tmp, err := os.MkdirTemp(j.dir, "build-*")
+	path := filepath.Join(j.dir, name)
+	w, err := newWriter(path, j.config, j.threads, j.memory)
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(tmp)
-	b := &build{dir: tmp, config: j.config, memory: j.memory / int64(j.threads)}
-	r := &indexReport{Threads: j.threads}
-	if r.Documents, err = j.fill(ctx, b, in, conv); err != nil {
-		return nil, err
-	}
-	final := filepath.Join(j.dir, name)
-	r.Segments = len(b.runs)
-	if len(b.runs) == 1 {
-		err = os.Rename(b.runs[0], final)
-	} else {
-		var info index.SegmentInfo
-		info, err = b.merge(ctx, final)
-		b.written += info.Bytes
-	}
-	if err != nil {
-		return nil, err
-	}
-	st, err := os.Stat(final)
-	if err != nil {
-		return nil, err
-	}
-	r.Seconds, r.CPUSeconds = time.Since(began).Seconds(), cpuSeconds()-cpu
-	r.Bytes, r.Written, r.PeakMemory = st.Size(), b.written, peakMemory()
-	r.ColdOpen, err = coldOpen(final)
-	return r, err
-}
-
-// fill reads the corpus and lets the builders take batches of it.
-func (j *indexJob) fill(ctx context.Context, b *build, in io.Reader, conv convert) (docs int, err error) {
-	g, ctx := errgroup.WithContext(ctx)
-	batches := make(chan []*index.Document, j.threads)
-	var mu sync.Mutex
-	segments := 0
-	name := func() string {
-		mu.Lock()
-		defer mu.Unlock()
-		segments++
-		return filepath.Join(b.dir, strconv.Itoa(segments))
-	}
-	done := func(info index.SegmentInfo) {
-		mu.Lock()
-		defer mu.Unlock()
-		b.runs = append(b.runs, info.Path)
-		b.written += info.Bytes
-	}
-	for range j.threads {
-		g.Go(func() error { return b.fill(batches, name, done) })
-	}
-	g.Go(func() error {
-		defer close(batches)
-		docs, err = j.read(ctx, in, batches, conv)
-		return err
-	})
-	return docs, g.Wait()
-}
-
-func (j *indexJob) read(ctx context.Context, in io.Reader, batches chan<- []*index.Document, conv convert) (docs int, err error) {
-	var batch []*index.Document
+	defer closeInto(w, &err)
+	r = &indexReport{Threads: j.threads}
 	var buf []byte
-	size := 0
-	send := func() error {
-		select {
-		case batches <- batch:
-		case <-ctx.Done():
-			return concord.Errorf(concord.Unavailable, "indexing was stopped: %w", context.Cause(ctx))
-		}
-		batch, size = nil, 0
-		return nil
-	}
 	add := func(d game.Document) error {
 		var doc *index.Document
-		doc, buf = conv(docs, &d, buf)
-		docs++
-		batch = append(batch, doc)
-		if size += len(doc.Body); size >= batchBytes {
-			return send()
+		doc, buf = conv(r.Documents, &d, buf)
+		r.Documents++
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		return nil
+		return w.Add(doc)
 	}
 	err = game.ReadCorpus(in, func(d game.Document) error {
 		if j.paragraphs {
@@ -217,10 +141,17 @@ func (j *indexJob) read(ctx context.Context, in io.Reader, batches chan<- []*ind
 		}
 		return add(d)
 	})
-	if err == nil && len(batch) > 0 {
-		err = send()
+	if err != nil {
+		return nil, err
 	}
-	return docs, err
+	info, err := w.Finish(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.Seconds, r.CPUSeconds = time.Since(began).Seconds(), cpuSeconds()-cpu
+	r.Bytes, r.Parts, r.Written, r.PeakMemory = info.Bytes, info.Parts, info.WrittenBytes, peakMemory()
+	r.ColdOpen, err = coldOpen(path)
+	return r, err
 }
 
 func runWords(_ context.Context, args []string) error {
