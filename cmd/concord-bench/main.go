@@ -34,6 +34,7 @@ var commands = []command{
 	{"search", "DIR --run FILE [--k 1000] < queries.tsv", runSearch},
 	{"compare", "[flags; -h lists them]", runCompare},
 	{"relevance", "[--data DIR] [--collections NAMES]", runRelevance},
+	{"profile", "DIR [--classes NAMES] [--command TOP_10] [--for 10s] [--out FILE]", runProfile},
 	{"words", "[--paragraphs] < CORPUS.jsonl > CORPUS.words", runWords},
 }
 
