@@ -33,7 +33,7 @@
 // assembly, which the program in asm writes (go generate): one for AVX2 with BMI (Haswell and later), one for AVX-512 with
 // VBMI2, VNNI and VPOPCNTDQ (Ice Lake, Zen 4 and later). Which run is decided once, at start, by what the processor says it has.
 // The build tag purego leaves only Go, as do other architectures. A kernel checks nothing; its caller in
-// kernels_amd64.go has seen to widths and lengths, and masks keep loads inside the slices where a whole register would not fit. The
+// *_amd64.go has seen to widths and lengths, and masks keep loads inside the slices where a whole register would not fit. The
 // tests put the slices against a page without access.
 //
 // Nanoseconds for 128 values, or for a window of 4,096 places, on one core of a Sapphire Rapids server at about 3 GHz, Go 1.26, everything in

@@ -279,8 +279,8 @@ func sums2() {
 	RET()
 }
 
-// addScaled writes the forms of AddScaled: addresses and products are computed 16 (or 8) at a time and then added one after the other,
-// since scattering is no faster.
+// addScaled writes both forms of AddScaled. Distinct documents make gathering and scattering right; without them, with AVX2, places and
+// products are computed eight at a time and added one after the other.
 func addScaled() {
 	kernel("addScaled512", "(s *uint32, docs *uint32, impacts *byte, groups int, base, weight uint32)",
 		"is AddScaled of groups of 16 documents, by gathering and scattering.")

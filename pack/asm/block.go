@@ -1,0 +1,235 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+func maskAtLeast512() {
+	kernel("maskAtLeast512", "(src *byte, n int, least byte) (lo, hi uint64)", "is MaskAtLeast of n bytes, n at most 128.")
+	src, n := pointer("src"), pointer("n")
+	least := ZMM()
+	VPBROADCASTB(NewParamAddr("least", 16), least)
+	for half := range 2 {
+		load, k := lowMask(n), K()
+		v := ZMM()
+		VMOVDQU8_Z(at(src, 64*half), load, v)
+		VPCMPUB(U8(atLeast), least, v, load, k)
+		m := GP64()
+		KMOVQ(k, m)
+		result(half, m)
+		if half == 0 {
+			rest := GP64()
+			XORQ(rest, rest)
+			SUBQ(U8(64), n)
+			CMOVQLT(rest, n)
+		}
+	}
+	VZEROUPPER()
+	RET()
+}
+
+func maskAtLeast2() {
+	kernel("maskAtLeast2", "(src *byte, least byte) (lo, hi uint64)", "is MaskAtLeast of 128 bytes.")
+	src := pointer("src")
+	least := YMM()
+	VPBROADCASTB(NewParamAddr("least", 8), least)
+	for half := range 2 {
+		var part [2]reg.GPVirtual
+		for i := range part {
+			v := YMM()
+			VMOVDQU(at(src, 64*half+32*i), v)
+			top := YMM()
+			VPMAXUB(least, v, top)
+			VPCMPEQB(top, v, v)
+			part[i] = GP64()
+			VPMOVMSKB(v, part[i].As32())
+		}
+		SHLQ(U8(32), part[1])
+		ORQ(part[0], part[1])
+		result(half, part[1])
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// lowerBound512 compares all 128 values and takes the first that is not less.
+func lowerBound512() {
+	kernel("lowerBound512", "(b *uint32, target uint32) int", "returns the first index with b[i] >= target, 128 when there is none.")
+	b := pointer("b")
+	target := ZMM()
+	broadcast("target", target)
+	var half [2]reg.GPVirtual
+	for h := range half {
+		var k [4]reg.OpmaskVirtual
+		for i := range k {
+			k[i] = K()
+			v := ZMM()
+			VMOVDQU32(at(b, 256*h+64*i), v)
+			VPCMPUD(U8(atLeast), target, v, k[i])
+		}
+		KUNPCKWD(k[0], k[1], k[1])
+		KUNPCKWD(k[2], k[3], k[3])
+		KUNPCKDQ(k[1], k[3], k[3])
+		half[h] = GP64()
+		KMOVQ(k[3], half[h])
+	}
+	lo, hi := GP64(), GP64()
+	TZCNTQ(half[1], hi)
+	ADDQ(U8(64), hi)
+	TZCNTQ(half[0], lo)
+	TESTQ(half[0], half[0])
+	CMOVQEQ(hi, lo)
+	VZEROUPPER()
+	result(0, lo)
+	RET()
+}
+
+// maskDocs512 gathers the words of 16 documents and tests the bit of each.
+func maskDocs512() {
+	kernel("maskDocs512", "(b *uint64, docs *uint32, n int, base uint32) (lo, hi uint64)", "is MaskDocs of n documents, n at most 128.")
+	b, docs, n := pointer("b"), pointer("docs"), pointer("n")
+	base, one, words := ZMM(), ZMM(), ZMM()
+	broadcast("base", base)
+	broadcastConst(1, one)
+	broadcastConst(windowLen/32-1, words)
+	half := [2]reg.GPVirtual{GP64(), GP64()}
+	XORQ(half[0], half[0])
+	XORQ(half[1], half[1])
+	for g := range blockLen / zmmLen {
+		CMPQ(n, U8(zmmLen*g))
+		JLE(LabelRef("end"))
+		left := GP64()
+		LEAQ(at(n, -zmmLen*g), left)
+		load := lowMask(left)
+		d, word, bit, found, k := ZMM(), ZMM(), ZMM(), ZMM(), K()
+		VMOVDQU32_Z(at(docs, 64*g), load, d)
+		VPSUBD(base, d, d)
+		VPSRLD(U8(5), d, word)
+		VPANDD(words, word, word)
+		VPROLVD(d, one, bit)
+		KMOVW(load, k)
+		VPXORD(found, found, found)
+		VPGATHERDD(Mem{Base: b, Index: word, Scale: 4}, k, found)
+		VPTESTMD(found, bit, load, load)
+		m := GP64()
+		KMOVW(load, m.As32())
+		SHLQ(U8(zmmLen*g%64), m)
+		ORQ(m, half[g/4])
+	}
+	Label("end")
+	VZEROUPPER()
+	result(0, half[0])
+	result(1, half[1])
+	RET()
+}
+
+// commonStep is how many values of b are compared with 16 of a at a time.
+const commonStep = 8
+
+// maskCommon512 compares 16 values of a with each of eight of b, and moves on in b while these are not beyond the 16.
+func maskCommon512() {
+	kernel("maskCommon512", "(a *uint32, na int, b *uint32, nb int, mask *uint64)",
+		"sets bit i of mask when a[i], for i < na, is one of the nb values of b. Both ascend and are not empty; na is at most 128, nb is a multiple of 8.")
+	a, na, b, nb, mask := pointer("a"), pointer("na"), pointer("b"), pointer("nb"), pointer("mask")
+	end := GP64()
+	LEAQ(indexed(b, nb, 4, 0), end)
+	lastOfA := GP64()
+	LEAQ(indexed(a, na, 4, -4), lastOfA)
+
+	Label("group")
+	load := lowMask(na)
+	v := ZMM()
+	VMOVDQU32_Z(at(a, 0), load, v)
+	high := GP64() // the address of the last value of the group
+	LEAQ(at(a, 4*zmmLen-4), high)
+	CMPQ(high, lastOfA)
+	CMOVQHI(lastOfA, high)
+	most := GP32()
+	MOVL(at(high, 0), most)
+	apart := K()
+	KMOVW(load, apart)
+	Label("step")
+	var k [commonStep / 2]reg.OpmaskVirtual
+	for i := range k {
+		k[i] = K()
+		VPCMPD_BCST(U8(notEqual), at(b, 4*i), v, k[i])
+	}
+	for i := range k {
+		VPCMPD_BCST(U8(notEqual), at(b, 4*(i+len(k))), v, k[i], k[i])
+	}
+	KANDW(k[0], k[1], k[1])
+	KANDW(k[2], k[3], k[3])
+	KANDW(k[1], k[3], k[3])
+	KANDW(k[3], apart, apart)
+	CMPL(at(b, 4*commonStep-4), most)
+	JA(LabelRef("groupDone")) // the step may hold values of the next group
+	JEQ(LabelRef("both"))
+	ADDQ(U8(4*commonStep), b)
+	CMPQ(b, end)
+	JB(LabelRef("step"))
+	JMP(LabelRef("groupDone"))
+	Label("both")
+	ADDQ(U8(4*commonStep), b)
+	Label("groupDone")
+	KANDNW(load, apart, apart)
+	m := GP32()
+	KMOVW(apart, m)
+	MOVW(m.As16(), at(mask, 0))
+	ADDQ(U8(2), mask)
+	ADDQ(U8(4*zmmLen), a)
+	SUBQ(U8(zmmLen), na)
+	JLE(LabelRef("end"))
+	CMPQ(b, end)
+	JB(LabelRef("group"))
+	Label("end")
+	VZEROUPPER()
+	RET()
+}
+
+// maskCommon2 is maskCommon512 for eight values of a; the caller sees to it that these are whole groups.
+func maskCommon2() {
+	kernel("maskCommon2", "(a *uint32, na int, b *uint32, nb int, mask *uint8)",
+		"sets bit i of mask when a[i], for i < na, is one of the nb values of b. Both ascend and are not empty, and both lengths are multiples of 8.")
+	a, na, b, nb, mask := pointer("a"), pointer("na"), pointer("b"), pointer("nb"), pointer("mask")
+	end, endA := GP64(), GP64()
+	LEAQ(indexed(b, nb, 4, 0), end)
+	LEAQ(indexed(a, na, 4, 0), endA)
+
+	Label("group")
+	v, found := YMM(), YMM()
+	VMOVDQU(at(a, 0), v)
+	VPXOR(found, found, found)
+	most := GP32()
+	MOVL(at(a, 4*ymmLen-4), most)
+	Label("step")
+	for i := range commonStep {
+		x := YMM()
+		VPBROADCASTD(at(b, 4*i), x)
+		VPCMPEQD(x, v, x)
+		VPOR(x, found, found)
+	}
+	CMPL(at(b, 4*commonStep-4), most)
+	JA(LabelRef("groupDone")) // the step may hold values of the next group
+	JEQ(LabelRef("both"))
+	ADDQ(U8(4*commonStep), b)
+	CMPQ(b, end)
+	JB(LabelRef("step"))
+	JMP(LabelRef("groupDone"))
+	Label("both")
+	ADDQ(U8(4*commonStep), b)
+	Label("groupDone")
+	m := GP32()
+	VMOVMSKPS(found, m)
+	MOVB(m.As8(), at(mask, 0))
+	INCQ(mask)
+	ADDQ(U8(4*ymmLen), a)
+	CMPQ(a, endA)
+	JAE(LabelRef("end"))
+	CMPQ(b, end)
+	JB(LabelRef("group"))
+	Label("end")
+	VZEROUPPER()
+	RET()
+}

@@ -1,0 +1,90 @@
+package pack
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+func TestMaskAtLeastLevels(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(9, 10))
+		for n := range BlockLen + 3 {
+			v := guarded(t, n)
+			for _, least := range []byte{0, 1, 127, 128, 129, 254, 255, byte(r.Uint32())} {
+				fillBytes(r, v)
+				var want [2]uint64
+				for i, c := range v[:min(n, BlockLen)] {
+					if c >= least {
+						want[i/64] |= 1 << (i % 64)
+					}
+				}
+				if lo, hi := MaskAtLeast(v, least); lo != want[0] || hi != want[1] {
+					t.Fatalf("%d bytes, at least %d: %x %x", n, least, lo, hi)
+				}
+			}
+		}
+	})
+}
+
+// ascending returns n distinct values in order, spread over about n*gap.
+func ascending(r *rand.Rand, n, gap int) []uint32 {
+	v := make([]uint32, n)
+	last := uint32(r.IntN(gap * 4))
+	for i := range v {
+		v[i] = last
+		last += 1 + uint32(r.IntN(gap))
+	}
+	return v
+}
+
+func TestLowerBoundLevels(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(11, 12))
+		b := (*Block)(guardedWords(t, BlockLen))
+		for range 300 {
+			n := r.IntN(BlockLen + 1)
+			fill := r.Uint32()
+			for i := range b {
+				b[i] = fill
+			}
+			copy(b[:], ascending(r, n, 1+r.IntN(1<<20)))
+			for _, target := range []uint32{0, 1, 1<<32 - 1, b[r.IntN(BlockLen)], b[r.IntN(BlockLen)] + 1, r.Uint32()} {
+				want, _ := slices.BinarySearch(b[:n], target)
+				if got := LowerBound(b, n, target); got != want {
+					t.Fatalf("%d of %d, not %d", got, n, want)
+				}
+			}
+		}
+		if LowerBound(b, -4, 9) != 0 || LowerBound(b, 1<<40, 1<<32-1) > BlockLen {
+			t.Error("bounds")
+		}
+	})
+}
+
+func TestMaskCommonLevels(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(13, 14))
+		for range 4000 {
+			gap := 1 + r.IntN(6)
+			a, b := guardedWords(t, r.IntN(BlockLen+1)), guardedWords(t, r.IntN(BlockLen+1))
+			copy(a, ascending(r, len(a), gap))
+			copy(b, ascending(r, len(b), gap))
+			if r.IntN(5) == 0 && len(a) > 0 {
+				a[len(a)-1] = 1<<32 - 1
+			}
+			if r.IntN(5) == 0 && len(b) > 0 {
+				b[len(b)-1] = 1<<32 - 1
+			}
+			var want [2]uint64
+			for i, x := range a {
+				if _, in := slices.BinarySearch(b, x); in {
+					want[i/64] |= 1 << (i % 64)
+				}
+			}
+			if lo, hi := MaskCommon(a, b); lo != want[0] || hi != want[1] {
+				t.Fatalf("%v\n%v\n%x %x", a, b, lo, hi)
+			}
+		}
+	})
+}

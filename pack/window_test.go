@@ -1,0 +1,129 @@
+package pack
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"unsafe"
+)
+
+func TestDocsLevels(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(15, 16))
+		for range 500 {
+			base := r.Uint32()
+			var mark, set Bitmap
+			for i := range uint32(WindowLen) {
+				if r.IntN(3) == 0 {
+					mark.Set(i)
+				}
+			}
+			docs := guardedWords(t, r.IntN(BlockLen+1))
+			impacts := guarded(t, len(docs))
+			fillBytes(r, impacts)
+			weight := uint32(r.Uint64() >> (32 + r.IntN(32)))
+			var mask [2]uint64
+			var sums, want Sums
+			for i, d := range r.Perm(WindowLen)[:len(docs)] {
+				docs[i] = base + uint32(d)
+				if mark.Has(uint32(d)) {
+					mask[i/64] |= 1 << (i % 64)
+				}
+				want[d] = weight * uint32(impacts[i])
+				set.Set(uint32(d))
+			}
+			if lo, hi := mark.MaskDocs(docs, base); lo != mask[0] || hi != mask[1] {
+				t.Fatal("MaskDocs differs")
+			}
+			if sums.AddScaled(docs, impacts, base, weight); sums != want {
+				t.Fatalf("AddScaled differs: %d documents", len(docs))
+			}
+			var b Bitmap
+			if b.SetDocs(docs, base); b != set {
+				t.Fatal("SetDocs differs")
+			}
+		}
+	})
+}
+
+// Documents outside the window must not lead outside its memory.
+func TestHostileDocs(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(17, 18))
+		sums := (*Sums)(guardedWords(t, WindowLen))
+		docs, impacts := make([]uint32, BlockLen), make([]byte, BlockLen)
+		for range 100 {
+			for i := range docs {
+				docs[i] = r.Uint32()
+			}
+			fillBytes(r, impacts)
+			sums.AddScaled(docs, impacts, r.Uint32(), r.Uint32())
+			var b Bitmap
+			b.SetDocs(docs, 5)
+			if lo, hi := b.MaskDocs(docs, 5); lo&hi != ^uint64(0) {
+				t.Fatal("not taken modulo the window")
+			}
+		}
+	})
+}
+
+func TestWindowLevels(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(19, 20))
+		sums := (*Sums)(guardedWords(t, WindowLen))
+		for round := range 60 {
+			var a, b, c Bitmap
+			for i := range a {
+				a[i], b[i] = r.Uint64()&r.Uint64(), r.Uint64()|r.Uint64()
+			}
+			if a.Count() != bitmapCountScalar(&a) || AndCount(&a, &b) != bitmapAndCountScalar(&a, &b) {
+				t.Fatal("counts differ")
+			}
+			for _, op := range []struct{ fast, plain func(b, o *Bitmap) }{
+				{(*Bitmap).And, bitmapAndScalar}, {(*Bitmap).Or, bitmapOrScalar}, {(*Bitmap).AndNot, bitmapAndNotScalar},
+			} {
+				x, y := a, a
+				c = b
+				if op.fast(&x, &c); c != b {
+					t.Fatal("the argument changed")
+				}
+				if op.plain(&y, &b); x != y {
+					t.Fatal("And, Or or AndNot differs")
+				}
+			}
+			checkSums(t, r, sums, round)
+		}
+	})
+}
+
+func checkSums(t *testing.T, r *rand.Rand, sums *Sums, round int) {
+	nonZero := 0
+	least := r.Uint32() >> r.IntN(32)
+	var want []uint16
+	for i := range sums {
+		sums[i] = 0
+		if r.IntN(1+round) == 0 {
+			sums[i] = r.Uint32() >> r.IntN(32)
+		}
+		if r.IntN(50) == 0 {
+			sums[i] = least + uint32(r.IntN(3)) - 1
+		}
+		if sums[i] > 0 {
+			nonZero++
+		}
+		if sums[i] > least {
+			want = append(want, uint16(i))
+		}
+	}
+	if got := sums.CountNonZero(); got != nonZero {
+		t.Fatalf("%d are not zero, not %d", nonZero, got)
+	}
+	dst := unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(guarded(t, 2*WindowLen+2)))), WindowLen+1)[:1]
+	dst[0] = 77
+	if got := sums.AppendAbove(dst, least); got[0] != 77 || &got[0] != &dst[0] || !slices.Equal(got[1:], want) {
+		t.Fatalf("AppendAbove(%d) gives %d places, not %d", least, len(got)-1, len(want))
+	}
+	if n := len(sums.AppendAbove(nil, 0)); n != nonZero {
+		t.Fatalf("%d above 0, not %d", n, nonZero)
+	}
+}
