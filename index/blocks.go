@@ -10,8 +10,8 @@ import (
 
 // This file reads posting lists block by block. See Postings.
 
-// termHead is what is certain to hold the fixed part of a posting list's head: five integers and a byte.
-const termHead = 5*binary.MaxVarintLen64 + 1
+// termHead is what is certain to hold the fixed part of a posting list's head: six integers and a byte.
+const termHead = 6*binary.MaxVarintLen64 + 1
 
 // termAt reads the head of the posting list at an offset.
 func (s *Segment) termAt(at uint64) (Term, error) {
@@ -44,6 +44,7 @@ func (p *Postings) resetLong() error {
 	r := pack.NewReader(head)
 	r.Uvarint()
 	r.Byte()
+	p.positions = r.Uvarint()
 	data, posAt, posLen := r.Uvarint(), r.Uvarint(), r.Uvarint()
 	if !r.OK() || data > at || posAt > uint64(len(p.pos.data)) || posLen > uint64(len(p.pos.data))-posAt {
 		return p.corrupt("malformed head")

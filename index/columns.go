@@ -1,7 +1,6 @@
 package index
 
 import (
-	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -105,28 +104,63 @@ func (c *columnWriter) encode() (columns, values []byte) {
 	c.hosts.sort(c.host)
 	c.languages.sort(c.language)
 	c.fileTypes.sort(c.fileType)
-	b := make([]byte, 0, len(c.flags)*docColumns)
-	for _, col := range [][]int64{c.fetched, c.published} {
-		for _, v := range col {
-			b = binary.LittleEndian.AppendUint64(b, uint64(v))
-		}
+	b := make([]byte, numColumns*columnHead, numColumns*columnHead+len(c.flags)*8)
+	b = appendColumn(b, colFetched, c.fetched)
+	b = appendColumn(b, colPublished, c.published)
+	b = appendColumn(b, colSite, c.site)
+	b = appendColumn(b, colHost, c.host)
+	b = appendColumn(b, colLanguage, c.language)
+	b = appendColumn(b, colFileType, c.fileType)
+	for p := range NumParts {
+		b = appendColumn(b, colLength+int(p), c.length[p])
 	}
-	for _, col := range [][]uint32{c.site, c.host, c.length[PartBody], c.language, c.fileType} {
-		for _, v := range col {
-			b = binary.LittleEndian.AppendUint32(b, v)
-		}
-	}
-	for p := PartTitle; p < PartBody; p++ {
-		for _, v := range c.length[p] {
-			b = binary.LittleEndian.AppendUint16(b, uint16(v))
-		}
-	}
-	b = append(b, c.flags...)
+	b = appendColumn(b, colFlags, c.flags)
 	for _, v := range []*valueWriter{&c.sites, &c.hosts, &c.languages, &c.fileTypes} {
 		values = v.append(values)
 	}
 	return b, values
 }
 
-// docColumns is the bytes of one document in all columns.
-const docColumns = 2*8 + 5*4 + 4*2 + 1
+// Columns in the order of the section.
+const (
+	colFetched = iota
+	colPublished
+	colSite
+	colHost
+	colLanguage
+	colFileType
+	colLength // of each part
+	colFlags  = colLength + int(NumParts)
+
+	numColumns = colFlags + 1
+)
+
+// permute moves document i of every column to place[i]. The ranges of values become those of the new places.
+func (c *columnWriter) permute(place []uint32) {
+	c.fetched, c.published = permuted(c.fetched, place), permuted(c.published, place)
+	c.flags = permuted(c.flags, place)
+	for p := range c.length {
+		c.length[p] = permuted(c.length[p], place)
+	}
+	for _, v := range []struct {
+		codes  *[]uint32
+		values *valueWriter
+	}{{&c.site, &c.sites}, {&c.host, &c.hosts}, {&c.language, &c.languages}, {&c.fileType, &c.fileTypes}} {
+		*v.codes = permuted(*v.codes, place)
+		for i := range v.values.all {
+			v.values.all[i].first, v.values.all[i].last = gone, 0
+		}
+		for doc, code := range *v.codes {
+			r := &v.values.all[code]
+			r.first, r.last = min(r.first, uint32(doc)), uint32(doc)
+		}
+	}
+}
+
+func permuted[T any](values []T, place []uint32) []T {
+	to := make([]T, len(values))
+	for i, v := range values {
+		to[place[i]] = v
+	}
+	return to
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/blevesearch/vellum/levenshtein"
 
 	"concord"
+	"concord/text"
 )
 
 // guard turns a panic of the dictionary library, which trusts its bytes, into an error. The bytes were checked against
@@ -55,8 +56,9 @@ func (s *Segment) Term(f Field, word string) (t Term, found bool, err error) {
 func (s *Segment) Words(f Field, prefix string, yield func(word []byte, t Term) bool) (err error) {
 	id := secDictAll + sectionID(f)
 	defer guard(id, &err)
-	it, err := s.dicts[f].Iterator([]byte(prefix), prefixEnd(prefix))
-	return s.walk(id, it, err, yield)
+	w := s.newWalk()
+	it, err := s.dicts[f].Search(w, []byte(prefix), prefixEnd(prefix))
+	return s.walk(id, w, it, err, yield)
 }
 
 // prefixEnd returns the first string after all that begin with prefix, nil when there is none.
@@ -70,7 +72,7 @@ func prefixEnd(prefix string) []byte {
 	return nil
 }
 
-func (s *Segment) walk(id sectionID, it *vellum.FSTIterator, err error, yield func([]byte, Term) bool) error {
+func (s *Segment) walk(id sectionID, w *walk, it *vellum.FSTIterator, err error, yield func([]byte, Term) bool) error {
 	for ; err == nil; err = it.Next() {
 		word, at := it.Current()
 		t, err := s.termAt(at)
@@ -81,10 +83,63 @@ func (s *Segment) walk(id sectionID, it *vellum.FSTIterator, err error, yield fu
 			return nil
 		}
 	}
-	if !errors.Is(err, vellum.ErrIteratorDone) {
-		return concord.Errorf(concord.Corrupt, "section %q: %w", id, err)
+	return w.end(id, err)
+}
+
+// walk is an automaton that matches every word and bounds the way through a dictionary: one that was made to harm may have
+// cycles, or more paths than words. Its states are depths.
+type walk struct {
+	left int  // steps that may still be made
+	deep bool // a path was longer than any word
+}
+
+// newWalk returns a walk with as many steps as all words of the segment can take.
+func (s *Segment) newWalk() *walk { return &walk{left: (s.meta.Terms + 1) * text.MaxTermBytes} }
+
+// Start, IsMatch, CanMatch, WillAlwaysMatch and Accept make a vellum.Automaton of it.
+func (w *walk) Start() int { return 0 }
+
+func (w *walk) IsMatch(int) bool { return true }
+
+func (w *walk) CanMatch(depth int) bool {
+	w.deep = w.deep || depth > text.MaxTermBytes
+	return w.left > 0 && !w.deep
+}
+
+func (w *walk) WillAlwaysMatch(int) bool { return false }
+
+func (w *walk) Accept(depth int, _ byte) int {
+	w.left--
+	return depth + 1
+}
+
+// end says whether what ended the walk is an error.
+func (w *walk) end(id sectionID, err error) error {
+	switch {
+	case w.left <= 0 || w.deep:
+		return concord.Errorf(concord.Corrupt, "section %q: the automaton has paths that are no words", id)
+	case err == nil || errors.Is(err, vellum.ErrIteratorDone):
+		return nil
 	}
-	return nil
+	return concord.Errorf(concord.Corrupt, "section %q: %w", id, err)
+}
+
+// fuzzyWalk is a walk through the words that an automaton of limited depth matches.
+type fuzzyWalk struct {
+	walk
+	dfa *levenshtein.DFA
+}
+
+// Start, IsMatch, CanMatch and Accept make a vellum.Automaton of it.
+func (w *fuzzyWalk) Start() int { return w.dfa.Start() }
+
+func (w *fuzzyWalk) IsMatch(state int) bool { return w.dfa.IsMatch(state) }
+
+func (w *fuzzyWalk) CanMatch(state int) bool { return w.left > 0 && w.dfa.CanMatch(state) }
+
+func (w *fuzzyWalk) Accept(state int, b byte) int {
+	w.left--
+	return w.dfa.Accept(state, b)
 }
 
 // MaxFuzzyDistance and MaxFuzzyWord bound Fuzzy: the automaton grows with both.
@@ -139,6 +194,7 @@ func (f *Fuzzy) Distance(word string) (int, bool) {
 func (s *Segment) Fuzzy(field Field, f *Fuzzy, yield func(word []byte, t Term) bool) (err error) {
 	id := secDictAll + sectionID(field)
 	defer guard(id, &err)
-	it, err := s.dicts[field].Search(f.dfa, nil, nil)
-	return s.walk(id, it, err, yield)
+	w := &fuzzyWalk{*s.newWalk(), f.dfa}
+	it, err := s.dicts[field].Search(w, nil, nil)
+	return s.walk(id, &w.walk, it, err, yield)
 }

@@ -37,6 +37,7 @@ type postingsWriter struct {
 	positions []uint32 // first position and gaps, all postings of the block
 
 	count     uint32 // postings of the term
+	total     uint64 // its positions
 	dataStart uint64
 	posStart  uint64
 	last      uint32 // last document of the closed blocks
@@ -50,7 +51,7 @@ type dirEntry struct {
 }
 
 func (w *postingsWriter) begin() {
-	w.n, w.count, w.last = 0, 0, ^uint32(0)
+	w.n, w.count, w.total, w.last = 0, 0, 0, ^uint32(0)
 	w.dir = w.dir[:0]
 	w.positions = w.positions[:0]
 	w.dataStart, w.posStart = w.out.offset(), w.pos.off
@@ -71,6 +72,7 @@ func (w *postingsWriter) add(doc uint32, impact byte, positions []uint32) error 
 	}
 	w.n++
 	w.count++
+	w.total += uint64(len(positions))
 	return nil
 }
 
@@ -91,6 +93,7 @@ func (w *postingsWriter) finish() (uint64, error) {
 		top = max(top, d.max)
 	}
 	b = append(b, top)
+	b = pack.AppendUvarint(b, w.total)
 	b = pack.AppendUvarint(b, at-w.dataStart)
 	b = pack.AppendUvarint(b, w.posStart)
 	b = pack.AppendUvarint(b, w.pos.off-w.posStart)

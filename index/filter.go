@@ -5,9 +5,9 @@ import "concord/pack"
 // Filter selects documents by a column. It is made for one segment and safe for concurrent use.
 type Filter struct {
 	seg    *Segment
-	codes  []byte // 4 bytes a document; nil: by date
-	times  []byte // 8 bytes a document; nil: published, else fetched
-	want   []bool // by code
+	codes  *column // of values; nil: by date
+	times  *column // nil: published, else fetched
+	want   []bool  // by code
 	ranges []valueRange
 	after  int64 // seconds, included
 	before int64 // seconds, excluded
@@ -15,18 +15,18 @@ type Filter struct {
 
 // FilterLanguage, FilterFileType and FilterHosts select documents whose value of that column matches.
 func (s *Segment) FilterLanguage(match func(string) bool) *Filter {
-	return s.newFilter(s.cols.language, s.cols.languages, match)
+	return s.newFilter(&s.cols.all[colLanguage], s.cols.languages, match)
 }
 
 func (s *Segment) FilterFileType(match func(string) bool) *Filter {
-	return s.newFilter(s.cols.typ, s.cols.fileTypes, match)
+	return s.newFilter(&s.cols.all[colFileType], s.cols.fileTypes, match)
 }
 
 func (s *Segment) FilterHosts(match func(string) bool) *Filter {
-	return s.newFilter(s.cols.host, s.cols.hosts, match)
+	return s.newFilter(&s.cols.all[colHost], s.cols.hosts, match)
 }
 
-func (s *Segment) newFilter(codes []byte, values []valueRange, match func(string) bool) *Filter {
+func (s *Segment) newFilter(codes *column, values []valueRange, match func(string) bool) *Filter {
 	f := &Filter{seg: s, codes: codes, want: make([]bool, len(values))}
 	for i, v := range values {
 		if match(v.value) {
@@ -44,24 +44,24 @@ func (s *Segment) FilterDates(after, before int64) *Filter {
 
 // FilterPublished selects documents by the time published alone: those without one are not selected.
 func (s *Segment) FilterPublished(after, before int64) *Filter {
-	return &Filter{seg: s, times: s.cols.published, after: max(after, noTime+1), before: before}
+	return &Filter{seg: s, times: &s.cols.all[colPublished], after: max(after, noTime+1), before: before}
 }
 
 // FilterFetched selects documents by the time fetched.
 func (s *Segment) FilterFetched(after, before int64) *Filter {
-	return &Filter{seg: s, times: s.cols.fetched, after: max(after, noTime+1), before: before}
+	return &Filter{seg: s, times: &s.cols.all[colFetched], after: max(after, noTime+1), before: before}
 }
 
 // Match reports whether a document is selected.
 func (f *Filter) Match(doc DocID) bool {
 	if f.codes != nil {
-		return f.want[u32(f.codes, int(doc))]
+		return f.want[f.codes.at(int(doc))]
 	}
 	var t int64
 	if f.times != nil {
-		t = i64(f.times, int(doc))
-	} else if t = i64(f.seg.cols.published, int(doc)); t == noTime {
-		t = i64(f.seg.cols.fetched, int(doc))
+		t = f.times.time(int(doc))
+	} else if t = f.seg.cols.published(int(doc)); t == noTime {
+		t = f.seg.cols.fetched(int(doc))
 	}
 	return f.after <= t && t < f.before
 }
@@ -83,7 +83,7 @@ func (f *Filter) Mark(b *pack.Bitmap, base, end DocID) {
 			continue
 		}
 		for d := max(base, DocID(r.first)); d < end && uint32(d) <= r.last; d++ {
-			if f.want[u32(f.codes, int(d))] {
+			if f.want[f.codes.at(int(d))] {
 				b.Set(uint32(d - base))
 			}
 		}

@@ -31,6 +31,7 @@ const (
 	secURLs
 	secURLIndex
 	secURLHash
+	secRanks
 	secColumns
 	secValues
 	secPostings
@@ -42,7 +43,7 @@ const (
 	endSection
 )
 
-var sectionNames = [endSection]string{"", "store", "store index", "urls", "url index", "url hash", "columns", "values",
+var sectionNames = [endSection]string{"", "store", "store index", "urls", "url index", "url hash", "ranks", "columns", "values",
 	"postings", "positions", "dictionary all", "dictionary title", "dictionary url", "meta"}
 
 func (id sectionID) String() string {

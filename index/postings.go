@@ -23,15 +23,16 @@ type Postings struct {
 	err  error
 	term Term
 
-	blocks  int    // blocks of the list, the tail included; 1 for a short list
-	dataAt  uint64 // where the blocks begin
-	posAt   uint64 // where the positions of the blocks begin
-	posEnd  uint64
-	dir     []byte // last documents, then document offsets, then position offsets, 4 bytes a block each
-	maxima  []byte // a byte a block
-	kinds   []byte
-	super   []byte
-	tailLen int
+	blocks    int    // blocks of the list, the tail included; 1 for a short list
+	dataAt    uint64 // where the blocks begin
+	posAt     uint64 // where the positions of the blocks begin
+	posEnd    uint64
+	positions uint64 // of all blocks, how many there are; 0 for a short list
+	dir       []byte // last documents, then document offsets, then position offsets, 4 bytes a block each
+	maxima    []byte // a byte a block
+	kinds     []byte
+	super     []byte
+	tailLen   int
 
 	// of a short list
 	maxShort   byte
@@ -57,7 +58,7 @@ type Postings struct {
 // Reset puts p before the first posting of a term of the segment. Errors: Corrupt.
 func (p *Postings) Reset(s *Segment, t Term) error {
 	p.seg, p.sec, p.pos, p.err, p.term = s, s.sections[secPostings], s.sections[secPositions], nil, t
-	p.block, p.located, p.unpacked, p.where.block = 0, -1, -1, -1
+	p.block, p.located, p.unpacked, p.where.block, p.positions = 0, -1, -1, -1, 0
 	p.n, p.i, p.doc, p.raw, p.impacts = 0, -1, 0, nil, nil
 	var err error
 	if t.DocCount < blockLen {

@@ -12,6 +12,7 @@ import (
 
 	"concord"
 	"concord/durable"
+	"concord/pack"
 )
 
 // eagerSize is the largest file whose every section is checked on opening: about 5 ms. Of larger files the postings,
@@ -29,17 +30,18 @@ type Segment struct {
 
 // file is the mapping that the views of a segment share.
 type file struct {
-	path     string
-	data     []byte
-	mapping  *durable.Mapping // nil: data is ordinary memory
-	refs     atomic.Int32
-	sections [endSection]*section
-	meta     meta
-	cols     *columns
-	dicts    [NumFields]*vellum.FST
-	weigher  weigher // how the impacts were computed
-	zstd     *zstd.Decoder
-	langs    map[string]uint64 // documents by language, deletes not considered
+	path      string
+	data      []byte
+	mapping   *durable.Mapping // nil: data is ordinary memory
+	refs      atomic.Int32
+	sections  [endSection]*section
+	meta      meta
+	cols      *columns
+	dicts     [NumFields]*vellum.FST
+	rankWidth int     // bits of a rank
+	weigher   weigher // how the impacts were computed
+	zstd      *zstd.Decoder
+	langs     map[string]uint64 // documents by language, deletes not considered
 }
 
 // Open maps the segment at path. Errors: Corrupt, with the section's name, for a damaged or truncated file; those of the
@@ -96,8 +98,12 @@ func (f *file) parse() (err error) {
 	if f.cols, err = parseColumns(n, f.sections[secColumns].data, f.sections[secValues].data); err != nil {
 		return err
 	}
-	if len(f.sections[secURLHash].data) != 12*n {
+	f.rankWidth = docWidth(n)
+	if len(f.sections[secURLHash].data) != 4*n+pack.Size(n, f.rankWidth) {
 		return concord.Errorf(concord.Corrupt, "section %q: size does not fit the number of documents", secURLHash)
+	}
+	if size := len(f.sections[secRanks].data); size != 0 && size != pack.Size(n, f.rankWidth) {
+		return concord.Errorf(concord.Corrupt, "section %q: size does not fit the number of documents", secRanks)
 	}
 	if len(f.sections[secURLIndex].data) != 8*((n+urlBlock-1)/urlBlock) {
 		return concord.Errorf(concord.Corrupt, "section %q: size does not fit the number of documents", secURLIndex)
@@ -110,10 +116,7 @@ func (f *file) parse() (err error) {
 			return err
 		}
 	}
-	f.langs = map[string]uint64{}
-	for d := range n {
-		f.langs[f.cols.languages[u32(f.cols.language, d)].value]++
-	}
+	f.langs = f.cols.countLanguages()
 	f.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxStoreBlock))
 	if err != nil {
 		return fmt.Errorf("open segment: %w", err)

@@ -70,8 +70,12 @@ func (s *Segment) Document(doc DocID) (*Document, error) {
 	if int(doc) >= s.Docs() {
 		return nil, concord.Errorf(concord.Invalid, "document %d of %d", doc, s.Docs())
 	}
+	rank, err := s.rank(doc)
+	if err != nil {
+		return nil, err
+	}
 	var c storeCursor
-	record, err := c.record(s, uint32(doc))
+	record, err := c.record(s, uint32(rank))
 	if err != nil {
 		return nil, err
 	}
@@ -87,24 +91,24 @@ func (s *Segment) Document(doc DocID) (*Document, error) {
 
 // storeCursor reads records and keeps the last block unpacked, so that reading in order unpacks each block once.
 type storeCursor struct {
-	first, end uint32 // documents of the block in raw
+	first, end uint32 // ranks of the documents of the block in raw
 	raw        []byte
-	next       uint32 // document that rest begins with
+	next       uint32 // rank of the document that rest begins with
 	rest       pack.Reader
 }
 
-// record returns the record of a document; it is valid until the next call.
-func (c *storeCursor) record(s *Segment, doc uint32) ([]byte, error) {
-	if c.raw == nil || doc < c.first || doc >= c.end {
-		if err := c.load(s, doc); err != nil {
+// record returns the record of the document with a rank; it is valid until the next call.
+func (c *storeCursor) record(s *Segment, rank uint32) ([]byte, error) {
+	if c.raw == nil || rank < c.first || rank >= c.end {
+		if err := c.load(s, rank); err != nil {
 			return nil, err
 		}
 	}
-	if doc < c.next {
+	if rank < c.next {
 		c.next, c.rest = c.first, pack.NewReader(c.raw)
 	}
 	var record []byte
-	for ; c.next <= doc; c.next++ {
+	for ; c.next <= rank; c.next++ {
 		record = c.rest.Bytes(c.rest.Uvarint())
 	}
 	if !c.rest.OK() {
@@ -113,22 +117,22 @@ func (c *storeCursor) record(s *Segment, doc uint32) ([]byte, error) {
 	return record, nil
 }
 
-// load unpacks the block with the document.
-func (c *storeCursor) load(s *Segment, doc uint32) error {
+// load unpacks the block with the document of a rank.
+func (c *storeCursor) load(s *Segment, rank uint32) error {
 	index, store := s.sections[secStoreIndex].data, s.sections[secStore]
 	n := len(index) / storeEntry
 	first := func(i int) uint32 { return binary.LittleEndian.Uint32(index[i*storeEntry+8:]) }
 	lo, hi := 0, n
 	for lo < hi {
 		mid := int(uint(lo+hi) / 2)
-		if first(mid) <= doc {
+		if first(mid) <= rank {
 			lo = mid + 1
 		} else {
 			hi = mid
 		}
 	}
 	if lo == 0 {
-		return concord.Errorf(concord.Corrupt, "section %q: no block holds document %d", secStoreIndex, doc)
+		return concord.Errorf(concord.Corrupt, "section %q: no block holds the document of rank %d", secStoreIndex, rank)
 	}
 	i := lo - 1
 	from, to := binary.LittleEndian.Uint64(index[i*storeEntry:]), uint64(len(store.data))

@@ -11,12 +11,16 @@ import (
 
 // URL returns the URL of a document. Errors: Corrupt.
 func (s *Segment) URL(doc DocID) (string, error) {
-	r, err := s.urlReader(int(doc) / urlBlock)
+	rank, err := s.rank(doc)
+	if err != nil {
+		return "", err
+	}
+	r, err := s.urlReader(rank / urlBlock)
 	if err != nil {
 		return "", err
 	}
 	var url []byte
-	for range int(doc)%urlBlock + 1 {
+	for range rank%urlBlock + 1 {
 		if url, err = nextURL(&r, url); err != nil {
 			return "", err
 		}
@@ -52,18 +56,18 @@ func nextURL(r *pack.Reader, url []byte) ([]byte, error) {
 func (s *Segment) Lookup(url string) (doc DocID, found bool, err error) {
 	n := s.Docs()
 	b := s.sections[secURLHash].data
-	h := xxhash.Sum64String(url)
+	h := urlHash(url)
 	lo, hi := 0, n
 	for lo < hi {
 		mid := int(uint(lo+hi) / 2)
-		if binary.LittleEndian.Uint64(b[8*mid:]) < h {
+		if u32(b, mid) < h {
 			lo = mid + 1
 		} else {
 			hi = mid
 		}
 	}
-	for ; lo < n && binary.LittleEndian.Uint64(b[8*lo:]) == h; lo++ {
-		d := binary.LittleEndian.Uint32(b[8*n+4*lo:])
+	for ; lo < n && u32(b, lo) == h; lo++ {
+		d := lowBits(b[4*n:], lo, s.rankWidth)
 		if int(d) >= n {
 			return 0, false, concord.Errorf(concord.Corrupt, "section %q: document %d out of range", secURLHash, d)
 		}
@@ -81,23 +85,26 @@ func (s *Segment) Lookup(url string) (doc DocID, found bool, err error) {
 	return 0, false, nil
 }
 
-// urlCursor reads URLs in order without walking a block anew for each.
+// urlHash is the hash that documents are found by.
+func urlHash(url string) uint32 { return uint32(xxhash.Sum64String(url) >> 32) }
+
+// urlCursor reads URLs in order of ranks without walking a block anew for each.
 type urlCursor struct {
-	next int // document that r stands before
+	next int // rank that r stands before
 	r    pack.Reader
 	last []byte
 }
 
-// url returns the URL of a document; calls come in ascending order.
-func (c *urlCursor) url(s *Segment, doc int) (string, error) {
+// url returns the URL of the document with a rank; calls come in ascending order.
+func (c *urlCursor) url(s *Segment, rank int) (string, error) {
 	var err error
-	if c.last == nil || doc/urlBlock != (c.next-1)/urlBlock {
-		if c.r, err = s.urlReader(doc / urlBlock); err != nil {
+	if c.last == nil || rank/urlBlock != (c.next-1)/urlBlock {
+		if c.r, err = s.urlReader(rank / urlBlock); err != nil {
 			return "", err
 		}
-		c.next, c.last = doc/urlBlock*urlBlock, []byte{}
+		c.next, c.last = rank/urlBlock*urlBlock, []byte{}
 	}
-	for ; c.next <= doc; c.next++ {
+	for ; c.next <= rank; c.next++ {
 		if c.last, err = nextURL(&c.r, c.last); err != nil {
 			return "", err
 		}

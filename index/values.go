@@ -12,70 +12,93 @@ import (
 
 // columns reads the columns section in place.
 type columns struct {
-	n                                     int
-	fetched, published                    []byte // 8 bytes a document
-	site, host, bodyLength, language, typ []byte // 4 bytes
-	short                                 [PartBody][]byte
-	flags                                 []byte
-	sites, hosts, languages, fileTypes    []valueRange
+	n                                  int
+	all                                [numColumns]column
+	sites, hosts, languages, fileTypes []valueRange
 }
 
 func parseColumns(n int, b, values []byte) (*columns, error) {
-	bad := func(what string) (*columns, error) {
-		return nil, concord.Errorf(concord.Corrupt, "section %q: %s", secColumns, what)
-	}
-	if len(b) != n*docColumns {
-		return bad("size does not fit the number of documents")
+	if len(b) < numColumns*columnHead {
+		return nil, concord.Errorf(concord.Corrupt, "section %q: no table", secColumns)
 	}
 	c := &columns{n: n}
-	take := func(width int) []byte { p := b[: n*width : n*width]; b = b[n*width:]; return p }
-	c.fetched, c.published = take(8), take(8)
-	c.site, c.host, c.bodyLength, c.language, c.typ = take(4), take(4), take(4), take(4), take(4)
-	for p := range c.short {
-		c.short[p] = take(2)
-	}
-	c.flags = take(1)
-	r := pack.NewReader(values)
-	for _, v := range []*[]valueRange{&c.sites, &c.hosts, &c.languages, &c.fileTypes} {
-		count := r.Uvarint()
-		if count > uint64(n) {
-			return nil, concord.Errorf(concord.Corrupt, "section %q: more values than documents", secValues)
-		}
-		for i := range count {
-			e := valueRange{value: r.String(), first: r.Uint32()}
-			e.last = e.first + r.Uint32()
-			if !r.OK() || e.last < e.first || int(e.last) >= n || i > 0 && e.value <= (*v)[i-1].value {
-				return nil, concord.Errorf(concord.Corrupt, "section %q: value %d is malformed or out of order", secValues, i)
-			}
-			*v = append(*v, e)
+	off := numColumns * columnHead
+	for i := range c.all {
+		var err error
+		if c.all[i], off, err = parseColumn(b, i, off, n); err != nil {
+			return nil, err
 		}
 	}
-	if !r.OK() || r.Len() != 0 {
-		return nil, concord.Errorf(concord.Corrupt, "section %q: malformed", secValues)
+	if off != len(b) {
+		return nil, concord.Errorf(concord.Corrupt, "section %q: size does not fit the number of documents", secColumns)
 	}
-	for _, col := range []struct {
-		codes  []byte
-		values int
-	}{{c.site, len(c.sites)}, {c.host, len(c.hosts)}, {c.language, len(c.languages)}, {c.typ, len(c.fileTypes)}} {
-		for d := range n {
-			if int(u32(col.codes, d)) >= col.values {
-				return bad("value number out of range")
-			}
+	if err := c.parseValues(values); err != nil {
+		return nil, err
+	}
+	for i, values := range map[int][]valueRange{colSite: c.sites, colHost: c.hosts, colLanguage: c.languages, colFileType: c.fileTypes} {
+		if !c.all[i].below(uint64(len(values)), n) {
+			return nil, concord.Errorf(concord.Corrupt, "section %q: value number out of range", secColumns)
 		}
 	}
 	return c, nil
 }
 
+// parseValues reads the values section. The strings are parts of one copy of it.
+func (c *columns) parseValues(values []byte) error {
+	all := string(values)
+	r := pack.NewReader(values)
+	for _, v := range []*[]valueRange{&c.sites, &c.hosts, &c.languages, &c.fileTypes} {
+		count := r.Uvarint()
+		if count > uint64(c.n) || count > uint64(r.Len()) {
+			return concord.Errorf(concord.Corrupt, "section %q: more values than documents", secValues)
+		}
+		*v = make([]valueRange, 0, count)
+		for i := range count {
+			size := len(r.Bytes(r.Uvarint()))
+			end := len(all) - r.Len()
+			e := valueRange{value: all[end-size : end], first: r.Uint32()}
+			e.last = e.first + r.Uint32()
+			if !r.OK() || e.last < e.first || int(e.last) >= c.n || i > 0 && e.value <= (*v)[i-1].value {
+				return concord.Errorf(concord.Corrupt, "section %q: value %d is malformed or out of order", secValues, i)
+			}
+			*v = append(*v, e)
+		}
+	}
+	if !r.OK() || r.Len() != 0 {
+		return concord.Errorf(concord.Corrupt, "section %q: malformed", secValues)
+	}
+	return nil
+}
+
 func u32(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[4*i:]) }
 func u16(b []byte, i int) uint32 { return uint32(binary.LittleEndian.Uint16(b[2*i:])) }
-func i64(b []byte, i int) int64  { return int64(binary.LittleEndian.Uint64(b[8*i:])) }
 
 // length returns the positions a part of a document takes.
-func (c *columns) length(p Part, doc int) uint32 {
-	if p == PartBody {
-		return u32(c.bodyLength, doc)
+func (c *columns) length(p Part, doc int) uint32 { return uint32(c.all[colLength+int(p)].at(doc)) }
+
+// fetched, published and flags read one column of a document.
+func (c *columns) fetched(doc int) int64   { return c.all[colFetched].time(doc) }
+func (c *columns) published(doc int) int64 { return c.all[colPublished].time(doc) }
+func (c *columns) flags(doc int) byte      { return byte(c.all[colFlags].at(doc)) }
+
+// countLanguages returns the number of documents of each language.
+func (c *columns) countLanguages() map[string]uint64 {
+	counts := make([]uint64, len(c.languages))
+	codes := &c.all[colLanguage]
+	if codes.width == 0 && c.n > 0 {
+		counts[codes.base] = uint64(c.n)
+	} else {
+		for d := range c.n {
+			counts[codes.at(d)]++
+		}
 	}
-	return u16(c.short[p], doc)
+	langs := map[string]uint64{}
+	for i, n := range counts {
+		if n > 0 {
+			langs[c.languages[i].value] = n
+		}
+	}
+	return langs
 }
 
 // lookup returns the number of a value.
@@ -85,32 +108,22 @@ func lookup(values []valueRange, s string) (uint32, bool) {
 }
 
 // Site, Host, Language, FileType, Fetched, Published, NoArchive and NoSnippet read one column of a document; doc must be below Docs.
-func (s *Segment) Site(doc DocID) string { return s.cols.sites[u32(s.cols.site, int(doc))].value }
+func (s *Segment) Site(doc DocID) string { return s.cols.sites[s.cols.all[colSite].at(int(doc))].value }
 
-func (s *Segment) Host(doc DocID) string { return s.cols.hosts[u32(s.cols.host, int(doc))].value }
+func (s *Segment) Host(doc DocID) string { return s.cols.hosts[s.cols.all[colHost].at(int(doc))].value }
 
 func (s *Segment) Language(doc DocID) string {
-	return s.cols.languages[u32(s.cols.language, int(doc))].value
+	return s.cols.languages[s.cols.all[colLanguage].at(int(doc))].value
 }
 
 func (s *Segment) FileType(doc DocID) string {
-	return s.cols.fileTypes[u32(s.cols.typ, int(doc))].value
+	return s.cols.fileTypes[s.cols.all[colFileType].at(int(doc))].value
 }
 
-func (s *Segment) Fetched(doc DocID) time.Time { return fromSeconds(i64(s.cols.fetched, int(doc))) }
+func (s *Segment) Fetched(doc DocID) time.Time { return fromSeconds(s.cols.fetched(int(doc))) }
 
-func (s *Segment) Published(doc DocID) time.Time {
-	return fromSeconds(i64(s.cols.published, int(doc)))
-}
+func (s *Segment) Published(doc DocID) time.Time { return fromSeconds(s.cols.published(int(doc))) }
 
-func (s *Segment) NoArchive(doc DocID) bool { return s.cols.flags[doc]&flagNoArchive != 0 }
+func (s *Segment) NoArchive(doc DocID) bool { return s.cols.flags(int(doc))&flagNoArchive != 0 }
 
-func (s *Segment) NoSnippet(doc DocID) bool { return s.cols.flags[doc]&flagNoSnippet != 0 }
-
-// SiteDocs returns the range of documents of a site: first to end-1, empty when there are none.
-func (s *Segment) SiteDocs(site string) (first, end DocID) {
-	if i, ok := lookup(s.cols.sites, site); ok {
-		return DocID(s.cols.sites[i].first), DocID(s.cols.sites[i].last) + 1
-	}
-	return 0, 0
-}
+func (s *Segment) NoSnippet(doc DocID) bool { return s.cols.flags(int(doc))&flagNoSnippet != 0 }

@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"slices"
 
 	"github.com/blevesearch/vellum"
-	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
 
 	"concord"
@@ -53,7 +53,8 @@ type segmentWriter struct {
 	urlIndex   []byte
 	lastURL    string
 	lastSite   string
-	hashes     []urlHash
+	hashes     []hashedURL
+	place      []uint32 // number of each document by rank; nil: the rank
 
 	positions spool
 	dicts     [NumFields]spool
@@ -62,10 +63,7 @@ type segmentWriter struct {
 	postings  postingsWriter
 }
 
-type urlHash struct {
-	hash uint64
-	doc  uint32
-}
+type hashedURL struct{ hash, doc uint32 }
 
 // writeSegment makes a durable segment at path of what write gives the segmentWriter.
 func writeSegment(path string, scoring Scoring, write func(*segmentWriter) error) (info SegmentInfo, err error) {
@@ -138,7 +136,7 @@ func (w *segmentWriter) addDoc(m *docMeta, record []byte) error {
 	}
 	w.block = append(pack.AppendUvarint(w.block, uint64(len(record))), record...)
 	w.addURL(n, m.url)
-	w.hashes = append(w.hashes, urlHash{xxhash.Sum64String(m.url), uint32(n)})
+	w.hashes = append(w.hashes, hashedURL{urlHash(m.url), uint32(n)})
 	w.lastSite, w.lastURL = m.site, m.url
 	w.cols.add(m)
 	return nil
@@ -171,6 +169,9 @@ func (w *segmentWriter) flushStore() error {
 	return err
 }
 
+// reorder numbers the documents anew before endDocs: that of rank r becomes document place[r].
+func (w *segmentWriter) reorder(place []uint32) { w.place = place }
+
 // endDocs closes the document sections and prepares impacts with the averages of lengths, or of the documents written
 // when that has none.
 func (w *segmentWriter) endDocs(lengths *Lengths) error {
@@ -180,21 +181,13 @@ func (w *segmentWriter) endDocs(lengths *Lengths) error {
 	if err := w.file.end(); err != nil {
 		return err
 	}
-	slices.SortFunc(w.hashes, func(a, b urlHash) int {
-		if a.hash != b.hash {
-			if a.hash < b.hash {
-				return -1
-			}
-			return 1
+	var ranks []byte
+	if w.place != nil {
+		w.cols.permute(w.place)
+		for i := range w.hashes {
+			w.hashes[i].doc = w.place[w.hashes[i].doc]
 		}
-		return int(a.doc) - int(b.doc)
-	})
-	hashes := make([]byte, 0, 12*len(w.hashes))
-	for _, h := range w.hashes {
-		hashes = binary.LittleEndian.AppendUint64(hashes, h.hash)
-	}
-	for _, h := range w.hashes {
-		hashes = binary.LittleEndian.AppendUint32(hashes, h.doc)
+		ranks = appendRanks(w.place)
 	}
 	w.meta = meta{Docs: len(w.hashes), Scoring: w.scoring, Lengths: w.cols.lengths()}
 	w.meta.Norms = w.meta.Lengths
@@ -206,7 +199,8 @@ func (w *segmentWriter) endDocs(lengths *Lengths) error {
 	for _, s := range []struct {
 		id sectionID
 		b  []byte
-	}{{secStoreIndex, w.storeIndex}, {secURLs, w.urls}, {secURLIndex, w.urlIndex}, {secURLHash, hashes}, {secColumns, columns}, {secValues, values}} {
+	}{{secStoreIndex, w.storeIndex}, {secURLs, w.urls}, {secURLIndex, w.urlIndex}, {secURLHash, appendHashes(w.hashes)},
+		{secRanks, ranks}, {secColumns, columns}, {secValues, values}} {
 		if err := w.file.section(s.id, s.b); err != nil {
 			return err
 		}
@@ -214,6 +208,20 @@ func (w *segmentWriter) endDocs(lengths *Lengths) error {
 	w.storeIndex, w.urls, w.urlIndex, w.hashes, w.block, w.packed = nil, nil, nil, nil, nil, nil
 	w.file.begin(secPostings)
 	return nil
+}
+
+// appendHashes encodes the url hash section.
+func appendHashes(hashes []hashedURL) []byte {
+	slices.SortFunc(hashes, func(a, b hashedURL) int {
+		return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.doc, b.doc))
+	})
+	b := make([]byte, 0, 8*len(hashes))
+	docs := make([]uint32, len(hashes))
+	for i, h := range hashes {
+		b = binary.LittleEndian.AppendUint32(b, h.hash)
+		docs[i] = h.doc
+	}
+	return pack.Append(b, docs, docWidth(len(docs)))
 }
 
 // beginField opens the dictionary of the next field.
