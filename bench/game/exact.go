@@ -21,8 +21,8 @@ var GameBM25 = BM25{0.9, 0.4}
 // Exact evaluates queries document by document with BM25 in floating point: slow, simple, and what results of engines are
 // held against. It keeps postings of the words it is made for only. Not safe for concurrent use.
 //
-// A word's score is idf * tf / (tf + k1*(1 - b + b*length/average)) with idf = ln(1 + (N-df+0.5)/(df+0.5)); a phrase scores like
-// its words in the documents it matches.
+// A word's score is idf * tf / (tf + k1*(1 - b + b*length/average)) with idf = ln(1 + (N-df+0.5)/(df+0.5)). A phrase scores as one
+// word that occurs where the phrase does, with the idf of its words added up, as in Lucene.
 type Exact struct {
 	bm25    BM25
 	words   map[string][]exactPosting
@@ -174,13 +174,14 @@ func (e *evaluation) node(n query.Node, doc uint32) (match bool, score float64, 
 		p := e.cursors[n.Text].at(doc)
 		return p != nil, e.word(n.Text, doc), nil
 	case query.Phrase:
-		if !e.phrase(n.Words, doc) {
+		tf := e.occurrences(n.Words, doc)
+		if tf == 0 {
 			return false, 0, nil
 		}
 		for _, w := range n.Words {
-			score += e.word(w, doc)
+			score += e.cursors[w].idf
 		}
-		return true, score, nil
+		return true, score * e.x.saturation(tf, doc), nil
 	case query.Or:
 		for _, k := range n.Nodes {
 			m, s, err := e.node(k, doc)
@@ -224,18 +225,22 @@ func (e *evaluation) word(w string, doc uint32) float64 {
 	if p == nil {
 		return 0
 	}
-	x, tf := e.x, float64(len(p.positions))
-	average := float64(x.total) / float64(len(x.lengths))
-	return c.idf * tf / (tf + x.bm25.K1*(1-x.bm25.B+x.bm25.B*float64(x.lengths[doc])/average))
+	return c.idf * e.x.saturation(len(p.positions), doc)
 }
 
-// phrase reports whether the words stand side by side in a document.
-func (e *evaluation) phrase(words []string, doc uint32) bool {
+// saturation is what tf occurrences in a document are worth, 0 to 1.
+func (x *Exact) saturation(tf int, doc uint32) float64 {
+	average := float64(x.total) / float64(len(x.lengths))
+	return float64(tf) / (float64(tf) + x.bm25.K1*(1-x.bm25.B+x.bm25.B*float64(x.lengths[doc])/average))
+}
+
+// occurrences returns how often the words stand side by side in a document.
+func (e *evaluation) occurrences(words []string, doc uint32) (n int) {
 	places := make([][]uint32, len(words))
 	for i, w := range words {
 		p := e.cursors[w].at(doc)
 		if p == nil {
-			return false
+			return 0
 		}
 		places[i] = p.positions
 	}
@@ -246,9 +251,9 @@ next:
 				continue next
 			}
 		}
-		return true
+		n++
 	}
-	return false
+	return n
 }
 
 // Overlap returns which part of an engine's best k documents is among the exact best k. Documents with the score of the last of these

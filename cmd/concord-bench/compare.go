@@ -43,6 +43,7 @@ func (e *contender) reorderArgs(from, dir string) []string {
 
 // comparison is what compare was asked to do.
 type comparison struct {
+	sites     string // unpacked documentation packages, for the corpus pages
 	work      workDir
 	sources   string
 	data      string
@@ -66,7 +67,8 @@ func runCompare(ctx context.Context, args []string) error {
 	work := fs.String("work", defaultWork(), "directory for peers, corpora and indexes")
 	fs.StringVar(&c.sources, "peers", filepath.Join("bench", "peers"), "sources of the peers")
 	fs.StringVar(&c.data, "data", filepath.Join("..", "shared", "data"), "directory with wiki/wiki-en.jsonl.zst and speed/search-benchmark-game-queries.jsonl")
-	corpora := fs.String("corpora", "articles,paragraphs", "corpora to search: articles, paragraphs, 10k, 100k, 1M")
+	corpora := fs.String("corpora", "articles,paragraphs,pages", "corpora to search: articles, paragraphs, pages, 10k, 100k, 1M")
+	fs.StringVar(&c.sites, "sites", defaultSites(), "directory of unpacked documentation packages, for the corpus pages")
 	engines := fs.String("engines", "concord,lucene,lucene-bp,tantivy,bleve,pisa", "engines to compare; the first beside the others")
 	classes := fs.String("classes", "", "classes of queries; empty: all")
 	commands := fs.String("commands", strings.Join(game.Game.Commands, ","), "commands to measure")
@@ -115,7 +117,11 @@ func (c *comparison) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		words, err := c.work.words(spec, c.corpusFile())
+		words, err := c.work.words(spec, c.corpusFile(), c.sites)
+		if concord.KindOf(err) == concord.NotFound && spec.pages {
+			c.log.Warn("a corpus is missing", "corpus", name, "error", err)
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ type overlap struct {
 	engine  string
 	queries int     // that the engine answered and both can evaluate
 	exact   float64 // mean part of the exact best documents that it has
+	classes map[string]*classOverlap
 	lossy   float64 // the same with the lengths that Lucene keeps
 	worst   string  // the query with the least
 	least   float64
@@ -39,7 +40,7 @@ func (c *comparison) overlaps(ctx context.Context, words string, queries []game.
 	out := make([]overlap, len(field))
 	answers := make([]map[string]string, len(field))
 	for e := range field {
-		out[e] = overlap{engine: field[e].name, least: 2}
+		out[e] = overlap{engine: field[e].name, least: 2, classes: map[string]*classOverlap{}}
 		if answers[e], err = game.Documents(ctx, fmt.Sprintf("DOCS_%d", overlapDepth), queries, field[e].program, "serve", dirs[e]); err != nil {
 			return nil, err
 		}
@@ -55,7 +56,7 @@ func (c *comparison) overlaps(ctx context.Context, words string, queries []game.
 			}
 			for e := range out {
 				if got, ok := game.ParseDocuments(answers[e][q.Text]); ok {
-					out[e].add(q.Text, game.Overlap(best, got, overlapDepth), lossy)
+					out[e].add(q, game.Overlap(best, got, overlapDepth), lossy)
 				}
 			}
 		}
@@ -67,15 +68,28 @@ func (c *comparison) overlaps(ctx context.Context, words string, queries []game.
 	return out, nil
 }
 
-func (o *overlap) add(query string, part float64, lossy bool) {
+// classOverlap adds up one class of queries.
+type classOverlap struct {
+	queries int
+	sum     float64
+}
+
+func (o *overlap) add(q game.Query, part float64, lossy bool) {
 	if lossy {
 		o.lossy += part
 		return
 	}
 	o.queries++
 	if o.exact += part; part < o.least {
-		o.least, o.worst = part, query
+		o.least, o.worst = part, q.Text
 	}
+	c := o.classes[q.Class]
+	if c == nil {
+		c = &classOverlap{}
+		o.classes[q.Class] = c
+	}
+	c.queries++
+	c.sum += part
 }
 
 // exactOf reads a corpus of words into an exact evaluator.
@@ -93,11 +107,22 @@ func exactOf(words string, roots []query.Node) (*game.Exact, error) {
 	return x, err
 }
 
-func overlapTable(b *strings.Builder, list []overlap) {
-	fmt.Fprintf(b, "\n| engine | queries | of the exact top %d | with Lucene's lengths | least | query |\n|---|--:|--:|--:|--:|---|\n", overlapDepth)
+func overlapTable(b *strings.Builder, list []overlap, queries []game.Query) {
+	classes := game.Classes(queries)
+	fmt.Fprintf(b, "\nOf the exact top %d, the part that an engine has:\n\n| engine | queries | all | with Lucene's lengths | %s | least | query |\n|---|--:|--:|--:|%s--:|---|\n",
+		overlapDepth, strings.Join(classes, " | "), strings.Repeat("--:|", len(classes)))
 	for _, o := range list {
-		if o.queries > 0 {
-			fmt.Fprintf(b, "| %s | %d | %.4f | %.4f | %.1f | `%s` |\n", o.engine, o.queries, o.exact, o.lossy, o.least, o.worst)
+		if o.queries == 0 {
+			continue
 		}
+		fmt.Fprintf(b, "| %s | %d | %.4f | %.4f |", o.engine, o.queries, o.exact, o.lossy)
+		for _, class := range classes {
+			if c := o.classes[class]; c != nil {
+				fmt.Fprintf(b, " %.4f |", c.sum/float64(c.queries))
+			} else {
+				b.WriteString(" - |")
+			}
+		}
+		fmt.Fprintf(b, " %.1f | `%s` |\n", o.least, o.worst)
 	}
 }

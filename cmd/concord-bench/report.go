@@ -44,7 +44,7 @@ func (r *report) write(path string) error {
 		}
 		c.compared.Markdown(&b, c.runs, r.slow)
 		if len(c.overlaps) > 0 {
-			overlapTable(&b, c.overlaps)
+			overlapTable(&b, c.overlaps, r.queries)
 		}
 	}
 	if r.scaling != nil {

@@ -39,7 +39,7 @@ func (c *comparison) scale(ctx context.Context, queries []game.Query, field []*c
 		if err != nil {
 			return s, err
 		}
-		if words, err = c.work.words(spec, c.corpusFile()); err != nil {
+		if words, err = c.work.words(spec, c.corpusFile(), c.sites); err != nil {
 			return s, err
 		}
 		r, err := short.corpus(ctx, name, "sizes", words, queries, field)

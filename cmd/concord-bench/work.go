@@ -44,11 +44,12 @@ func defaultWork() string {
 type corpusSpec struct {
 	name       string
 	paragraphs bool
-	limit      int // documents; 0: all
+	limit      int  // documents; 0: all
+	pages      bool // of HTML files, not of articles
 }
 
 // corpora are what compare knows by name; the last three are for how cost grows.
-var corpora = []corpusSpec{{name: "articles"}, {name: "paragraphs", paragraphs: true},
+var corpora = []corpusSpec{{name: "articles"}, {name: "paragraphs", paragraphs: true}, {name: "pages", pages: true},
 	{name: "10k", paragraphs: true, limit: 10_000}, {name: "100k", paragraphs: true, limit: 100_000}, {name: "1M", paragraphs: true, limit: 1_000_000}}
 
 func corpusByName(name string) (corpusSpec, error) {
@@ -60,8 +61,8 @@ func corpusByName(name string) (corpusSpec, error) {
 	return corpusSpec{}, concord.Errorf(concord.Invalid, "no corpus is called %q", name)
 }
 
-// words returns the file of a corpus as all engines read it, and makes it from src if it is not there.
-func (w workDir) words(c corpusSpec, src string) (path string, err error) {
+// words returns the file of a corpus as all engines read it, and makes it from articles or pages if it is not there.
+func (w workDir) words(c corpusSpec, articles, sites string) (path string, err error) {
 	path = w.path("corpus", c.name+".words")
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
@@ -69,7 +70,12 @@ func (w workDir) words(c corpusSpec, src string) (path string, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
-	in, err := openCorpus(src)
+	var in io.ReadCloser
+	if c.pages {
+		in, err = openPages(sites)
+	} else {
+		in, err = openCorpus(articles)
+	}
 	if err != nil {
 		return "", err
 	}
