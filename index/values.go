@@ -2,8 +2,6 @@ package index
 
 import (
 	"encoding/binary"
-	"slices"
-	"strings"
 	"time"
 
 	"concord"
@@ -99,12 +97,6 @@ func (c *columns) countLanguages() map[string]uint64 {
 		}
 	}
 	return langs
-}
-
-// lookup returns the number of a value.
-func lookup(values []valueRange, s string) (uint32, bool) {
-	i, ok := slices.BinarySearchFunc(values, s, func(v valueRange, s string) int { return strings.Compare(v.value, s) })
-	return uint32(i), ok
 }
 
 // Site, Host, Language, FileType, Fetched, Published, NoArchive and NoSnippet read one column of a document; doc must be below Docs.
