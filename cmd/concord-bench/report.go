@@ -111,6 +111,42 @@ func buildTable(b *strings.Builder, builds []built) {
 		fmt.Fprintf(b, "| %s | %.1f | %.0f | %.0f | %.0f | %.1f | %s | %s |\n", x.Engine, x.Seconds, float64(x.Documents)/x.Seconds, float64(x.Documents)/x.CPUSeconds,
 			float64(x.Peak)/1e6, float64(x.Bytes)/1e6, written, open)
 	}
+	buildVerdict(b, builds)
+}
+
+// Aims of building: documents a second of CPU by those of the best peer, bytes by Lucene's, and seconds to open.
+const (
+	aimSpeed = 1.5
+	aimSize  = 1.0
+	aimOpen  = 0.010
+)
+
+// buildVerdict says what of the aims is reached by the first engine.
+func buildVerdict(b *strings.Builder, builds []built) {
+	mark := func(reached bool) string {
+		if reached {
+			return ""
+		}
+		return " ✗"
+	}
+	perCPU := func(x built) float64 { return float64(x.Documents) / x.CPUSeconds }
+	ours := builds[0]
+	var best built
+	for _, x := range builds[1:] {
+		if best.Engine == "" || perCPU(x) > perCPU(best) {
+			best = x
+		}
+		if x.Engine == "lucene" {
+			size := float64(ours.Bytes) / float64(x.Bytes)
+			fmt.Fprintf(b, "\nIndex size by Lucene's: **%.2f**%s (aim %.1f).", size, mark(size <= aimSize), aimSize)
+		}
+	}
+	if best.Engine != "" {
+		speed := perCPU(ours) / perCPU(best)
+		fmt.Fprintf(b, " Documents a second of CPU by those of the best peer, %s: **%.2f**%s (aim %.1f), at %.2f of its memory.",
+			best.Engine, speed, mark(speed >= aimSpeed), aimSpeed, float64(ours.Peak)/float64(best.Peak))
+	}
+	fmt.Fprintf(b, " Cold open %.1f ms%s (aim %.0f).\n", ours.ColdOpen*1e3, mark(ours.ColdOpen <= aimOpen), aimOpen*1e3)
 }
 
 func relevanceTable(b *strings.Builder, rows []qualityRow) {
