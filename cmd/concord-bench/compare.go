@@ -113,28 +113,18 @@ func (c *comparison) run(ctx context.Context) error {
 	}
 	r := report{protocol: c.protocol, queries: queries, field: field, missing: missing, slow: reportSlow}
 	for _, name := range c.corpora {
-		spec, err := corpusByName(name)
-		if err != nil {
-			return err
-		}
-		words, err := c.work.words(spec, c.corpusFile(), c.sites)
-		if concord.KindOf(err) == concord.NotFound && spec.pages {
+		result, err := c.named(ctx, name, queries, field)
+		if concord.KindOf(err) == concord.NotFound {
 			c.log.Warn("a corpus is missing", "corpus", name, "error", err)
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		result, err := c.corpus(ctx, name, "", words, queries, field)
-		if err != nil {
-			return err
-		}
-		if c.overlap {
-			if result.overlaps, err = c.overlaps(ctx, words, queries, field, result.dirs); err != nil {
-				return err
-			}
-		}
 		r.corpora = append(r.corpora, result)
+	}
+	if len(r.corpora) == 0 && len(c.sizes) == 0 {
+		return concord.Errorf(concord.NotFound, "there is no corpus to compare on")
 	}
 	if len(c.sizes) > 0 {
 		s, err := c.scale(ctx, queries, field)
@@ -153,6 +143,23 @@ func (c *comparison) run(ctx context.Context) error {
 		}
 	}
 	return r.write(c.report)
+}
+
+// named measures all engines on a corpus that is known by name. Errors: NotFound when what it is made of is not there.
+func (c *comparison) named(ctx context.Context, name string, queries []game.Query, field []*contender) (r corpusResult, err error) {
+	spec, err := corpusByName(name)
+	if err != nil {
+		return r, err
+	}
+	words, err := c.work.words(spec, c.corpusFile(), c.sites)
+	if err != nil {
+		return r, err
+	}
+	r, err = c.corpus(ctx, name, "", words, queries, field)
+	if err == nil && c.overlap {
+		r.overlaps, err = c.overlaps(ctx, words, queries, field, r.dirs)
+	}
+	return r, err
 }
 
 // queries reads the game's queries and keeps the classes asked for.
