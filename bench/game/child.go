@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -103,20 +104,29 @@ func (c *Child) Close() (peak int64, err error) {
 	return peak, err
 }
 
-// tail keeps the end of what a process says on its error output.
-type tail struct{ bytes.Buffer }
+// tail keeps the end of what a process says on its error output. It is safe for concurrent use.
+type tail struct {
+	mu   sync.Mutex
+	said []byte
+}
 
 const tailBytes = 4 << 10
 
+// Write implements io.Writer.
 func (t *tail) Write(b []byte) (int, error) {
-	t.Buffer.Write(b)
-	if n := t.Len(); n > 2*tailBytes {
-		t.Next(n - tailBytes)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.said = append(t.said, b...); len(t.said) > 2*tailBytes {
+		t.said = append(t.said[:0], t.said[len(t.said)-tailBytes:]...)
 	}
 	return len(b), nil
 }
 
-func (t *tail) String() string { return strings.TrimSpace(t.Buffer.String()) }
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(bytes.TrimSpace(t.said))
+}
 
 // Job runs a process to its end with a file as its input and returns its output, its user and system time and its largest resident set.
 func Job(ctx context.Context, stdin string, argv ...string) (out []byte, cpu time.Duration, peak int64, err error) {
