@@ -79,9 +79,9 @@ func BenchmarkBitmapBlock(b *testing.B) {
 	for _, gap := range []int{1, 2, 4, 8, 16} {
 		docs, bitmap, span, impacts := blockOfGap(gap)
 		benchLevels(b, fmt.Sprintf("UnpackBits/%02d", gap), func() { UnpackBits(&out, bitmap, ^uint32(0), span) })
-		benchLevels(b, fmt.Sprintf("AddBits/%02d", gap), func() { sums.AddBits(bitmap, span, impacts, 100, 300) })
+		benchLevels(b, fmt.Sprintf("AddBits/%02d", gap), func() { sums.AddBits(bitmap, span, impacts, 100, 300, 32) })
 		benchLevels(b, fmt.Sprintf("OrBits/%02d", gap), func() { marks.OrBits(bitmap, span, 100) })
-		benchLevels(b, fmt.Sprintf("AddScaled/%02d", gap), func() { sums.AddScaled(docs[:], impacts, 0, 300) })
+		benchLevels(b, fmt.Sprintf("AddScaled/%02d", gap), func() { sums.AddScaled(docs[:], impacts, 0, 300, 32) })
 		benchLevels(b, fmt.Sprintf("SetDocs/%02d", gap), func() { marks.SetDocs(docs[:], 0) })
 		benchLevels(b, fmt.Sprintf("MaskDocs/%02d", gap), func() { marks.MaskDocs(docs[:], 0) })
 	}

@@ -28,15 +28,15 @@ func UnpackBits(out *Block, src []byte, base uint32, span int) bool {
 	return unpackBits(out, src[:(span+7)/8], base+1, span)
 }
 
-// AddBits adds weight*impact to the sum of every set bit of a bitmap of span bits: bit j stands for the place at+j of the window, and
-// the set bits take successive impacts. Places outside the window, which a block that begins before it or ends after it has, consume
+// AddBits adds weight*(offset+impact), modulo 2^32, to the sum of every set bit of a bitmap of span bits: bit j stands for the place
+// at+j of the window, and the set bits take successive impacts. offset is at most MaxOffset. Places outside the window, which a block that begins before it or ends after it has, consume
 // their impact and add nothing; so do bits for which no impact is left, and bits that src is too short for.
-func (s *Sums) AddBits(src []byte, span int, impacts []byte, at int, weight uint32) {
+func (s *Sums) AddBits(src []byte, span int, impacts []byte, at int, weight, offset uint32) {
 	span = min(span, 8*len(src))
 	if span <= 0 || at >= WindowLen || at <= -span {
 		return
 	}
-	addBits(s, src[:(span+7)/8], span, impacts, at, weight)
+	addBits(s, src[:(span+7)/8], span, impacts, at, weight, offset&MaxOffset)
 }
 
 // OrBits marks the place at+j of the window for every set bit j of a bitmap of span bits; what lies outside the window, or past the
@@ -115,11 +115,11 @@ func orBitsScalar(b *Bitmap, src []byte, span, at int) {
 	}
 }
 
-func addBitsScalar(s *Sums, src []byte, span int, impacts []byte, at int, weight uint32) {
+func addBitsScalar(s *Sums, src []byte, span int, impacts []byte, at int, weight, offset uint32) {
 	for k := 0; k*64 < span; k++ {
 		w := word(src, span, k)
 		if uint(at+64) < WindowLen+64 {
-			impacts = addWord(s, w, impacts, at, weight)
+			impacts = addWord(s, w, impacts, at, weight, offset)
 		} else {
 			impacts = impacts[min(bits.OnesCount64(w), len(impacts)):]
 		}
@@ -128,11 +128,11 @@ func addBitsScalar(s *Sums, src []byte, span int, impacts []byte, at int, weight
 }
 
 // addWord is AddBits of one word; it returns the impacts left.
-func addWord(s *Sums, w uint64, impacts []byte, at int, weight uint32) []byte {
+func addWord(s *Sums, w uint64, impacts []byte, at int, weight, offset uint32) []byte {
 	i := 0
 	for ; w != 0 && i < len(impacts); w &= w - 1 {
 		if p := uint(at + bits.TrailingZeros64(w)); p < WindowLen {
-			s[p] += weight * uint32(impacts[i])
+			s[p] += weight * (offset + uint32(impacts[i]))
 		}
 		i++
 	}

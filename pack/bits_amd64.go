@@ -40,9 +40,9 @@ func place(src []byte, span, at int) (first, n, skip, whole int, before, last ui
 	return first, n, skip, min(whole, n), before, last
 }
 
-func addBits(s *Sums, src []byte, span int, impacts []byte, at int, weight uint32) {
+func addBits(s *Sums, src []byte, span int, impacts []byte, at int, weight, offset uint32) {
 	if active < levelAVX512 {
-		addBitsScalar(s, src, span, impacts, at, weight)
+		addBitsScalar(s, src, span, impacts, at, weight, offset)
 		return
 	}
 	first, n, skip, whole, before, last := place(src, span, at)
@@ -51,7 +51,7 @@ func addBits(s *Sums, src []byte, span int, impacts []byte, at int, weight uint3
 	}
 	if len(impacts) > 0 {
 		from := &src[min(8*skip, len(src)-1)]
-		addBits512(&s[64*first], n, from, whole, last, before, at&63, &impacts[0], len(impacts), weight)
+		addBits512(&s[64*first], n, from, whole, last, before, at&63, &impacts[0], len(impacts), weight, offset)
 	}
 }
 

@@ -68,6 +68,7 @@ func TestAddBitsLevels(t *testing.T) {
 			fillBytes(r, impacts)
 			at := r.IntN(WindowLen+2*span+200) - span - 100
 			weight := uint32(r.Uint64() >> (32 + r.IntN(32)))
+			offset := r.Uint32N(MaxOffset + 1)
 			var want Sums
 			for i := range want {
 				want[i] = r.Uint32()
@@ -78,20 +79,20 @@ func TestAddBitsLevels(t *testing.T) {
 				if p := at + b; p >= 0 && p < WindowLen {
 					mark.Set(uint32(p))
 					if i < len(impacts) {
-						want[p] += weight * uint32(impacts[i])
+						want[p] += weight * (offset + uint32(impacts[i]))
 					}
 				}
 			}
-			if sums.AddBits(src, span, impacts, at, weight); *sums != want {
+			if sums.AddBits(src, span, impacts, at, weight, offset); *sums != want {
 				t.Fatalf("AddBits differs: span %d at %d, %d impacts", span, at, len(impacts))
 			}
 			if both.OrBits(src, span, at); both != mark {
 				t.Fatalf("OrBits differs: span %d at %d", span, at)
 			}
 		}
-		sums.AddBits(nil, 5, nil, 0, 1)
-		sums.AddBits(make([]byte, 9), 1<<40, nil, 3, 1)
-		sums.AddBits(make([]byte, 9), -1, nil, 3, 1)
+		sums.AddBits(nil, 5, nil, 0, 1, 2)
+		sums.AddBits(make([]byte, 9), 1<<40, nil, 3, 1, 2)
+		sums.AddBits(make([]byte, 9), -1, nil, 3, 1, 2)
 		new(Bitmap).OrBits(make([]byte, 9), 1<<40, -1<<62)
 		if UnpackBits(new(Block), make([]byte, 99), 0, math.MaxInt) || UnpackBits(new(Block), nil, 0, math.MinInt) {
 			t.Error("a bitmap that is not there was read")

@@ -3625,19 +3625,19 @@ end:
 	MOVQ R9, ret+40(FP)
 	RET
 
-DATA spreadBytes<>+0(SB)/8, $0x0000000100000000
-DATA spreadBytes<>+8(SB)/8, $0x0000000300000002
-DATA spreadBytes<>+16(SB)/8, $0x0000000500000004
-DATA spreadBytes<>+24(SB)/8, $0x0000000700000006
-DATA spreadBytes<>+32(SB)/8, $0x0000000900000008
-DATA spreadBytes<>+40(SB)/8, $0x0000000b0000000a
-DATA spreadBytes<>+48(SB)/8, $0x0000000d0000000c
-DATA spreadBytes<>+56(SB)/8, $0x0000000f0000000e
+DATA spreadBytes<>+0(SB)/8, $0x0021000100200000
+DATA spreadBytes<>+8(SB)/8, $0x0023000300220002
+DATA spreadBytes<>+16(SB)/8, $0x0025000500240004
+DATA spreadBytes<>+24(SB)/8, $0x0027000700260006
+DATA spreadBytes<>+32(SB)/8, $0x0029000900280008
+DATA spreadBytes<>+40(SB)/8, $0x002b000b002a000a
+DATA spreadBytes<>+48(SB)/8, $0x002d000d002c000c
+DATA spreadBytes<>+56(SB)/8, $0x002f000f002e000e
 GLOBL spreadBytes<>(SB), RODATA|NOPTR, $64
 
-// func addBits512(sums *uint32, n int, src *byte, whole int, last uint64, before uint64, shift int, impacts *byte, left int, weight uint32)
+// func addBits512(sums *uint32, n int, src *byte, whole int, last uint64, before uint64, shift int, impacts *byte, left int, weight uint32, offset uint32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, AVX512VBMI2, AVX512VNNI, BMI2, POPCNT
-TEXT ·addBits512(SB), NOSPLIT, $0-76
+TEXT ·addBits512(SB), NOSPLIT, $0-80
 	MOVQ         sums+0(FP), AX
 	MOVQ         n+8(FP), CX
 	MOVQ         src+16(FP), DX
@@ -3648,15 +3648,15 @@ TEXT ·addBits512(SB), NOSPLIT, $0-76
 	MOVQ         impacts+56(FP), R9
 	MOVQ         left+64(FP), R10
 	MOVL         weight+72(FP), R11
-	VPBROADCASTD R11, Z0
+	VPBROADCASTW R11, Z0
 	SHRQ         $0x0f, R11
-	MOVL         $0x00000010, R12
-	VPBROADCASTD R12, Z1
-	VMOVDQU32    spreadBytes<>+0(SB), Z2
-	VPADDD       Z1, Z2, Z3
-	VPADDD       Z1, Z3, Z4
-	VPADDD       Z1, Z4, Z1
-	MOVQ         $0x1111111111111111, R12
+	VMOVDQU32    spreadBytes<>+0(SB), Z1
+	MOVL         $0x00100010, R12
+	VPBROADCASTD R12, Z2
+	VPADDD       Z1, Z2, Z2
+	MOVL         offset+76(FP), R12
+	VPBROADCASTB R12, Z3
+	MOVQ         $0x5555555555555555, R12
 	KMOVQ        R12, K1
 	MOVQ         $0x0000003f, R12
 	SUBQ         R8, R12
@@ -3676,27 +3676,30 @@ word:
 	KMOVQ       R14, K2
 	CMPQ        R10, $0x40
 	JL          few
-	VPEXPANDB.Z (R9), K2, Z5
+	VPEXPANDB.Z (R9), K2, Z4
 
 spread:
-	TESTQ     R11, R11
-	JNE       large
-	VPERMB.Z  Z5, Z2, K1, Z6
-	VMOVDQU32 (AX), Z7
-	VPDPWSSD  Z0, Z6, Z7
-	VMOVDQU32 Z7, (AX)
-	VPERMB.Z  Z5, Z3, K1, Z6
-	VMOVDQU32 64(AX), Z7
-	VPDPWSSD  Z0, Z6, Z7
-	VMOVDQU32 Z7, 64(AX)
-	VPERMB.Z  Z5, Z4, K1, Z6
-	VMOVDQU32 128(AX), Z7
-	VPDPWSSD  Z0, Z6, Z7
-	VMOVDQU32 Z7, 128(AX)
-	VPERMB.Z  Z5, Z1, K1, Z5
-	VMOVDQU32 192(AX), Z6
-	VPDPWSSD  Z0, Z5, Z6
-	VMOVDQU32 Z6, 192(AX)
+	VMOVDQU8.Z   Z3, K2, Z5
+	VINSERTI64X4 $0x01, Y5, Z4, Z6
+	VSHUFI64X2   $0xee, Z5, Z4, Z4
+	TESTQ        R11, R11
+	JNE          large
+	VPERMB.Z     Z6, Z1, K1, Z5
+	VMOVDQU32    (AX), Z7
+	VPDPWSSD     Z0, Z5, Z7
+	VMOVDQU32    Z7, (AX)
+	VPERMB.Z     Z6, Z2, K1, Z5
+	VMOVDQU32    64(AX), Z6
+	VPDPWSSD     Z0, Z5, Z6
+	VMOVDQU32    Z6, 64(AX)
+	VPERMB.Z     Z4, Z1, K1, Z5
+	VMOVDQU32    128(AX), Z6
+	VPDPWSSD     Z0, Z5, Z6
+	VMOVDQU32    Z6, 128(AX)
+	VPERMB.Z     Z4, Z2, K1, Z4
+	VMOVDQU32    192(AX), Z5
+	VPDPWSSD     Z0, Z4, Z5
+	VMOVDQU32    Z5, 192(AX)
 
 added:
 	POPCNTQ R14, R14
@@ -3720,28 +3723,38 @@ few:
 	MOVQ        $-1, R13
 	BZHIQ       R10, R13, R13
 	KMOVQ       R13, K3
-	VMOVDQU8.Z  (R9), K3, Z5
-	VPEXPANDB.Z Z5, K2, Z5
+	PDEPQ       R14, R13, R14
+	KMOVQ       R14, K2
+	VMOVDQU8.Z  (R9), K3, Z4
+	VPEXPANDB.Z Z4, K2, Z4
 	JMP         spread
 
 large:
-	VPERMB.Z  Z5, Z2, K1, Z6
-	VPMULLD   Z0, Z6, Z6
-	VPADDD    (AX), Z6, Z6
-	VMOVDQU32 Z6, (AX)
-	VPERMB.Z  Z5, Z3, K1, Z6
-	VPMULLD   Z0, Z6, Z6
-	VPADDD    64(AX), Z6, Z6
-	VMOVDQU32 Z6, 64(AX)
-	VPERMB.Z  Z5, Z4, K1, Z6
-	VPMULLD   Z0, Z6, Z6
-	VPADDD    128(AX), Z6, Z6
-	VMOVDQU32 Z6, 128(AX)
-	VPERMB.Z  Z5, Z1, K1, Z5
-	VPMULLD   Z0, Z5, Z5
-	VPADDD    192(AX), Z5, Z5
-	VMOVDQU32 Z5, 192(AX)
-	JMP       added
+	MOVL         $0x00010001, R13
+	VPBROADCASTD R13, Z5
+	MOVL         weight+72(FP), R13
+	VPBROADCASTD R13, Z7
+	VPERMB.Z     Z6, Z1, K1, Z8
+	VPMADDWD     Z5, Z8, Z8
+	VPMULLD      Z7, Z8, Z8
+	VPADDD       (AX), Z8, Z8
+	VMOVDQU32    Z8, (AX)
+	VPERMB.Z     Z6, Z2, K1, Z6
+	VPMADDWD     Z5, Z6, Z6
+	VPMULLD      Z7, Z6, Z6
+	VPADDD       64(AX), Z6, Z6
+	VMOVDQU32    Z6, 64(AX)
+	VPERMB.Z     Z4, Z1, K1, Z6
+	VPMADDWD     Z5, Z6, Z6
+	VPMULLD      Z7, Z6, Z6
+	VPADDD       128(AX), Z6, Z6
+	VMOVDQU32    Z6, 128(AX)
+	VPERMB.Z     Z4, Z2, K1, Z4
+	VPMADDWD     Z5, Z4, Z4
+	VPMULLD      Z7, Z4, Z4
+	VPADDD       192(AX), Z4, Z4
+	VMOVDQU32    Z4, 192(AX)
+	JMP          added
 
 // func orBits512(b *uint64, n int, src *byte, whole int, last uint64, before uint64, shift int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI2, BMI2
@@ -5192,9 +5205,9 @@ none:
 	MOVQ DX, ret+24(FP)
 	RET
 
-// func addScaled512(s *uint32, docs *uint32, impacts *byte, groups int, base uint32, weight uint32)
+// func addScaled512(s *uint32, docs *uint32, impacts *byte, groups int, base uint32, weight uint32, offset uint32)
 // Requires: AVX, AVX512F
-TEXT ·addScaled512(SB), NOSPLIT, $0-40
+TEXT ·addScaled512(SB), NOSPLIT, $0-44
 	MOVQ         s+0(FP), AX
 	MOVQ         docs+8(FP), CX
 	MOVQ         impacts+16(FP), DX
@@ -5203,21 +5216,24 @@ TEXT ·addScaled512(SB), NOSPLIT, $0-40
 	VPBROADCASTD SI, Z0
 	MOVL         weight+36(FP), SI
 	VPBROADCASTD SI, Z1
-	MOVL         $0x00000fff, SI
+	MOVL         offset+40(FP), SI
 	VPBROADCASTD SI, Z2
+	MOVL         $0x00000fff, SI
+	VPBROADCASTD SI, Z3
 
 loop:
-	VPMOVZXBD   (DX), Z4
-	VMOVDQU32   (CX), Z3
-	VPSUBD      Z0, Z3, Z3
-	VPANDD      Z2, Z3, Z3
-	VPMULLD     Z1, Z4, Z4
+	VPMOVZXBD   (DX), Z5
+	VMOVDQU32   (CX), Z4
+	VPSUBD      Z0, Z4, Z4
+	VPANDD      Z3, Z4, Z4
+	VPADDD      Z2, Z5, Z5
+	VPMULLD     Z1, Z5, Z5
 	KXNORW      K1, K1, K1
-	VPXORD      Z5, Z5, Z5
-	VPGATHERDD  (AX)(Z3*4), K1, Z5
-	VPADDD      Z5, Z4, Z4
+	VPXORD      Z6, Z6, Z6
+	VPGATHERDD  (AX)(Z4*4), K1, Z6
+	VPADDD      Z6, Z5, Z5
 	KXNORW      K1, K1, K1
-	VPSCATTERDD Z4, K1, (AX)(Z3*4)
+	VPSCATTERDD Z5, K1, (AX)(Z4*4)
 	ADDQ        $0x40, CX
 	ADDQ        $0x10, DX
 	DECQ        BX
@@ -5225,9 +5241,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func addScaled2(s *uint32, docs *uint32, impacts *byte, groups int, base uint32, weight uint32)
+// func addScaled2(s *uint32, docs *uint32, impacts *byte, groups int, base uint32, weight uint32, offset uint32)
 // Requires: AVX, AVX2
-TEXT ·addScaled2(SB), NOSPLIT, $64-40
+TEXT ·addScaled2(SB), NOSPLIT, $64-44
 	MOVQ         s+0(FP), AX
 	MOVQ         docs+8(FP), CX
 	MOVQ         impacts+16(FP), DX
@@ -5238,39 +5254,43 @@ TEXT ·addScaled2(SB), NOSPLIT, $64-40
 	MOVL         weight+36(FP), SI
 	VMOVD        SI, X1
 	VPBROADCASTD X1, Y1
-	VPCMPEQD     Y2, Y2, Y2
-	VPSRLD       $0x14, Y2, Y2
+	MOVL         offset+40(FP), SI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VPCMPEQD     Y3, Y3, Y3
+	VPSRLD       $0x14, Y3, Y3
 
 loop:
-	VPMOVZXBD    (DX), Y4
-	VMOVDQU      (CX), Y3
-	VPSUBD       Y0, Y3, Y3
-	VPAND        Y2, Y3, Y3
-	VPMULLD      Y1, Y4, Y4
-	VMOVDQU      Y4, (SP)
-	VMOVQ        X3, SI
+	VPMOVZXBD    (DX), Y5
+	VMOVDQU      (CX), Y4
+	VPSUBD       Y0, Y4, Y4
+	VPAND        Y3, Y4, Y4
+	VPADDD       Y2, Y5, Y5
+	VPMULLD      Y1, Y5, Y5
+	VMOVDQU      Y5, (SP)
+	VMOVQ        X4, SI
 	MOVL         SI, DI
 	SHRQ         $0x20, SI
 	MOVL         (SP), R8
 	ADDL         R8, (AX)(DI*4)
 	MOVL         4(SP), R8
 	ADDL         R8, (AX)(SI*4)
-	VPEXTRQ      $0x01, X3, SI
+	VPEXTRQ      $0x01, X4, SI
 	MOVL         SI, DI
 	SHRQ         $0x20, SI
 	MOVL         8(SP), R8
 	ADDL         R8, (AX)(DI*4)
 	MOVL         12(SP), R8
 	ADDL         R8, (AX)(SI*4)
-	VEXTRACTI128 $0x01, Y3, X3
-	VMOVQ        X3, SI
+	VEXTRACTI128 $0x01, Y4, X4
+	VMOVQ        X4, SI
 	MOVL         SI, DI
 	SHRQ         $0x20, SI
 	MOVL         16(SP), R8
 	ADDL         R8, (AX)(DI*4)
 	MOVL         20(SP), R8
 	ADDL         R8, (AX)(SI*4)
-	VPEXTRQ      $0x01, X3, SI
+	VPEXTRQ      $0x01, X4, SI
 	MOVL         SI, DI
 	SHRQ         $0x20, SI
 	MOVL         24(SP), R8

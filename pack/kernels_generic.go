@@ -9,8 +9,8 @@ func unpackDeltas(out *Block, src []byte, width int, base uint32) {
 func unpackBits(out *Block, src []byte, first uint32, span int) bool {
 	return unpackBitsScalar(out, src, first, span)
 }
-func addBits(s *Sums, src []byte, span int, impacts []byte, at int, weight uint32) {
-	addBitsScalar(s, src, span, impacts, at, weight)
+func addBits(s *Sums, src []byte, span int, impacts []byte, at int, weight, offset uint32) {
+	addBitsScalar(s, src, span, impacts, at, weight, offset)
 }
 func orBits(b *Bitmap, src []byte, span, at int)      { orBitsScalar(b, src, span, at) }
 func starts(out *[BlockLen + 1]uint32, counts *Block) { startsScalar(out, counts) }
@@ -30,6 +30,6 @@ func maskDocs(b *Bitmap, docs []uint32, base uint32) (lo, hi uint64) {
 }
 func countNonZero(s *Sums) int                                { return countNonZeroScalar(s) }
 func above(dst *[WindowLen]uint16, s *Sums, least uint32) int { return aboveScalar(dst, s, least) }
-func addScaled(s *Sums, docs []uint32, impacts []byte, base, weight uint32) {
-	addScaledScalar(s, docs, impacts, base, weight)
+func addScaled(s *Sums, docs []uint32, impacts []byte, base, weight, offset uint32) {
+	addScaledScalar(s, docs, impacts, base, weight, offset)
 }

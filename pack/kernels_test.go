@@ -119,7 +119,7 @@ func FuzzKernels(f *testing.F) {
 			if o.ok[2] = UnpackBits(&o.bits, src, x, int(span)); !o.ok[2] {
 				o.bits = Block{}
 			}
-			o.sums.AddBits(src, int(span), src, int(at), x)
+			o.sums.AddBits(src, int(span), src, int(at), x, x)
 			o.or.OrBits(src, int(span), int(at))
 			o.mask[0], o.mask[1] = MaskAtLeast(src, byte(x))
 			o.mask[2], o.mask[3] = MaskCommon(left, right)
@@ -134,7 +134,7 @@ func FuzzKernels(f *testing.F) {
 			o.count[2] = AndCount(&o.or, &set)
 			set.AndNot(&o.or)
 			o.count[3] = set.Count()
-			o.scaled.AddScaled(left[:min(len(left), 1)], src, x, x)
+			o.scaled.AddScaled(left[:min(len(left), 1)], src, x, x, x)
 			if first == nil {
 				first = &o
 			} else if *first != o {

@@ -161,31 +161,17 @@ func FuzzReader(f *testing.F) {
 func TestWindow(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	var b, c Bitmap
-	var sums, want Sums
-	var table Table
-	for i := range table {
-		table[i] = uint32(i * i)
-	}
 	var docs []uint32
-	var impacts []byte
 	const base = 100_000
 	for i := range uint32(WindowLen) {
 		if r.IntN(3) == 0 {
 			docs = append(docs, base+i)
-			impacts = append(impacts, byte(r.IntN(256)))
-			want[i] = table[impacts[len(impacts)-1]]
+			c.Set(i)
 		}
 	}
-	SetAndAdd(&b, &sums, docs, impacts, base, &table)
-	c.SetDocs(docs, base)
-	if b != c || sums != want || b.Count() != len(docs) || b.Empty() {
-		t.Error("SetAndAdd differs from SetDocs and Add")
-	}
-	sums.Add(docs, impacts, base, &table)
-	for i := range sums {
-		if sums[i] != 2*want[i] {
-			t.Fatal("Add differs")
-		}
+	b.SetDocs(docs, base)
+	if b != c || b.Count() != len(docs) || b.Empty() {
+		t.Error("SetDocs differs from Set")
 	}
 	for range 200 {
 		from := uint32(r.IntN(WindowLen))

@@ -44,10 +44,10 @@ func unpackBits512(out *uint32, src *byte, words int, last uint64, first uint32,
 //go:noescape
 func unpackBits2(out *uint32, src *byte, words int, last uint64, first uint32) int
 
-// addBits512 adds weight*impact to sums[j] for every bit j that is set in n 64-bit words: those of src, of which there are whole ones and last, shifted up by shift bits; the lowest come from before.
+// addBits512 adds weight*(offset+impact) to sums[j] for every bit j that is set in n 64-bit words: those of src, of which there are whole ones and last, shifted up by shift bits; the lowest come from before. offset is below 256.
 //
 //go:noescape
-func addBits512(sums *uint32, n int, src *byte, whole int, last uint64, before uint64, shift int, impacts *byte, left int, weight uint32)
+func addBits512(sums *uint32, n int, src *byte, whole int, last uint64, before uint64, shift int, impacts *byte, left int, weight uint32, offset uint32)
 
 // orBits512 marks in n words of b the bits that addBits512 would take.
 //
@@ -157,12 +157,12 @@ func above2(dst *uint16, s *uint32, least uint32) int
 // addScaled512 is AddScaled of groups of 16 documents, by gathering and scattering.
 //
 //go:noescape
-func addScaled512(s *uint32, docs *uint32, impacts *byte, groups int, base uint32, weight uint32)
+func addScaled512(s *uint32, docs *uint32, impacts *byte, groups int, base uint32, weight uint32, offset uint32)
 
 // addScaled2 is AddScaled of groups of 8 documents.
 //
 //go:noescape
-func addScaled2(s *uint32, docs *uint32, impacts *byte, groups int, base uint32, weight uint32)
+func addScaled2(s *uint32, docs *uint32, impacts *byte, groups int, base uint32, weight uint32, offset uint32)
 
 // setDocs2 is SetDocs of groups of 8 documents.
 //

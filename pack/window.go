@@ -15,9 +15,6 @@ type Bitmap [WindowLen / 64]uint64
 // Sums holds one score a document of a window.
 type Sums [WindowLen]uint32
 
-// Table maps an impact to what it adds to a score: a term's weight times the impact.
-type Table [256]uint32
-
 // Set marks document i.
 func (b *Bitmap) Set(i uint32) { b[i/64%(WindowLen/64)] |= 1 << (i % 64) }
 
@@ -84,35 +81,15 @@ func (s *Sums) AppendAbove(dst []uint16, least uint32) []uint16 {
 	return dst[:n+above((*[WindowLen]uint16)(dst[n:n+WindowLen]), s, least)]
 }
 
-// AddScaled adds weight*impacts[i] to the sum of document docs[i]-base, modulo 2^32. The documents are distinct and lie in the window
+// MaxOffset is the largest number that AddScaled and AddBits can be told to add to each impact: it is a byte, as impacts are. Larger ones
+// are taken modulo 256.
+const MaxOffset = 255
+
+// AddScaled adds weight*(offset+impacts[i]) to the sum of document docs[i]-base, modulo 2^32. offset is at most MaxOffset. The documents are distinct and lie in the window
 // (others are taken modulo its length); where one slice is longer, its rest is not read.
-func (s *Sums) AddScaled(docs []uint32, impacts []byte, base, weight uint32) {
+func (s *Sums) AddScaled(docs []uint32, impacts []byte, base, weight, offset uint32) {
 	n := min(len(docs), len(impacts))
-	addScaled(s, docs[:n], impacts[:n], base, weight)
-}
-
-// Add adds table[impacts[i]] to the sum of document docs[i]-base. The slices have equal length and all documents lie in the window.
-func (s *Sums) Add(docs []uint32, impacts []byte, base uint32, table *Table) {
-	if len(docs) == 0 {
-		return
-	}
-	impacts = impacts[:len(docs)]
-	for i, d := range docs {
-		s[(d-base)%WindowLen] += table[impacts[i]]
-	}
-}
-
-// SetAndAdd is SetDocs and Add in one pass.
-func SetAndAdd(b *Bitmap, s *Sums, docs []uint32, impacts []byte, base uint32, table *Table) {
-	if len(docs) == 0 {
-		return
-	}
-	impacts = impacts[:len(docs)]
-	for i, d := range docs {
-		k := (d - base) % WindowLen
-		b[k/64] |= 1 << (k % 64)
-		s[k] += table[impacts[i]]
-	}
+	addScaled(s, docs[:n], impacts[:n], base, weight, offset&MaxOffset)
 }
 
 // MaxByte returns the largest byte, 0 for none.
@@ -205,15 +182,15 @@ func aboveScalar(dst *[WindowLen]uint16, s *Sums, least uint32) int {
 	return n
 }
 
-func addScaledScalar(s *Sums, docs []uint32, impacts []byte, base, weight uint32) {
+func addScaledScalar(s *Sums, docs []uint32, impacts []byte, base, weight, offset uint32) {
 	for len(docs) >= 4 && len(impacts) >= 4 {
-		s[(docs[0]-base)%WindowLen] += weight * uint32(impacts[0])
-		s[(docs[1]-base)%WindowLen] += weight * uint32(impacts[1])
-		s[(docs[2]-base)%WindowLen] += weight * uint32(impacts[2])
-		s[(docs[3]-base)%WindowLen] += weight * uint32(impacts[3])
+		s[(docs[0]-base)%WindowLen] += weight * (offset + uint32(impacts[0]))
+		s[(docs[1]-base)%WindowLen] += weight * (offset + uint32(impacts[1]))
+		s[(docs[2]-base)%WindowLen] += weight * (offset + uint32(impacts[2]))
+		s[(docs[3]-base)%WindowLen] += weight * (offset + uint32(impacts[3]))
 		docs, impacts = docs[4:], impacts[4:]
 	}
 	for i, d := range docs[:min(len(docs), len(impacts))] {
-		s[(d-base)%WindowLen] += weight * uint32(impacts[i])
+		s[(d-base)%WindowLen] += weight * (offset + uint32(impacts[i]))
 	}
 }

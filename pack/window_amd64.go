@@ -90,13 +90,13 @@ func above(dst *[WindowLen]uint16, s *Sums, least uint32) int {
 	return aboveScalar(dst, s, least)
 }
 
-func addScaled(s *Sums, docs []uint32, impacts []byte, base, weight uint32) {
+func addScaled(s *Sums, docs []uint32, impacts []byte, base, weight, offset uint32) {
 	if n := len(docs); n >= 16 && active == levelAVX512 {
-		addScaled512(&s[0], &docs[0], &impacts[0], n/16, base, weight)
+		addScaled512(&s[0], &docs[0], &impacts[0], n/16, base, weight, offset)
 		docs, impacts = docs[n&^15:], impacts[n&^15:]
 	} else if n >= 8 && active == levelAVX2 {
-		addScaled2(&s[0], &docs[0], &impacts[0], n/8, base, weight)
+		addScaled2(&s[0], &docs[0], &impacts[0], n/8, base, weight, offset)
 		docs, impacts = docs[n&^7:], impacts[n&^7:]
 	}
-	addScaledScalar(s, docs, impacts, base, weight)
+	addScaledScalar(s, docs, impacts, base, weight, offset)
 }

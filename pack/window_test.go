@@ -22,6 +22,7 @@ func TestDocsLevels(t *testing.T) {
 			impacts := guarded(t, len(docs))
 			fillBytes(r, impacts)
 			weight := uint32(r.Uint64() >> (32 + r.IntN(32)))
+			offset := r.Uint32N(MaxOffset + 1)
 			var mask [2]uint64
 			var sums, want Sums
 			for i, d := range r.Perm(WindowLen)[:len(docs)] {
@@ -29,13 +30,13 @@ func TestDocsLevels(t *testing.T) {
 				if mark.Has(uint32(d)) {
 					mask[i/64] |= 1 << (i % 64)
 				}
-				want[d] = weight * uint32(impacts[i])
+				want[d] = weight * (offset + uint32(impacts[i]))
 				set.Set(uint32(d))
 			}
 			if lo, hi := mark.MaskDocs(docs, base); lo != mask[0] || hi != mask[1] {
 				t.Fatal("MaskDocs differs")
 			}
-			if sums.AddScaled(docs, impacts, base, weight); sums != want {
+			if sums.AddScaled(docs, impacts, base, weight, offset); sums != want {
 				t.Fatalf("AddScaled differs: %d documents", len(docs))
 			}
 			var b Bitmap
@@ -57,7 +58,7 @@ func TestHostileDocs(t *testing.T) {
 				docs[i] = r.Uint32()
 			}
 			fillBytes(r, impacts)
-			sums.AddScaled(docs, impacts, r.Uint32(), r.Uint32())
+			sums.AddScaled(docs, impacts, r.Uint32(), r.Uint32(), r.Uint32())
 			var b Bitmap
 			b.SetDocs(docs, 5)
 			if lo, hi := b.MaskDocs(docs, 5); lo&hi != ^uint64(0) {

@@ -237,11 +237,11 @@ func (c *unionSource) sum(r *run, lists []int, need int64, last bool) {
 func addList(w *window, sums *pack.Sums, l *scoredList) {
 	for ok := l.SeekBlock(w.base); ok && l.BlockFirst() < w.end; ok = l.NextBlock() {
 		if b, impacts, first, span, ok := l.BlockBits(); ok {
-			addBits(sums, b, span, impacts, int(first)-int(w.base), l.weight)
+			sums.AddBits(b, span, impacts, int(first)-int(w.base), l.weight, index.ImpactOffset)
 		} else {
 			docs, impacts := l.Block()
 			docs, impacts = cut(l.Postings, docs, impacts, w.base, w.end)
-			addScaled(sums, docs, impacts, uint32(w.base), l.weight)
+			sums.AddScaled(docs, impacts, uint32(w.base), l.weight, index.ImpactOffset)
 		}
 		if l.BlockLast() >= w.end {
 			return
@@ -269,22 +269,4 @@ func (c clauseSource) each(r *run) error {
 		r.flow()
 	}
 	return nil
-}
-
-func addScaled(s *pack.Sums, docs []uint32, impacts []byte, base, weight uint32) {
-	impacts = impacts[:len(docs)]
-	for i, d := range docs {
-		s[(d-base)%pack.WindowLen] += weight * (index.ImpactOffset + uint32(impacts[i]))
-	}
-}
-
-func addBits(s *pack.Sums, src []byte, span int, impacts []byte, at int, weight uint32) {
-	for j, k := 0, 0; j < span; j++ {
-		if src[j/8]>>(j%8)&1 != 0 {
-			if p := at + j; p >= 0 && p < pack.WindowLen {
-				s[p] += worth(weight, impacts[k])
-			}
-			k++
-		}
-	}
 }

@@ -200,35 +200,31 @@ func unpackBits2() {
 	RET()
 }
 
-// addBits512 spreads the impacts of 64 places to the bytes of the set bits, in one instruction, and adds them four times 16 at a time.
-// Places without a bit get a zero to add, so that nothing depends on a mask but the spreading.
+// addBits512 spreads the impacts of 64 places to the bytes of the set bits, in one instruction, sets as many bytes to the offset, and
+// adds them four times 16 at a time: a lane holds an impact and an offset as words. Places without a bit get zeros to add, so that
+// nothing depends on a mask but the spreading.
 func addBits512() {
-	spread := GLOBL("spreadBytes", RODATA|NOPTR) // byte i of 16 as the lowest of a lane
-	lanes(0, zmmLen, func(i int) uint32 { return uint32(i) })
-	kernel("addBits512", "(sums *uint32, n int, src *byte, whole int, last, before uint64, shift int, impacts *byte, left int, weight uint32)",
-		"adds weight*impact to sums[j] for every bit j that is set in n 64-bit words: those of src, of which there are whole ones and last, "+
-			"shifted up by shift bits; the lowest come from before.")
+	spread := GLOBL("spreadBytes", RODATA|NOPTR) // byte i of 16 as the lowest of a lane, byte 32+i as the one before the highest
+	lanes(0, zmmLen, func(i int) uint32 { return uint32(i | (32+i)<<16) })
+	kernel("addBits512", "(sums *uint32, n int, src *byte, whole int, last, before uint64, shift int, impacts *byte, left int, weight, offset uint32)",
+		"adds weight*(offset+impact) to sums[j] for every bit j that is set in n 64-bit words: those of src, of which there are whole ones and last, "+
+			"shifted up by shift bits; the lowest come from before. offset is below 256.")
 	sums, n, src, whole := pointer("sums"), pointer("n"), pointer("src"), pointer("whole")
 	last, before, shift := pointer("last"), pointer("before"), pointer("shift")
 	impacts, left := pointer("impacts"), pointer("left")
 	weight, large := ZMM(), GP64()
 	Load(Param("weight"), large.As32())
-	VPBROADCASTD(large.As32(), weight)
+	VPBROADCASTW(large.As32(), weight)
 	SHRQ(U8(15), large) // not zero: the weight is no positive number of 16 bits
-	var index [4]reg.VecVirtual
-	add := ZMM()
-	broadcastConst(zmmLen, add)
-	for i := range index {
-		index[i] = ZMM()
-		if i == 0 {
-			VMOVDQU32(spread, index[0])
-		} else {
-			VPADDD(add, index[i-1], index[i])
-		}
-	}
-	low := K() // the lowest byte of each lane
+	index, offset := [2]reg.VecVirtual{ZMM(), ZMM()}, ZMM()
+	VMOVDQU32(spread, index[0])
+	broadcastConst(zmmLen|zmmLen<<16, index[1])
+	VPADDD(index[0], index[1], index[1])
+	least := Load(Param("offset"), GP32()).(reg.GPVirtual)
+	VPBROADCASTB(least, offset)
+	low := K() // the lowest byte of each word
 	mask := GP64()
-	MOVQ(Imm(0x1111111111111111), mask)
+	MOVQ(Imm(0x5555555555555555), mask)
 	KMOVQ(mask, low)
 	back := GP64() // the shift of the bits from the word before is 64-shift, one of them always
 	MOVQ(U32(63), back)
@@ -246,17 +242,21 @@ func addBits512() {
 	SHLXQ(shift, w, x)
 	ORQ(before, x)
 	MOVQ(w, before)
-	k, bytes := K(), ZMM()
+	k, bytes, offsets := K(), ZMM(), ZMM()
 	KMOVQ(x, k)
 	CMPQ(left, U8(64))
 	JL(LabelRef("few"))
 	VPEXPANDB_Z(at(impacts, 0), k, bytes)
 	Label("spread")
+	VMOVDQU8_Z(offset, k, offsets)
+	half := [2]reg.VecVirtual{ZMM(), ZMM()} // 32 impacts and their offsets
+	VINSERTI64X4(U8(1), offsets.AsY(), bytes, half[0])
+	VSHUFI64X2(U8(0xee), offsets, bytes, half[1])
 	TESTQ(large, large)
 	JNE(LabelRef("large"))
-	for i := range index { // products of 16 bits
+	for i := range 4 { // two products of 16 bits in each lane
 		v, sum := ZMM(), ZMM()
-		VPERMB_Z(bytes, index[i], low, v)
+		VPERMB_Z(half[i/2], index[i%2], low, v)
 		VMOVDQU32(at(sums, 64*i), sum)
 		VPDPWSSD(weight, v, sum)
 		VMOVDQU32(sum, at(sums, 64*i))
@@ -276,16 +276,25 @@ func addBits512() {
 	MOVQ(last, w)
 	XORQ(last, last)
 	JMP(LabelRef("word"))
-	Label("few") // of impacts: no byte after them may be read
-	kl := lowMask(left)
+	Label("few") // of impacts: no byte after them may be read, and bits without one add nothing
+	kl, taken := K(), GP64()
+	MOVQ(I32(-1), taken)
+	BZHIQ(left, taken, taken)
+	KMOVQ(taken, kl)
+	PDEPQ(x, taken, x)
+	KMOVQ(x, k)
 	VMOVDQU8_Z(at(impacts, 0), kl, bytes)
 	VPEXPANDB_Z(bytes, k, bytes)
 	JMP(LabelRef("spread"))
 	Label("large")
-	for i := range index {
+	one, all := ZMM(), ZMM()
+	broadcastConst(0x00010001, one)
+	broadcast("weight", all)
+	for i := range 4 {
 		v := ZMM()
-		VPERMB_Z(bytes, index[i], low, v)
-		VPMULLD(weight, v, v)
+		VPERMB_Z(half[i/2], index[i%2], low, v)
+		VPMADDWD(one, v, v)
+		VPMULLD(all, v, v)
 		VPADDD(at(sums, 64*i), v, v)
 		VMOVDQU32(v, at(sums, 64*i))
 	}

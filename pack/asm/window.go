@@ -282,12 +282,13 @@ func sums2() {
 // addScaled writes both forms of AddScaled. Distinct documents make gathering and scattering right; without them, with AVX2, places and
 // products are computed eight at a time and added one after the other.
 func addScaled() {
-	kernel("addScaled512", "(s *uint32, docs *uint32, impacts *byte, groups int, base, weight uint32)",
+	kernel("addScaled512", "(s *uint32, docs *uint32, impacts *byte, groups int, base, weight, offset uint32)",
 		"is AddScaled of groups of 16 documents, by gathering and scattering.")
 	s, docs, impacts, groups := pointer("s"), pointer("docs"), pointer("impacts"), pointer("groups")
-	base, weight, window := ZMM(), ZMM(), ZMM()
+	base, weight, offset, window := ZMM(), ZMM(), ZMM(), ZMM()
 	broadcast("base", base)
 	broadcast("weight", weight)
+	broadcast("offset", offset)
 	broadcastConst(windowLen-1, window)
 	Label("loop")
 	d, v, sum, k := ZMM(), ZMM(), ZMM(), K()
@@ -295,6 +296,7 @@ func addScaled() {
 	VMOVDQU32(at(docs, 0), d)
 	VPSUBD(base, d, d)
 	VPANDD(window, d, d)
+	VPADDD(offset, v, v)
 	VPMULLD(weight, v, v)
 	KXNORW(k, k, k)
 	VPXORD(sum, sum, sum)
@@ -309,13 +311,14 @@ func addScaled() {
 	VZEROUPPER()
 	RET()
 
-	kernel("addScaled2", "(s *uint32, docs *uint32, impacts *byte, groups int, base, weight uint32)",
+	kernel("addScaled2", "(s *uint32, docs *uint32, impacts *byte, groups int, base, weight, offset uint32)",
 		"is AddScaled of groups of 8 documents.")
 	AllocLocal(64)
 	s, docs, impacts, groups = pointer("s"), pointer("docs"), pointer("impacts"), pointer("groups")
-	base, weight, window = YMM(), YMM(), YMM()
+	base, weight, offset, window = YMM(), YMM(), YMM(), YMM()
 	broadcast("base", base)
 	broadcast("weight", weight)
+	broadcast("offset", offset)
 	VPCMPEQD(window, window, window)
 	VPSRLD(U8(32-12), window, window)
 	Label("loop")
@@ -324,6 +327,7 @@ func addScaled() {
 	VMOVDQU(at(docs, 0), d)
 	VPSUBD(base, d, d)
 	VPAND(window, d, d)
+	VPADDD(offset, v, v)
 	VPMULLD(weight, v, v)
 	VMOVDQU(v, at(reg.StackPointer, 0))
 	for i := range 4 {
