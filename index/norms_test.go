@@ -138,3 +138,46 @@ func TestQuantise(t *testing.T) {
 		}
 	}
 }
+
+// TestPartCountsAreTheImpact holds PartCounts equal to what impacts are computed from: the formula over them gives ExactOf.
+func TestPartCountsAreTheImpact(t *testing.T) {
+	s := variedSegment(t)
+	sc := s.Scoring()
+	sat := func(x float64) float64 { return x / (x + sc.K1) }
+	seen := 0
+	for f := range NumFields {
+		err := s.Words(f, "", func(_ []byte, term Term) bool {
+			var p Postings
+			if err := p.Reset(s, term); err != nil {
+				t.Fatal(err)
+			}
+			for doc := p.Next(); doc != NoDoc; doc = p.Next() {
+				at := p.Positions(nil)
+				var x, y, own float64
+				n := 0
+				for _, c := range s.PartCounts(f, doc, at) {
+					one := float64(c.Count) / (1 - sc.B[c.Part] + sc.B[c.Part]*float64(c.Length)/c.Average)
+					x, own, n = x+sc.Weight[c.Part]*one, own+one, n+c.Count
+					if c.Part == PartTitle {
+						y = one
+					}
+				}
+				want := (sat(x) + sc.TitleBoost*sat(y)) / (1 + sc.TitleBoost)
+				if f != FieldAll {
+					want = sat(own)
+				}
+				if got := s.ExactOf(f, doc, at); n != len(at) || math.Abs(got-want) > 1e-6 {
+					t.Fatalf("%s, document %d, positions %v: %d counted, impact %v, want %v", f, doc, at, n, want, got)
+				}
+				seen++
+			}
+			return true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if seen < 1000 {
+		t.Errorf("only %d postings", seen)
+	}
+}
