@@ -22,11 +22,19 @@ type Request struct {
 	Limit  int    // results wanted, 1 ≤ Limit ≤ MaxLimit
 	Stats  *Stats // statistics of the whole collection; nil: use the Searcher's own
 
+	// AnyTotal lets Answer.Total be a lower bound: documents that cannot be among the results need then not be found.
+	AnyTotal bool
+	// Facets asks how all matching documents are distributed over properties: some of FacetFields, none twice. Total is exact then.
+	Facets []string
+	// Explain asks for the Explanation of every hit. With Only it is made of documents that do not match as well.
+	Explain bool
+
 	// A fan-out asks in two rounds: first Bare, for URL, Site and Score of the best results alone, which may be as many as
 	// MaxOffset+MaxLimit; then, once it knows
-	// which make the page, Only for these URLs, whose hits come back whole, in this order, without a score.
+	// which make the page, Only for these URLs, whose hits come back whole, in this order, without a score unless Explain asks for
+	// it. URLs that no searchable document has are left out.
 	Bare bool
-	Only []string // at most MaxLimit; Offset and Limit then do not count
+	Only []string // at most MaxLimit; Offset, Limit, AnyTotal and Facets then do not count
 }
 
 // Bounds of a request: what one query may cost.
@@ -34,6 +42,24 @@ const (
 	MaxLimit      = 100
 	MaxOffset     = 10_000
 	MaxQueryBytes = 2_048
+)
+
+// What Request.Facets may name.
+const (
+	FacetSite = "site" // Hit.Site
+	FacetHost = "host" // host name, with port where it is not the default
+	FacetLang = "lang" // Hit.Language
+	FacetType = "type" // Hit.FileType
+	FacetYear = "year" // of Hit.Published or, where the page does not say, of Hit.Fetched, in UTC, as "2024"
+)
+
+// FacetFields returns all of them.
+func FacetFields() []string { return []string{FacetSite, FacetHost, FacetLang, FacetType, FacetYear} }
+
+// Bounds of a facet: what a page can show, and what a shard gives for merging.
+const (
+	MaxFacetValues     = 20
+	MaxBareFacetValues = 1_000
 )
 
 // Stats are the collection statistics of one query. Those of several shards add up.
@@ -63,11 +89,13 @@ func (s *Stats) Add(o Stats) {
 // Answer is one page of results and how complete it is.
 type Answer struct {
 	Hits       []Hit         `json:"hits"`
-	Total      uint64        `json:"total"`                // matching documents in the shards that answered, exact
+	Total      uint64        `json:"total"`                // matching documents in the shards that answered, exact unless AtLeast
+	AtLeast    bool          `json:"atLeast,omitempty"`    // there may be more than Total, which is at least as far as Offset and Limit reach
 	Shards     int           `json:"shards"`               // shards asked
 	Answered   int           `json:"answered"`             // shards that answered
 	Failures   []string      `json:"failures,omitempty"`   // one line a shard that did not, in plain words
 	Suggestion string        `json:"suggestion,omitempty"` // "did you mean", only when nothing was found
+	Facets     []Facet       `json:"facets,omitempty"`     // as asked for, in that order
 	Took       time.Duration `json:"-"`
 }
 
@@ -84,12 +112,40 @@ type Hit struct {
 	NoArchive bool       `json:"noArchive,omitempty"`
 	Snippet   []Fragment `json:"snippet,omitempty"` // empty where the page asks for none
 	Score     float64    `json:"score"`
+
+	Explanation *Explanation `json:"explanation,omitempty"` // only where it was asked for
 }
 
 // Fragment is a piece of a snippet; Match marks words of the query. Text is plain text, not HTML.
 type Fragment struct {
 	Text  string `json:"text"`
 	Match bool   `json:"match,omitempty"`
+}
+
+// Facet says how the matching documents are distributed over one of their properties.
+//
+// Counts are exact in the answer of one Searcher. A fan-out adds up what each shard gives, its MaxBareFacetValues most frequent values: so counts
+// are exact of a property with no more values than that, as languages, types and years are; of sites and hosts beyond, those of a value may
+// lack the documents of shards where it is rarer than MaxBareFacetValues others.
+type Facet struct {
+	Field  string       `json:"field"`  // one of FacetFields
+	Values []FacetValue `json:"values"` // most frequent first, of equal ones the first in order of Value; at most MaxFacetValues
+}
+
+// FacetValue is one value of a property.
+type FacetValue struct {
+	Value string `json:"value"` // empty: not known
+	Count uint64 `json:"count"` // matching documents that have it
+}
+
+// Explanation says how one document got its score, and whether it matches: a tree with the shape of the query, the words of which
+// have their forms below them.
+type Explanation struct {
+	Text    string        `json:"text"`              // the part of the query, or a form of a word: "river", "-lake", "the form rivers"
+	Matches bool          `json:"matches"`           // the document meets this part. Of one that must not occur: it does not
+	Score   float64       `json:"score"`             // what the part adds: exactly the sum of its Parts, where it has any
+	Details []string      `json:"details,omitempty"` // sentences: why it matches or does not, and how the score was computed
+	Parts   []Explanation `json:"parts,omitempty"`
 }
 
 // QueryError says where a query is malformed and how to correct it.

@@ -29,30 +29,47 @@ func (s *Snapshot) Search(ctx context.Context, req concord.Request) (*concord.An
 		return nil, err
 	}
 	if req.Only != nil {
-		hits, err := s.whole(ctx, p, req.Only)
+		hits, err := s.whole(ctx, p, req)
 		return &concord.Answer{Hits: hits, Shards: 1, Answered: 1, Took: time.Since(began)}, err
 	}
-	best, total, err := s.top(ctx, p, req.Offset+req.Limit, true)
+	a := &concord.Answer{Shards: 1, Answered: 1}
+	best, err := s.find(ctx, p, req, a)
 	if err != nil {
 		return nil, err
 	}
 	best = best[min(req.Offset, len(best)):]
-	a := &concord.Answer{Total: total, Shards: 1, Answered: 1}
 	if req.Bare {
 		a.Hits, err = s.bare(p, best)
 	} else {
-		a.Hits, err = s.hits(ctx, p, best)
+		a.Hits, err = s.hits(ctx, p, best, req.Explain)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if total == 0 {
+	if a.Total == 0 {
 		if a.Suggestion, err = s.suggest(ctx, root, req.Stats); err != nil {
 			return nil, err
 		}
 	}
 	a.Took = time.Since(began)
 	return a, nil
+}
+
+// find returns the first results, as many as the request reaches, and fills in how many there are.
+func (s *Snapshot) find(ctx context.Context, p *plan, req concord.Request, a *concord.Answer) ([]ranked, error) {
+	k := req.Offset + req.Limit
+	counted := len(req.Facets) > 0 // what the facets are counted over need not be counted again
+	best, total, err := s.top(ctx, p, k, !req.AnyTotal && !counted)
+	if err != nil {
+		return nil, err
+	}
+	a.Total = total
+	if counted {
+		a.Facets, a.Total, err = s.facets(ctx, p, req)
+		return best, err
+	}
+	a.AtLeast = req.AnyTotal && len(best) == k // nothing is left out before there are k
+	return best, nil
 }
 
 // bare returns what merging needs of results.
@@ -70,9 +87,9 @@ func (s *Snapshot) bare(p *plan, best []ranked) ([]concord.Hit, error) {
 }
 
 // whole returns the hits of given URLs. One that is here no more, since the first round, is left out.
-func (s *Snapshot) whole(ctx context.Context, p *plan, urls []string) ([]concord.Hit, error) {
+func (s *Snapshot) whole(ctx context.Context, p *plan, req concord.Request) ([]concord.Hit, error) {
 	var found []ranked
-	for _, url := range urls {
+	for _, url := range req.Only {
 		for i, seg := range s.segments {
 			doc, ok, err := seg.Lookup(url)
 			if err != nil {
@@ -84,11 +101,17 @@ func (s *Snapshot) whole(ctx context.Context, p *plan, urls []string) ([]concord
 			}
 		}
 	}
-	return s.hits(ctx, p, found)
+	hits, err := s.hits(ctx, p, found, req.Explain)
+	for i := range hits {
+		if ex := hits[i].Explanation; ex != nil {
+			hits[i].Score = ex.Score
+		}
+	}
+	return hits, err
 }
 
-// hits reads the documents of results and makes their snippets.
-func (s *Snapshot) hits(ctx context.Context, p *plan, best []ranked) ([]concord.Hit, error) {
+// hits reads the documents of results, makes their snippets and explains their scores.
+func (s *Snapshot) hits(ctx context.Context, p *plan, best []ranked, explain bool) ([]concord.Hit, error) {
 	analyzers, _ := s.analyzers.Get().(map[string]*text.Analyzer)
 	if analyzers == nil {
 		analyzers = map[string]*text.Analyzer{}
@@ -106,7 +129,14 @@ func (s *Snapshot) hits(ctx context.Context, p *plan, best []ranked) ([]concord.
 		}
 		hits = append(hits, hit(doc, float64(r.score)/p.scale, sn))
 	}
-	return hits, nil
+	if !explain {
+		return hits, nil
+	}
+	why, err := s.explain(ctx, p, best)
+	for i := range why {
+		hits[i].Explanation = &why[i]
+	}
+	return hits, err
 }
 
 func hit(d *index.Document, score float64, sn *snippets) concord.Hit {

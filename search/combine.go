@@ -9,7 +9,8 @@ import (
 )
 
 // Combine merges the answers of shards that hold different documents into one page. Each answer must hold its shard's first
-// offset+limit results, scored with common Stats. Failed answers are nil and must be accounted for by the caller. Hits are not copied deeply.
+// offset+limit results, scored with common Stats. Facets are added up and have all values that one of the answers has. Failed answers are
+// nil and must be accounted for by the caller. Hits are not copied deeply.
 func Combine(answers []*concord.Answer, offset, limit int) *concord.Answer {
 	out := &concord.Answer{}
 	var hits []concord.Hit
@@ -19,6 +20,7 @@ func Combine(answers []*concord.Answer, offset, limit int) *concord.Answer {
 		}
 		hits = append(hits, a.Hits...)
 		out.Total += a.Total
+		out.AtLeast = out.AtLeast || a.AtLeast
 		out.Shards += a.Shards
 		out.Answered += a.Answered
 		out.Failures = append(out.Failures, a.Failures...)
@@ -27,8 +29,25 @@ func Combine(answers []*concord.Answer, offset, limit int) *concord.Answer {
 	slices.SortStableFunc(hits, func(a, b concord.Hit) int { return compareHits(&a, &b) })
 	from := min(max(offset, 0), len(hits))
 	out.Hits = slices.Clip(hits[from:min(from+max(limit, 0), len(hits))])
+	out.Facets = combineFacets(answers)
 	if out.Total == 0 {
 		out.Suggestion = commonSuggestion(answers)
+	}
+	return out
+}
+
+// combineOnly merges answers with the hits of given URLs, which come in the order of these.
+func combineOnly(answers []*concord.Answer, urls []string) *concord.Answer {
+	out := Combine(answers, 0, concord.MaxLimit)
+	byURL := map[string]concord.Hit{}
+	for _, h := range out.Hits {
+		byURL[h.URL] = h
+	}
+	out.Hits = make([]concord.Hit, 0, len(urls))
+	for _, url := range urls {
+		if h, ok := byURL[url]; ok {
+			out.Hits = append(out.Hits, h)
+		}
 	}
 	return out
 }

@@ -56,7 +56,7 @@ func (f *Fanout) Stats(ctx context.Context, query string) (concord.Stats, error)
 }
 
 // Search asks all shards for their statistics, unless the request has them, then all that gave them for the places of their best
-// results, then those whose results make the page for these results whole. Shards that fail in any round are named in Failures.
+// results, then those whose results make the page for these results whole, with their explanations. Shards that fail in any round are named in Failures.
 func (f *Fanout) Search(ctx context.Context, req concord.Request) (*concord.Answer, error) {
 	began := time.Now()
 	if err := validate(req); err != nil {
@@ -83,11 +83,18 @@ func (f *Fanout) Search(ctx context.Context, req concord.Request) (*concord.Answ
 	if err != nil {
 		return nil, err
 	}
-	out := Combine(answers, req.Offset, req.Limit)
-	if !req.Bare {
-		if err := f.fill(ctx, out, shards, answers, req, failures); err != nil {
-			return nil, err
+	var out *concord.Answer
+	if req.Only != nil {
+		out = combineOnly(answers, req.Only)
+	} else {
+		out = Combine(answers, req.Offset, req.Limit)
+		cutFacets(out.Facets, req)
+		if !req.Bare {
+			err = f.fill(ctx, out, shards, answers, req, failures)
 		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	for i, err := range failures {
 		if err != nil {
@@ -117,7 +124,7 @@ func (f *Fanout) fill(ctx context.Context, out *concord.Answer, shards []int, an
 	}
 	asked := slices.Sorted(maps.Keys(wanted))
 	whole, errs := askEach(ctx, f, asked, func(ctx context.Context, i int, s concord.Searcher) (*concord.Answer, error) {
-		return s.Search(ctx, concord.Request{Query: req.Query, Stats: req.Stats, Only: wanted[i]})
+		return s.Search(ctx, concord.Request{Query: req.Query, Stats: req.Stats, Only: wanted[i], Explain: req.Explain})
 	})
 	if err := ctx.Err(); err != nil {
 		return err
@@ -144,9 +151,11 @@ func (f *Fanout) fill(ctx context.Context, out *concord.Answer, shards []int, an
 	return nil
 }
 
-// places asks the shards where their first offset+limit results are.
+// places asks the shards where their first offset+limit results are, or for the URLs that the caller wants.
 func (f *Fanout) places(ctx context.Context, shards []int, req concord.Request, failures []error) ([]*concord.Answer, error) {
-	req.Bare, req.Offset, req.Limit = true, 0, req.Offset+req.Limit
+	if req.Only == nil {
+		req.Bare, req.Explain, req.Offset, req.Limit = true, false, 0, req.Offset+req.Limit
+	}
 	answers, errs := ask(ctx, f, shards, func(ctx context.Context, s concord.Searcher) (*concord.Answer, error) { return s.Search(ctx, req) })
 	if err := f.failed(ctx, errs); err != nil {
 		return nil, err

@@ -34,6 +34,7 @@ type group struct {
 	forms  []string       // index terms
 	prefix []string       // beginnings of index terms
 	fuzzy  []*index.Fuzzy // what index terms are like
+	df     uint64         // documents that have it, as the idf counts them
 	idf    float64
 	weight uint32         // of one impact step: idf in units of 1/(scale·ImpactLevels)
 	found  [][]index.Term // by segment, where they have been looked up
@@ -47,6 +48,7 @@ type plan struct {
 	root   query.Node
 	langs  []string
 	groups []*group
+	docs   uint64  // of the collection
 	scale  float64 // integer scores are this many times the real ones
 }
 
@@ -118,11 +120,16 @@ func (g *group) terms(seg *index.Segment, f func(index.Term)) error {
 		}
 		return nil
 	}
+	return g.patternTerms(seg, func(_ []byte, t index.Term) { f(t) })
+}
+
+// patternTerms is terms for a pattern, with the words, which are valid during the call only.
+func (g *group) patternTerms(seg *index.Segment, f func(word []byte, t index.Term)) error {
 	seen := map[string]bool{}
 	add := func(word []byte, t index.Term) bool {
 		if !seen[string(word)] {
 			seen[string(word)] = true
-			f(t)
+			f(word, t)
 		}
 		return true
 	}
@@ -183,8 +190,10 @@ func newPlan(root query.Node, langs []string) (*plan, error) {
 // weigh gives every word its weight in a collection of so many documents; docCount says how many have it.
 func (p *plan) weigh(docs uint64, docCount func(*group) uint64) {
 	var most, sum float64 // no score is larger than sum
+	p.docs = docs
 	for _, g := range p.groups {
-		g.idf = idf(docs, docCount(g))
+		g.df = docCount(g)
+		g.idf = idf(docs, g.df)
 		most = max(most, g.idf)
 	}
 	leaves(p.root, func(n query.Node) {

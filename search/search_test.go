@@ -58,6 +58,10 @@ func TestSnippets(t *testing.T) {
 		"dragon":       "A [dragon] is",
 		"griffin":      "What the [griffin] does.",
 		"intitle:none": "",
+		"flo*":         "Here the river was [flooding] the meadows. Nothing of interest",
+		"rivre~ flo*":  "Here the [river] was [flooding] the meadows.",
+		"zebar~":       "One line about [zebras] only.",
+		"rivers -ze*":  "Here the [river] was flooding",
 	} {
 		a := searchOne(t, s, q)
 		if len(a.Hits) == 0 {
@@ -66,7 +70,7 @@ func TestSnippets(t *testing.T) {
 		}
 		got := show(a.Hits[0].Snippet)
 		plain := strings.NewReplacer("[", "", "]", "").Replace(got)
-		if n := len([]rune(plain)); !strings.Contains(got, strings.TrimSpace(want)[:min(len(want), 20)]) || n > snippetLen+2*len(ellipsis) {
+		if n := len([]rune(plain)); !strings.Contains(got, strings.TrimSpace(want)[:min(len(want), 40)]) || n > snippetLen+2*len(ellipsis) {
 			t.Errorf("%s: snippet %q of %d characters, want %q in it", q, got, n, want)
 		}
 	}

@@ -3,6 +3,8 @@ package search
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"concord"
 )
@@ -14,6 +16,14 @@ var (
 
 // validate refuses requests beyond their bounds.
 func validate(req concord.Request) error {
+	for i, f := range req.Facets {
+		if !slices.Contains(concord.FacetFields(), f) {
+			return concord.Errorf(concord.Invalid, "facet %q is not known: choose among %s", concord.Clip(f, 40), strings.Join(concord.FacetFields(), ", "))
+		}
+		if slices.Contains(req.Facets[:i], f) {
+			return concord.Errorf(concord.Invalid, "facet %s is asked for twice", f)
+		}
+	}
 	switch {
 	case len(req.Query) > concord.MaxQueryBytes:
 		return concord.Errorf(concord.Invalid, "query of %d bytes, at most %d: %w", len(req.Query), concord.MaxQueryBytes,

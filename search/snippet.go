@@ -7,7 +7,6 @@ import (
 
 	"concord"
 	"concord/index"
-	"concord/query"
 	"concord/text"
 )
 
@@ -21,28 +20,17 @@ const (
 	ellipsis     = " … "
 	ellipses     = 3 * 3 // room for three of them: in front, between two fragments, at the end
 	maxAnalyzers = 32    // analysers kept, one a language; each has a cache of stems
+	maxAlike     = 16384 // terms remembered that were compared with prefixes and fuzzy words: the vocabulary of some long pages
 )
 
 // snippets makes the snippets of one answer. Not safe for concurrent use.
 type snippets struct {
 	terms     map[string]int // index term -> number of the query's word
 	words     int
+	patterns  []shownPattern
+	alike     map[string]int // terms that were compared with the patterns: as in terms, -1: none
 	analyzers map[string]*text.Analyzer
 	buf       []text.Term
-}
-
-// newSnippets collects the terms to be shown: those of the query that a matching page shows. It uses and fills analyzers.
-func newSnippets(p *plan, analyzers map[string]*text.Analyzer) *snippets {
-	s := &snippets{terms: map[string]int{}, analyzers: analyzers}
-	for _, w := range query.Words(p.root) {
-		for _, form := range text.QueryForms(w, p.langs) {
-			if _, ok := s.terms[form]; !ok {
-				s.terms[form] = s.words
-			}
-		}
-		s.words++
-	}
-	return s
 }
 
 // span is a stretch of a text in bytes.
@@ -144,7 +132,7 @@ func (s *snippets) matches(lang, body string) []match {
 	s.buf = a.Append(s.buf[:0], body)
 	var out []match
 	for _, t := range s.buf {
-		if w, ok := s.terms[t.Text]; ok && (len(out) == 0 || t.Start >= out[len(out)-1].to) {
+		if w, ok := s.wordOf(t.Text); ok && (len(out) == 0 || t.Start >= out[len(out)-1].to) {
 			out = append(out, match{span{t.Start, t.End}, w})
 		}
 	}
