@@ -22,13 +22,12 @@ type inverter struct {
 	postings  []openPosting
 }
 
-// openList is the state of a list.
+// openList is the state of a list: 16 bytes, so that none lies across two lines of memory.
 type openList struct {
-	units    uint32 // its size
-	postings uint32
-	at       uint32 // where it goes on, while it is open
-	doc      uint32 // last document + 1, position in it
-	position uint32
+	at       uint32 // while it is counted its size, then where it goes on
+	doc      uint32 // last document + 1
+	position uint32 // last one in it
+	_        uint32
 }
 
 // openPosting is one posting; its positions end where those of the next begin.
@@ -63,15 +62,15 @@ func (v *inverter) field(f Field, memory int64, emit func(number uint32) error) 
 		batch := v.begin(rest, memory)
 		rest = rest[len(batch):]
 		v.fill(f)
-		units := v.units
+		begin := uint32(0)
 		for _, n := range batch {
-			l := &v.lists[n]
 			v.open[n] = false
-			if l.postings == 0 {
+			end := v.lists[n].at
+			if begin == end {
 				continue
 			}
-			v.decode(units[:l.units])
-			units = units[l.units:]
+			v.decode(v.units[begin:end])
+			begin = end
 			if err := emit(n); err != nil {
 				return err
 			}
@@ -110,10 +109,9 @@ func (v *inverter) count(f Field) {
 			}
 			l := &v.lists[n]
 			if l.doc == doc {
-				l.units += unitSize(2 * (at - l.position))
+				l.at += unitSize(2 * (at - l.position))
 			} else {
-				l.units += unitSize(2*(at-from)+1) + unitSize(doc-l.doc)
-				l.postings++
+				l.at += unitSize(2*(at-from)+1) + unitSize(doc-l.doc)
 				l.doc = doc
 			}
 			l.position = at
@@ -134,12 +132,13 @@ func (v *inverter) begin(words []uint32, memory int64) []uint32 {
 	taken, at := 0, uint32(0)
 	for _, n := range words {
 		l := &v.lists[n]
-		if taken > 0 && uint64(at)+uint64(l.units) > limit {
+		size := l.at
+		if taken > 0 && uint64(at)+uint64(size) > limit {
 			break
 		}
 		v.open[n] = true
-		l.at, l.doc, l.position = at, 0, 0
-		at += l.units
+		*l = openList{at: at}
+		at += size
 		taken++
 	}
 	if uint32(cap(v.units)) < at {
