@@ -23,6 +23,7 @@ type naive struct {
 	t     *testing.T
 	p     *plan
 	cache map[listKey]map[index.DocID]byte
+	known map[groupKey]map[string]bool // terms that were compared with a word before
 }
 
 type naiveDoc struct {
@@ -83,7 +84,23 @@ func (n *naive) load(seg *index.Segment, id index.DocID) *naiveDoc {
 // matches reports whether a term of a document is one that the node stands for.
 func (n *naive) matches(q query.Node, term string) bool {
 	key, _ := keyOf(q)
-	g := n.p.group(key)
+	known := n.known[key]
+	if known == nil {
+		known = map[string]bool{}
+		if n.known == nil {
+			n.known = map[groupKey]map[string]bool{}
+		}
+		n.known[key] = known
+	}
+	m, ok := known[term]
+	if !ok {
+		m = n.isOneOf(q, n.p.group(key), term)
+		known[term] = m
+	}
+	return m
+}
+
+func (n *naive) isOneOf(q query.Node, g *group, term string) bool {
 	switch q := q.(type) {
 	case query.Prefix:
 		start, _ := q.Terms(n.p.langs)
@@ -426,12 +443,12 @@ func TestAnswersEqualNaive(t *testing.T) {
 	for seed := range uint64(5) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		var docs []*index.Document
-		n := []int{30, 300, 700, 1500, 5200}[seed]
+		n := []int{30, 300, 700, 1500, 4500}[seed]
 		for i := range n {
 			docs = append(docs, randomDoc(r, i))
 		}
 		segs := arrange(t, r, docs, 1+int(seed)%4)
-		testSegments(t, r, segs, []int{250, 150, 80, 40, 20}[seed])
+		testSegments(t, r, segs, []int{250, 120, 60, 25, 8}[seed])
 	}
 }
 
