@@ -13,19 +13,19 @@ import (
 // termHead is what is certain to hold the fixed part of a posting list's head: six integers and a byte.
 const termHead = 6*binary.MaxVarintLen64 + 1
 
-// termAt reads the head of the posting list at an offset.
-func (s *Segment) termAt(at uint64) (Term, error) {
+// termAt reads the head of a field's posting list at an offset.
+func (s *Segment) termAt(f Field, at uint64) (Term, error) {
 	b, err := s.sections[secPostings].upTo(at, termHead)
 	if err != nil {
 		return Term{}, err
 	}
 	r := pack.NewReader(b)
 	h := r.Uvarint()
-	t := Term{DocCount: 1, offset: at, MaxImpact: 255}
+	t := Term{DocCount: 1, MaxImpact: 255, field: f, offset: at}
 	if h&shortOne == 0 {
 		t.DocCount = uint32(min(h>>1, MaxDocs+1))
 	}
-	if t.DocCount == 1 || t.DocCount >= blockLen {
+	if t.DocCount >= blockLen {
 		t.MaxImpact = r.Byte()
 	}
 	if !r.OK() || t.DocCount == 0 || int(t.DocCount) > s.Docs() {
@@ -255,6 +255,8 @@ func (p *Postings) locate() bool {
 	case kind == docsTail:
 		n = p.tailLen
 		size = len(b) - n
+	case kind == docsPatched:
+		size = len(b) - n
 	case kind == docsBitmap:
 		size = int(p.last-base+7) / 8
 	case kind <= pack.MaxWidth:
@@ -299,6 +301,8 @@ func (p *Postings) unpack() bool {
 	switch kind := p.kinds[p.block]; kind {
 	case docsTail:
 		ok = p.unpackTail(base)
+	case docsPatched:
+		ok = p.unpackPatched(base)
 	case docsBitmap:
 		ok = pack.UnpackBits(&p.docs, p.raw, base, int(p.last-base))
 	default:
@@ -314,6 +318,20 @@ func (p *Postings) unpack() bool {
 
 // noWrap is the width up to which 128 gaps cannot pass 2^32, so that a block that ends at the right document ascends to it.
 const noWrap = 24
+
+// unpackPatched unpacks the documents of a patched block.
+func (p *Postings) unpackPatched(base uint32) bool {
+	rest, ok := pack.UnpackPatched(&p.docs, p.raw, blockLen)
+	if !ok || len(rest) != 0 {
+		return false
+	}
+	p.docs[0] += base
+	sums := &p.where.starts // which only short lists use
+	pack.Starts(sums, &p.docs)
+	copy(p.docs[:], sums[1:])
+	bits := int(p.raw[0]&63) + 8*int(p.raw[0]>>6) // of the largest gap
+	return bits <= noWrap || ascend(p.docs[:], base)
+}
 
 // ascend reports whether documents ascend from base.
 func ascend(docs []uint32, base uint32) bool {

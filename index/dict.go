@@ -33,6 +33,7 @@ func loadDict(s *section) (d *vellum.FST, err error) {
 type Term struct {
 	DocCount  uint32 // documents, deleted ones included
 	MaxImpact byte   // upper bound of the impacts
+	field     Field
 	offset    uint64
 }
 
@@ -47,7 +48,7 @@ func (s *Segment) Term(f Field, word string) (t Term, found bool, err error) {
 	if !ok {
 		return Term{}, false, nil
 	}
-	t, err = s.termAt(at)
+	t, err = s.termAt(f, at)
 	return t, err == nil, err
 }
 
@@ -58,7 +59,7 @@ func (s *Segment) Words(f Field, prefix string, yield func(word []byte, t Term) 
 	defer guard(id, &err)
 	w := s.newWalk()
 	it, err := s.dicts[f].Search(w, []byte(prefix), prefixEnd(prefix))
-	return s.walk(id, w, it, err, yield)
+	return s.walk(f, w, it, err, yield)
 }
 
 // prefixEnd returns the first string after all that begin with prefix, nil when there is none.
@@ -72,10 +73,10 @@ func prefixEnd(prefix string) []byte {
 	return nil
 }
 
-func (s *Segment) walk(id sectionID, w *walk, it *vellum.FSTIterator, err error, yield func([]byte, Term) bool) error {
+func (s *Segment) walk(f Field, w *walk, it *vellum.FSTIterator, err error, yield func([]byte, Term) bool) error {
 	for ; err == nil; err = it.Next() {
 		word, at := it.Current()
-		t, err := s.termAt(at)
+		t, err := s.termAt(f, at)
 		if err != nil {
 			return err
 		}
@@ -83,7 +84,7 @@ func (s *Segment) walk(id sectionID, w *walk, it *vellum.FSTIterator, err error,
 			return nil
 		}
 	}
-	return w.end(id, err)
+	return w.end(secDictAll+sectionID(f), err)
 }
 
 // walk is an automaton that matches every word and bounds the way through a dictionary: one that was made to harm may have
@@ -196,5 +197,5 @@ func (s *Segment) Fuzzy(field Field, f *Fuzzy, yield func(word []byte, t Term) b
 	defer guard(id, &err)
 	w := &fuzzyWalk{*s.newWalk(), f.dfa}
 	it, err := s.dicts[field].Search(w, nil, nil)
-	return s.walk(id, &w.walk, it, err, yield)
+	return s.walk(field, &w.walk, it, err, yield)
 }

@@ -15,26 +15,28 @@ const superLen = 32
 
 // How the document numbers of a block are stored, one byte a block. Smaller values are the width of packed gaps.
 const (
-	docsBitmap = 0x40 // one bit a document number between the last of the block before and the last of this
-	docsTail   = 0x80 // fewer than blockLen: a Rice run of gaps
+	docsBitmap  = 0x40 // one bit a document number between the last of the block before and the last of this
+	docsPatched = 0xC0 // gaps packed at one width, but for a few
+	docsTail    = 0x80 // fewer than blockLen: a Rice run of gaps
 )
 
 // postingsWriter encodes posting lists: short lists and blocks to the postings section, positions of blocks to the positions
 // section. One term at a time: add every posting, then finish.
 type postingsWriter struct {
-	out  *fileWriter // its open section is postings
-	pos  *spool
-	buf  []byte
-	gaps []uint32
+	out    *fileWriter // its open section is postings
+	pos    *spool
+	buf    []byte
+	docGap []uint32
 
-	scratch   [max(blockLen, positionChunk)]uint32
-	packed    []byte   // chunks of positions
-	offsets   []uint32 // where they end
-	n         int      // postings in the open block
-	docs      pack.Block
-	impacts   [blockLen]byte
-	freqs     pack.Block
-	positions []uint32 // first position and gaps, all postings of the block
+	scratch [max(blockLen, positionChunk)]uint32
+	packed  []byte   // chunks of positions
+	offsets []uint32 // where they end
+	n       int      // postings in the open block
+	docs    pack.Block
+	impacts [blockLen]byte
+	freqs   pack.Block
+	firsts  pack.Block // first positions
+	gaps    []uint32   // gaps less one between positions, all postings of the block
 
 	count     uint32 // postings of the term
 	total     uint64 // its positions
@@ -53,11 +55,11 @@ type dirEntry struct {
 func (w *postingsWriter) begin() {
 	w.n, w.count, w.total, w.last = 0, 0, 0, ^uint32(0)
 	w.dir = w.dir[:0]
-	w.positions = w.positions[:0]
+	w.gaps = w.gaps[:0]
 	w.dataStart, w.posStart = w.out.offset(), w.pos.off
 }
 
-// add appends a posting. Documents ascend; positions do not descend and there is at least one.
+// add appends a posting. Documents ascend; positions too, and there is at least one.
 func (w *postingsWriter) add(doc uint32, impact byte, positions []uint32) error {
 	if w.n == blockLen {
 		if err := w.flush(); err != nil {
@@ -65,9 +67,13 @@ func (w *postingsWriter) add(doc uint32, impact byte, positions []uint32) error 
 		}
 	}
 	w.docs[w.n], w.impacts[w.n], w.freqs[w.n] = doc, impact, uint32(len(positions)-1)
-	var prev uint32
-	for _, p := range positions {
-		w.positions = append(w.positions, p-prev)
+	prev := positions[0]
+	w.firsts[w.n] = prev
+	for _, p := range positions[1:] {
+		if p <= prev {
+			return concord.Errorf(concord.Internal, "write postings: positions do not ascend")
+		}
+		w.gaps = append(w.gaps, p-prev-1)
 		prev = p
 	}
 	w.n++
@@ -150,28 +156,35 @@ func (w *postingsWriter) flush() error {
 		return err
 	}
 	w.dir = append(w.dir, e)
-	w.last, w.n, w.positions = e.last, 0, w.positions[:0]
+	w.last, w.n, w.gaps = e.last, 0, w.gaps[:0]
 	return nil
 }
 
-// appendDocs appends a full block's documents in the smaller of the two forms.
+// patchedGain is the part of a block's documents that patching must save to be worth its time in reading.
+const patchedGain = 10
+
+// appendDocs appends a full block's documents in the smallest form.
 func (w *postingsWriter) appendDocs(b []byte) ([]byte, byte) {
 	gaps := w.docGaps()
 	width := pack.Width(gaps)
-	span := uint64(w.docs[blockLen-1] - w.last)
-	if width > 0 && (span+7)/8 <= uint64(pack.Size(blockLen, width)) {
+	size := pack.Size(blockLen, width)
+	if span := uint64(w.docs[blockLen-1] - w.last); width > 0 && (span+7)/8 <= uint64(size) {
 		return pack.AppendBits(b, w.docs[:], w.last, int(span)), docsBitmap
 	}
-	return pack.Append(b, gaps, width), byte(width)
+	n := len(b)
+	if b = pack.AppendPatched(b, gaps); len(b)-n <= size-size/patchedGain {
+		return b, docsPatched
+	}
+	return pack.Append(b[:n], gaps, width), byte(width)
 }
 
 // docGaps returns the open block's documents as gaps less one.
 func (w *postingsWriter) docGaps() []uint32 {
-	w.gaps = w.gaps[:0]
+	w.docGap = w.docGap[:0]
 	last := w.last
 	for _, d := range w.docs[:w.n] {
-		w.gaps = append(w.gaps, d-last-1)
+		w.docGap = append(w.docGap, d-last-1)
 		last = d
 	}
-	return w.gaps
+	return w.docGap
 }

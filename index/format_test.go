@@ -57,8 +57,15 @@ func TestReleasedFormat(t *testing.T) {
 	}
 }
 
-// TestWorkedShortList holds the bytes that FORMAT.md gives as an example.
-func TestWorkedShortList(t *testing.T) {
+type workedPosting struct {
+	doc       uint32
+	impact    byte
+	positions []uint32
+}
+
+// writeList writes a posting list and returns what it adds to the postings section.
+func writeList(t *testing.T, postings ...workedPosting) []byte {
+	t.Helper()
 	var b bytes.Buffer
 	f, err := newFileWriter(&b)
 	if err != nil {
@@ -67,22 +74,47 @@ func TestWorkedShortList(t *testing.T) {
 	f.begin(secPostings)
 	w := postingsWriter{out: f, pos: &spool{}}
 	w.begin()
-	for _, p := range []struct {
-		doc       uint32
-		impact    byte
-		positions []uint32
-	}{{3, 200, []uint32{7}}, {4, 90, []uint32{0, 5}}} {
+	for _, p := range postings {
 		if err := w.add(p.doc, p.impact, p.positions); err != nil {
 			t.Fatal(err)
 		}
 	}
-	at, err := w.finish()
-	if err != nil || at != 0 {
+	if at, err := w.finish(); err != nil || at != 0 {
 		t.Fatal(at, err)
 	}
-	want := "concord1\x02\x00\x00\x00\x00\x00\x00\x00" + "\x04\x00\x18\xc8\x5a\x05\x07\x00\x05"
-	if b.String() != want {
-		t.Errorf("got % x\nwant % x", b.String(), want)
+	header := "concord1\x02\x00\x00\x00\x00\x00\x00\x00"
+	if !strings.HasPrefix(b.String(), header) {
+		t.Fatalf("header % x", b.Bytes()[:headerSize])
+	}
+	return b.Bytes()[headerSize:]
+}
+
+// TestWorkedExamples holds the bytes that FORMAT.md gives as examples.
+func TestWorkedExamples(t *testing.T) {
+	if got, want := writeList(t, workedPosting{5, 7, []uint32{9}}), "\x17\x09"; string(got) != want {
+		t.Errorf("one document: % x, want % x", got, want)
+	}
+	got := writeList(t, workedPosting{3, 200, []uint32{7}}, workedPosting{4, 90, []uint32{0, 5}})
+	if want := "\x04\x00\x18\x05\x07\x00\x04"; string(got) != want {
+		t.Errorf("two documents: % x, want % x", got, want)
+	}
+	w := postingsWriter{out: &fileWriter{entries: make([]tableEntry, 1)}}
+	for i, p := range [][]uint32{{4}, {0, 2, 3}, {1, 9}} {
+		if err := w.add(uint32(i), 1, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := w.appendPositions(nil), "\x03\x00\x29\x02\x00\x00\xb0\x01\x05\x23"; string(got) != want {
+		t.Errorf("block of positions: % x, want % x", got, want)
+	}
+	doc, err := os.ReadFile("FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bytes := range []string{"`17 09`", "`04 | 00 | 18 | 05 | 07 00 04`", "`03 | 00 | 29 | 02 00 | 00 b0 | 01 05 23`"} {
+		if !strings.Contains(string(doc), bytes) {
+			t.Errorf("FORMAT.md does not have the example %s", bytes)
+		}
 	}
 }
 

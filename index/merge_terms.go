@@ -107,19 +107,19 @@ func (in *mergeInput) firstWord(f Field) (err error) {
 	defer guard(id, &err)
 	in.walk = in.seg.newWalk()
 	in.fst, err = in.seg.dicts[f].Search(in.walk, nil, nil)
-	return in.current(id, err)
+	return in.current(f, err)
 }
 
 func (in *mergeInput) nextWord(f Field) (err error) {
 	id := secDictAll + sectionID(f)
 	defer guard(id, &err)
-	return in.current(id, in.fst.Next())
+	return in.current(f, in.fst.Next())
 }
 
 // current takes the iterator's word and its term.
-func (in *mergeInput) current(id sectionID, err error) error {
+func (in *mergeInput) current(f Field, err error) error {
 	in.word = nil
-	if err := in.walk.end(id, err); err != nil {
+	if err := in.walk.end(secDictAll+sectionID(f), err); err != nil {
 		return err
 	}
 	if err != nil { // the walk is at its end
@@ -129,7 +129,7 @@ func (in *mergeInput) current(id sectionID, err error) error {
 	if in.word, at = in.fst.Current(); in.word == nil {
 		in.word = []byte{}
 	}
-	in.term, err = in.seg.termAt(at)
+	in.term, err = in.seg.termAt(f, at)
 	return err
 }
 

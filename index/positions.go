@@ -18,19 +18,21 @@ const (
 // positionReader finds the positions of single postings of a block, or of a short list, without decoding those of others.
 type positionReader struct {
 	block int    // block the rest is about, -1: none yet
-	total uint32 // positions of all its postings
+	n     int    // its postings
+	extra uint32 // how many more positions they have
 
-	// frequencies less one, as running sums
+	// where those of each posting end, as running sums
 	k           int
-	sums, highs []byte // nil: all are one
+	sums, highs []byte
 
 	offsets []byte // where chunks begin, but the first
 	wide    bool   // offsets have 4 bytes, not 2
-	chunks  []byte
+	chunks  []byte // first positions, then the other positions by 128
 
 	// of a short list, decoded
-	starts [blockLen + 1]uint32 // first position of each posting
-	short  []uint32             // gaps
+	starts [blockLen + 1]uint32 // where the gaps of each posting are
+	firsts [blockLen]uint32
+	gaps   []uint32
 }
 
 // Positions appends the positions of the current posting to dst, in order. Those of FieldAll lie in one space for all parts. Damage
@@ -41,14 +43,9 @@ func (p *Postings) Positions(dst []uint32) []uint32 {
 		return dst
 	}
 	if p.term.DocCount < blockLen {
-		var pos uint64
-		for _, gap := range p.where.short[from:to] {
-			pos += uint64(gap)
-			dst = append(dst, uint32(pos))
-		}
-		ok = pos <= maxPosition
+		dst, ok = p.where.appendShort(dst, p.i, from, to)
 	} else {
-		dst, ok = p.where.append(dst, from, to)
+		dst, ok = p.where.append(dst, p.i, from, to)
 	}
 	if !ok {
 		p.corrupt("malformed positions")
@@ -62,49 +59,69 @@ func (p *Postings) Freq() int {
 	if !ok {
 		return 0
 	}
-	return int(to - from)
+	return int(to-from) + 1
 }
 
-// span returns where the positions of the current posting lie among those of its block.
+// span returns where the positions of the current posting, but its first, lie among those of its block.
 func (p *Postings) span() (from, to uint32, ok bool) {
 	if p.i < 0 || p.i >= p.n || p.where.block != p.unpacked && p.loadPositions() != nil {
 		return 0, 0, false
 	}
 	w := &p.where
-	i := uint32(p.i)
-	if p.term.DocCount < blockLen {
-		return w.starts[i], w.starts[i+1], true
+	switch {
+	case p.term.DocCount < blockLen:
+		return w.starts[p.i], w.starts[p.i+1], true
+	case w.extra == 0:
+		return 0, 0, true
 	}
-	if w.sums == nil && w.highs == nil {
-		return i, i + 1, true
-	}
-	before, after, ok := sumsAt(w.sums, w.highs, p.i, w.k)
-	from, to = before+i, after+i+1
-	if !ok || to > w.total {
+	if from, to, ok = sumsAt(w.sums, w.highs, p.i, w.k); !ok || to > w.extra {
 		p.corrupt("malformed frequencies")
 		return 0, 0, false
 	}
 	return from, to, true
 }
 
-// append appends the positions whose gaps are numbers from to to-1 of the block; false when they are not there, dst being as it was.
-func (w *positionReader) append(dst []uint32, from, to uint32) ([]uint32, bool) {
-	at, pos := len(dst), uint64(0)
+// append appends the positions of posting i: its first, and those whose gaps are numbers from to to-1 of the block; false when they are not
+// there, dst being as it was.
+func (w *positionReader) append(dst []uint32, i int, from, to uint32) ([]uint32, bool) {
+	chunk, ok := w.chunk(0)
+	if !ok {
+		return dst, false
+	}
+	pos, ok := riceAt(chunk, w.n, i)
+	if !ok || pos > maxPosition {
+		return dst, false
+	}
+	at := len(dst)
+	dst = append(dst, uint32(pos))
 	for from < to {
 		c := from / positionChunk
-		chunk, ok := w.chunk(int(c))
-		if !ok {
+		if chunk, ok = w.chunk(int(c) + 1); !ok {
 			return dst[:at], false
 		}
-		n := int(min(w.total-c*positionChunk, positionChunk))
+		n := int(min(w.extra-c*positionChunk, positionChunk))
 		first := int(from - c*positionChunk)
 		end := min(int(to-c*positionChunk), n)
-		if dst, pos, ok = appendRiceSums(dst, chunk, n, first, end, pos); !ok {
+		if dst, pos, ok = appendRiceSums(dst, chunk, n, first, end, pos); !ok || pos > maxPosition {
 			return dst[:at], false
 		}
 		from += uint32(end - first)
 	}
-	return dst, pos <= maxPosition
+	return dst, true
+}
+
+// appendShort is append for a short list, which is decoded.
+func (w *positionReader) appendShort(dst []uint32, i int, from, to uint32) ([]uint32, bool) {
+	at, pos := len(dst), uint64(w.firsts[i])
+	dst = append(dst, w.firsts[i])
+	for _, gap := range w.gaps[from:to] {
+		pos += uint64(gap) + 1
+		dst = append(dst, uint32(pos))
+	}
+	if pos > maxPosition {
+		return dst[:at], false
+	}
+	return dst, true
 }
 
 // chunk returns the bytes of a chunk; false when the offsets are damaged.
@@ -113,7 +130,7 @@ func (w *positionReader) chunk(c int) ([]byte, bool) {
 	if c > 0 {
 		from = w.offset(c - 1)
 	}
-	if (c+1)*positionChunk < int(w.total) {
+	if c*positionChunk < int(w.extra) {
 		to = w.offset(c)
 	}
 	if from > to || to > len(w.chunks) {
@@ -163,46 +180,44 @@ func (w *positionReader) parse(b []byte, n int) bool {
 		return false
 	}
 	b = b[size:]
-	w.total = uint32(extra) + uint32(n)
-	w.sums, w.highs, w.wide = nil, nil, false
-	if extra > 0 {
-		w.k, w.wide = int(b[0]&^wideOffsets), b[0]&wideOffsets != 0
-		low, high := sumsSize(n, extra, w.k)
-		if b = b[1:]; w.k > maxRice || low+high > uint64(len(b)) {
-			return false
-		}
-		w.sums, w.highs, b = b[:low+high:low+high], b[low:low+high:low+high], b[low+high:]
+	w.n, w.extra = n, uint32(extra)
+	if extra == 0 {
+		w.chunks = b
+		return true
 	}
+	w.k, w.wide = int(b[0]&^wideOffsets), b[0]&wideOffsets != 0
+	low, high := sumsSize(n, extra, w.k)
+	if b = b[1:]; w.k > maxRice || low+high > uint64(len(b)) {
+		return false
+	}
+	w.sums, w.highs, b = b[:low+high:low+high], b[low:low+high:low+high], b[low+high:]
 	size = 2
 	if w.wide {
 		size = 4
 	}
-	if size *= int(w.total-1) / positionChunk; size > len(b) {
+	if size *= (int(extra) + positionChunk - 1) / positionChunk; size > len(b) {
 		return false
 	}
 	w.offsets, w.chunks = b[:size:size], b[size:]
 	return true
 }
 
-// appendPositions appends a block: how many positions there are more than postings, where those of each posting begin, where the
-// chunks begin, and the chunks. gaps has for each posting its first position and the gaps between the others.
+// appendPositions appends a block: how many positions there are more than postings, where those of each posting end, where the
+// chunks begin, and the chunks.
 func (w *postingsWriter) appendPositions(b []byte) []byte {
 	n := w.n
-	extra := uint64(len(w.positions) - n)
-	b = pack.AppendUvarint(b, extra)
+	b = pack.AppendUvarint(b, uint64(len(w.gaps)))
 	w.packed, w.offsets = w.packed[:0], w.offsets[:0]
-	for rest := w.positions; len(rest) > 0; {
+	w.appendChunk(w.firsts[:n])
+	for rest := w.gaps; len(rest) > 0; {
 		c := rest[:min(len(rest), positionChunk)]
 		rest = rest[len(c):]
-		k := riceParam(c)
-		w.packed = append(w.packed, byte(k))
-		w.packed = appendRice(w.packed, c, k, w.scratch[:])
 		w.offsets = append(w.offsets, uint32(len(w.packed)))
+		w.appendChunk(c)
 	}
-	w.offsets = w.offsets[:len(w.offsets)-1]
 	wide := len(w.packed) >= 1<<16
-	if extra > 0 {
-		k := sumsParam(n, extra)
+	if len(w.gaps) > 0 {
+		k := sumsParam(n, uint64(len(w.gaps)))
 		mode := byte(k)
 		if wide {
 			mode |= wideOffsets
@@ -218,4 +233,11 @@ func (w *postingsWriter) appendPositions(b []byte) []byte {
 		}
 	}
 	return append(b, w.packed...)
+}
+
+// appendChunk appends a byte with a parameter and the run of the values.
+func (w *postingsWriter) appendChunk(values []uint32) {
+	k := riceParam(values)
+	w.packed = append(w.packed, byte(k))
+	w.packed = appendRice(w.packed, values, k, w.scratch[:])
 }

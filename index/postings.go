@@ -35,10 +35,11 @@ type Postings struct {
 	tailLen   int
 
 	// of a short list
-	maxShort   byte
-	shortParam byte
-	shortOne   bool   // its one document has one position
-	shortRest  uint64 // where its frequencies and positions are
+	maxShort     byte
+	shortParam   byte
+	shortOne     bool          // its one document has one position
+	shortRest    uint64        // where its frequencies and positions are
+	shortImpacts [bareLen]byte // of a very short one
 
 	block int    // current block, blocks at the end
 	last  uint32 // its last document

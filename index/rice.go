@@ -157,8 +157,8 @@ func lowBits(b []byte, i, k int) uint32 {
 	return uint32(w>>(at%8)) & (1<<k - 1)
 }
 
-// appendRiceSums appends sum plus the running sums of values first to end-1 of a chunk, which is a byte with the parameter and a run of
-// n values, and returns the last of them; false on damage. Sums beyond 32 bits are cut, but not the one that is returned.
+// appendRiceSums appends sum plus the running sums of values first to end-1, each and one more, of a chunk, which is a byte with the parameter
+// and a run of n values, and returns the last of them; false on damage. Sums beyond 32 bits are cut, but not the one that is returned.
 func appendRiceSums(dst []uint32, chunk []byte, n, first, end int, sum uint64) ([]uint32, uint64, bool) {
 	if len(chunk) == 0 || chunk[0] > maxRice {
 		return dst, 0, false
@@ -197,12 +197,34 @@ func appendRiceSums(dst []uint32, chunk []byte, n, first, end int, sum uint64) (
 		} else {
 			low = uint64(lowBits(lows, first+i, k))
 		}
-		sum += uint64(at-last-1)<<(k&63) | low
+		sum += (uint64(at-last-1)<<(k&63) | low) + 1
 		dst[n+i] = uint32(sum)
 		last = at
 		bit += k
 	}
 	return dst, sum, true
+}
+
+// riceAt returns value i of a chunk; false on damage.
+func riceAt(chunk []byte, n, i int) (uint64, bool) {
+	if len(chunk) == 0 || chunk[0] > maxRice {
+		return 0, false
+	}
+	k, lows := int(chunk[0]), chunk[1:]
+	size := pack.Size(n, k)
+	if size > len(lows) {
+		return 0, false
+	}
+	o := newOnes(lows[size:])
+	last := -1
+	if i > 0 {
+		var ok bool
+		if last, ok = o.nth(i - 1); !ok {
+			return 0, false
+		}
+	}
+	at, ok := o.next()
+	return uint64(at-last-1)<<k | uint64(lowBits(lows, i, k)), ok
 }
 
 // readRice appends the n values of the run at the front of b to dst and returns what follows the run; false when b does not have

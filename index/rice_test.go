@@ -32,8 +32,13 @@ func checkRice(t *testing.T, values []uint32) {
 			want := []uint32{7}
 			sum := uint32(5)
 			for _, v := range values[first:end] {
-				sum += v
+				sum += v + 1
 				want = append(want, sum)
+			}
+			if first < len(values) {
+				if v, ok := riceAt(run, len(values), first); !ok || v != uint64(values[first]) {
+					t.Fatalf("value %d: %d, %v, want %d", first, v, ok, values[first])
+				}
 			}
 			part, total, ok := appendRiceSums([]uint32{7}, run, len(values), first, end, 5)
 			if !ok || !slices.Equal(part, want) || uint32(total) != sum {
@@ -95,6 +100,7 @@ func FuzzRice(f *testing.F) {
 		}
 		readRice(nil, b[1:], int(n), int(b[0]))
 		appendRiceSums(nil, b, int(n), int(i), int(n), 0)
+		riceAt(b, int(n), int(i))
 		k := int(b[0]) % (maxRice + 1)
 		if low, _ := sumsSize(int(n), 0, k); low <= uint64(len(b)-1) {
 			sumsAt(b[1:], b[1+low:], int(i), k)
@@ -118,10 +124,10 @@ func BenchmarkPositions(b *testing.B) {
 			r := rand.New(rand.NewPCG(1, 2))
 			w := postingsWriter{n: blockLen}
 			for i := range blockLen {
-				n := 1 + r.IntN(2*c.freq-1)
-				w.freqs[i] = uint32(n - 1)
-				for range n {
-					w.positions = append(w.positions, uint32(r.ExpFloat64()*3000/float64(c.freq)))
+				w.freqs[i] = uint32(r.IntN(2*c.freq - 1))
+				w.firsts[i] = uint32(r.IntN(3000))
+				for range w.freqs[i] {
+					w.gaps = append(w.gaps, uint32(r.ExpFloat64()*3000/float64(c.freq)))
 				}
 			}
 			block := w.appendPositions(nil)
@@ -135,7 +141,7 @@ func BenchmarkPositions(b *testing.B) {
 			if p.err != nil {
 				b.Fatal(p.err)
 			}
-			b.ReportMetric(float64(len(block)*8)/float64(len(w.positions)), "bits/position")
+			b.ReportMetric(float64(len(block)*8)/float64(blockLen+len(w.gaps)), "bits/position")
 		})
 	}
 }

@@ -7,11 +7,15 @@ import (
 )
 
 // A short list has fewer than blockLen postings and lies in one piece: documents, impacts, frequencies, positions. The number it begins
-// with has its kind in the low bit.
+// with has its kind in the low bit. A very short one has no impacts: they are computed from the positions when it is read, in
+// less than a microsecond, and would be a tenth of all impacts there are.
 const (
 	shortOne     = 1 // a single document: the rest of the number is the document, doubled, and one if there is one position
 	listDocCount = 0 // the rest of the number is that of the documents
 )
+
+// bareLen is the number of documents from which on a short list has impacts.
+const bareLen = 32
 
 // Bits of the byte with the parameters of a short list.
 const (
@@ -35,21 +39,27 @@ func (w *postingsWriter) finishShort() (uint64, error) {
 		if w.freqs[0] == 0 {
 			h |= 2
 		}
-		b = append(pack.AppendUvarint(b, h), w.impacts[0])
-		if w.freqs[0] > 0 {
+		if b = pack.AppendUvarint(b, h); w.freqs[0] > 0 {
 			b = pack.AppendUvarint(b, uint64(w.freqs[0]-1))
 		}
 	} else {
-		gaps := w.docGaps()
-		kGaps, kFreqs := riceParam(gaps), min(riceParam(w.freqs[:w.n]), maxShortFreqs)
+		docs := w.docGaps()
+		kDocs, kFreqs := riceParam(docs), min(riceParam(w.freqs[:w.n]), maxShortFreqs)
 		b = pack.AppendUvarint(b, uint64(w.count)<<1|listDocCount)
-		b = append(b, byte(kGaps|kFreqs<<shortGapBits))
-		b = appendRice(b, gaps, kGaps, w.scratch[:])
-		b = append(b, w.impacts[:w.n]...)
+		b = append(b, byte(kDocs|kFreqs<<shortGapBits))
+		b = appendRice(b, docs, kDocs, w.scratch[:])
+		if w.n >= bareLen {
+			b = append(b, w.impacts[:w.n]...)
+		}
 		b = appendRice(b, w.freqs[:w.n], kFreqs, w.scratch[:])
 	}
-	for _, p := range w.positions {
-		b = pack.AppendUvarint(b, uint64(p))
+	gaps := w.gaps
+	for i, f := range w.freqs[:w.n] {
+		b = pack.AppendUvarint(b, uint64(w.firsts[i]))
+		for _, g := range gaps[:f] {
+			b = pack.AppendUvarint(b, uint64(g))
+		}
+		gaps = gaps[f:]
 	}
 	w.buf = b
 	_, err := w.out.Write(b)
@@ -87,6 +97,11 @@ func (p *Postings) resetShort() error {
 		return p.corrupt("document out of range")
 	}
 	p.blocks, p.located, p.unpacked = 1, 0, 0
+	if p.n < bareLen {
+		if err := p.computeImpacts(); err != nil {
+			return err
+		}
+	}
 	p.maxShort = pack.MaxByte(p.impacts)
 	return nil
 }
@@ -115,12 +130,31 @@ func (p *Postings) parseShort(b []byte) bool {
 		sumGaps(p.docs[:p.n], ^uint32(0))
 		rest = after
 	}
-	if len(rest) < p.n {
-		return false
+	if p.n >= bareLen {
+		if len(rest) < p.n {
+			return false
+		}
+		p.impacts, rest = rest[:p.n:p.n], rest[p.n:]
 	}
-	p.impacts = rest[:p.n:p.n]
-	p.shortRest = p.term.offset + uint64(len(b)-len(rest)+p.n)
+	p.shortRest = p.term.offset + uint64(len(b)-len(rest))
 	return true
+}
+
+// computeImpacts gives a very short list its impacts.
+func (p *Postings) computeImpacts() error {
+	if err := p.loadShortPositions(); err != nil {
+		return err
+	}
+	p.impacts = p.shortImpacts[:p.n]
+	var buf [64]uint32
+	for i := range p.n {
+		positions, ok := p.where.appendShort(buf[:0], i, p.where.starts[i], p.where.starts[i+1])
+		if !ok {
+			return p.corrupt("malformed positions")
+		}
+		p.impacts[i] = p.seg.ImpactOf(p.term.field, DocID(p.docs[i]), positions)
+	}
+	return nil
 }
 
 // loadShortPositions reads frequencies and positions of a short list.
@@ -152,19 +186,19 @@ func (p *Postings) parseShortPositions(b []byte) bool {
 		}
 		freqs[0], b = uint32(f)+1, b[size:]
 	}
-	var sum uint64
+	r := pack.NewReader(b)
+	w.gaps = w.gaps[:0]
 	for i, f := range freqs[:p.n] {
-		w.starts[i] = uint32(sum)
-		if sum += uint64(f) + 1; sum > uint64(len(b)) {
+		w.starts[i] = uint32(len(w.gaps))
+		w.firsts[i] = r.Uint32()
+		if int(f) > r.Len() {
 			return false
 		}
+		for range f {
+			w.gaps = append(w.gaps, r.Uint32())
+		}
 	}
-	w.starts[p.n] = uint32(sum)
-	w.short = w.short[:0]
-	r := pack.NewReader(b)
-	for range sum {
-		w.short = append(w.short, r.Uint32())
-	}
+	w.starts[p.n] = uint32(len(w.gaps))
 	return r.OK()
 }
 
