@@ -57,6 +57,22 @@ func (s *Segment) byRank() ([]uint32, error) {
 	return docs, nil
 }
 
+// Number returns the document with a rank, the inverse of Rank. Where documents were reordered the first call makes a table of 4 bytes
+// a document. Errors: Corrupt.
+func (s *Segment) Number(rank uint32) (DocID, error) {
+	if s.Ordered() {
+		return DocID(rank), nil
+	}
+	s.numbersOnce.Do(func() { s.numbers, s.numbersErr = s.byRank() })
+	if s.numbersErr != nil {
+		return 0, s.numbersErr
+	}
+	if int(rank) >= len(s.numbers) {
+		return 0, concord.Errorf(concord.Corrupt, "section %q: rank %d is out of range", secRanks, rank)
+	}
+	return DocID(s.numbers[rank]), nil
+}
+
 // appendRanks encodes where each rank went: place has the number of each document by rank.
 func appendRanks(place []uint32) []byte {
 	ranks := make([]uint32, len(place))

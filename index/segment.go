@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"sync"
 	"sync/atomic"
 
 	"github.com/blevesearch/vellum"
@@ -42,6 +43,10 @@ type file struct {
 	weigher   weigher // how the impacts were computed
 	zstd      *zstd.Decoder
 	langs     map[string]uint64 // documents by language, deletes not considered
+
+	numbersOnce sync.Once
+	numbers     []uint32 // documents by rank, see Number
+	numbersErr  error
 }
 
 // Open maps the segment at path. Errors: Corrupt, with the section's name, for a damaged or truncated file; those of the

@@ -6,20 +6,24 @@ import (
 	"concord/index"
 )
 
-// collector keeps the best k documents of a segment. An entry is the score above the complement of the document's number, so that the
-// greater entry is the better one and of equal scores that of the document that comes first.
+// collector keeps the best k documents of a segment. An entry is the score above the complement of the document's rank, so that the
+// greater entry is the better one and equal scores go by site and URL.
 //
 // Entries are gathered until there are about twice as many as asked for, of which the better half stays: cheaper than a heap from
 // k = 100 on, and not dearer below.
 type collector struct {
+	seg     *index.Segment // nil: documents come in the order of their ranks
 	k       int
 	floor   uint32 // entries of lower score cannot be among the results of the whole snapshot
 	entries []uint64
 	least   int64 // a score must exceed it to matter
 }
 
-func (h *collector) reset(k int, floor uint32) {
-	h.k, h.floor, h.entries = k, floor, h.entries[:0]
+func (h *collector) reset(seg *index.Segment, k int, floor uint32) {
+	h.seg, h.k, h.floor, h.entries = nil, k, floor, h.entries[:0]
+	if !seg.Ordered() {
+		h.seg = seg
+	}
 	h.least = int64(floor) - 1
 	if k == 0 {
 		h.least = 1 << 33
@@ -30,7 +34,11 @@ func (h *collector) offer(score uint32, doc index.DocID) {
 	if int64(score) <= h.least {
 		return
 	}
-	h.entries = append(h.entries, uint64(score)<<32|uint64(^uint32(doc)))
+	rank := uint32(doc)
+	if h.seg != nil {
+		rank = h.seg.Rank(doc)
+	}
+	h.entries = append(h.entries, uint64(score)<<32|uint64(^rank))
 	if len(h.entries) == 2*h.k+gathered {
 		h.cut()
 	}
@@ -39,11 +47,15 @@ func (h *collector) offer(score uint32, doc index.DocID) {
 // gathered is how many entries are gathered beyond twice k, so that few are not cut all the time.
 const gathered = 10
 
-// cut keeps the best k entries. From then on a score must exceed the least of them: an equal one comes from a later document.
+// cut keeps the best k entries. From then on a score must exceed the least of them, or equal it if a later document may come before.
 func (h *collector) cut() {
 	selectBest(h.entries, h.k)
 	h.entries = h.entries[:h.k]
-	h.least = max(h.least, int64(slices.Min(h.entries)>>32))
+	least := int64(slices.Min(h.entries) >> 32)
+	if h.seg != nil {
+		least--
+	}
+	h.least = max(h.least, least)
 }
 
 // best returns the best k entries, the best first, valid until reset.

@@ -10,11 +10,12 @@ import (
 
 func TestCollectorKeepsTheBest(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
+	seg := write(t, index.Config{})
 	for range 500 {
 		k, n, scores := r.IntN(300), r.IntN(3000), 1+r.IntN(400)
 		floor := uint32(r.IntN(scores)) * uint32(r.IntN(2))
 		var h collector
-		h.reset(k, floor)
+		h.reset(seg, k, floor)
 		var want []uint64
 		for d := range n {
 			score := uint32(r.IntN(scores))

@@ -103,7 +103,7 @@ func countBeside(c *or, deletes *index.Deletes) (uint64, bool) {
 
 // countStages counts what comes to the end of the stages.
 func countStages(x *scratch, seg *index.Segment, c clause) (uint64, error) {
-	x.none.reset(0, 0)
+	x.none.reset(seg, 0, 0)
 	r := &run{seg: seg, docs: index.DocID(seg.Docs()), deletes: seg.Deletes(), top: &x.none, exact: true, s: x}
 	err := r.source(c).each(r)
 	return r.total, err

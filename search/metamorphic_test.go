@@ -571,4 +571,8 @@ func TestMergedAnswersEqual(t *testing.T) {
 		t.Fatal(err)
 	}
 	testSegments(t, r, []*index.Segment{open(t, path)}, 60)
+	if _, err := index.Merge(t.Context(), path+" reordered", segs[:2], index.Config{Reorder: true}); err != nil {
+		t.Fatal(err)
+	}
+	testSegments(t, r, []*index.Segment{open(t, path+" reordered"), segs[2]}, 60)
 }

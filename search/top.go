@@ -80,7 +80,7 @@ func (s *Snapshot) top(ctx context.Context, p *plan, k int, exact bool) (best []
 	x := s.scratch(ctx)
 	for i, seg := range s.segments {
 		x.used = 0
-		x.top.reset(k, floorOf(best, k))
+		x.top.reset(seg, k, floorOf(best, k))
 		n, err := topOf(x, p, i, seg, exact)
 		if err != nil {
 			return nil, 0, err
@@ -89,7 +89,11 @@ func (s *Snapshot) top(ctx context.Context, p *plan, k int, exact bool) (best []
 		entries := x.top.best()
 		best = slices.Grow(best, len(entries))
 		for _, e := range entries {
-			best = append(best, ranked{uint32(e >> 32), uint32(i), index.DocID(^uint32(e))})
+			doc, err := seg.Number(^uint32(e))
+			if err != nil {
+				return nil, 0, err
+			}
+			best = append(best, ranked{uint32(e >> 32), uint32(i), doc})
 		}
 	}
 	s.scratches.Put(x)
@@ -202,7 +206,7 @@ func (s *Snapshot) order(all []ranked) error {
 			return cmp.Compare(b.score, a.score)
 		}
 		if a.seg == b.seg {
-			return cmp.Compare(a.doc, b.doc)
+			return cmp.Compare(s.segments[a.seg].Rank(a.doc), s.segments[b.seg].Rank(b.doc))
 		}
 		siteA, urlA := place(a)
 		siteB, urlB := place(b)
