@@ -47,19 +47,25 @@ func (n *Numberer) Append(dst []uint32, s string) []uint32 {
 			dst, i = n.step(dst, i)
 			continue
 		}
-		// A word of up to 15 letters and digits, then a separator, and no rune outside ASCII near.
+		// A word of up to 15 letters and digits, then a separator or a point and a separator, and no rune outside ASCII near.
 		lo, hi := load8(s, i), uint64(0)
 		size := bits.TrailingZeros64(nonWord(lo)) >> 3
 		if size == 8 {
 			hi = load8(s, i+8)
 			size += bits.TrailingZeros64(nonWord(hi)) >> 3
 		}
-		if size == 0 || size == shortWord || classes[s[i+size]] != separator {
+		if size == 0 && lo&0x8080 == 0 {
+			i++
+			continue
+		}
+		end := i + size
+		if size == 0 || size == shortWord || classes[s[end]] != separator &&
+			(end+1 == len(s) || s[end] >= 0x80 || classes[s[end+1]] != separator) {
 			dst, i = n.step(dst, i)
 			continue
 		}
 		dst = append(dst, n.find(cutKey(lo, hi, size)))
-		if i += size; i+1 == len(s) || s[i+1] < 0x80 {
+		if i = end; i+1 == len(s) || s[i+1] < 0x80 {
 			i++
 		}
 	}
