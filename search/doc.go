@@ -4,11 +4,20 @@
 // merges their answers; both are concord.Searchers. The package knows nothing of where segments come from (package shard) or of pages
 // and HTTP (package web).
 //
-// How a query is evaluated: window by window of 4,096 documents. In each window the tree becomes one bitmap of matching
-// documents - words set bits, And, Or and Not are operations on 64 words, phrases and filters remove bits - whose population count
-// is the exact total. Then the words' impacts, weighted by inverse document frequency in integers, are added up for matching documents. Words
-// that cannot lift any document of the window into the results so far (by the largest impact of their blocks) are not added up but
-// looked up for the few documents that could still make it (MaxScore), or not at all.
+// # How a query is evaluated
+//
+// A plan (plan.go) says which index terms each word of the query stands for, and what they are worth by the statistics of the collection.
+// For each segment it is compiled to a tree of clauses with cursors into posting lists. Then:
+//
+//   - The best documents are found by a stream of candidates (stage.go). A source (source.go) finds those of one part of the query:
+//     of the rarest word of an intersection, or of the words of a union that matter, added up window by window. Each other part is a
+//     stage that candidates pass. The collector (collect.go) keeps the best.
+//   - Impacts are one byte a posting and weights are integers, so scores are sums of small products, without lengths of documents. The largest
+//     impact of every block of postings is known, and with it what any part can add at most where the source stands: what cannot
+//     exceed the worst result so far is skipped before it is unpacked (MaxScore and block-max pruning in one).
+//   - Matches are counted (count.go) by bitmaps over windows of documents where they are many, and by the stages where they are few.
+//   - A phrase scores like a word that occurs where the phrase does. What its words can score at most decides whether positions are read.
+//   - A prefix or fuzzy word is read into memory whole (expand.go) and is a word like others from there on.
 //
 // Invariants:
 //   - Pruning never changes an answer: results equal those of evaluating every document, order and scores included.
