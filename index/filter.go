@@ -66,7 +66,7 @@ func (f *Filter) Match(doc DocID) bool {
 	return f.after <= t && t < f.before
 }
 
-// Mark sets the bits of selected documents from base to end-1; end is at most a window after base.
+// Mark sets the bits of selected documents from base to end-1; end is at most pack.BitmapLen after base.
 func (f *Filter) Mark(b *pack.Bitmap, base, end DocID) {
 	end = min(end, DocID(f.seg.Docs()))
 	if f.codes == nil {

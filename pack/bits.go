@@ -43,7 +43,7 @@ func (s *Sums) AddBits(src []byte, span int, impacts []byte, at int, weight, off
 // end of src, is left out.
 func (b *Bitmap) OrBits(src []byte, span int, at int) {
 	span = min(span, 8*len(src))
-	if span <= 0 || at >= WindowLen || at <= -span {
+	if span <= 0 || at >= BitmapLen || at <= -span {
 		return
 	}
 	orBits(b, src[:(span+7)/8], span, at)

@@ -163,7 +163,7 @@ func TestWindow(t *testing.T) {
 	var b, c Bitmap
 	var docs []uint32
 	const base = 100_000
-	for i := range uint32(WindowLen) {
+	for i := range uint32(BitmapLen) {
 		if r.IntN(3) == 0 {
 			docs = append(docs, base+i)
 			c.Set(i)
@@ -174,8 +174,8 @@ func TestWindow(t *testing.T) {
 		t.Error("SetDocs differs from Set")
 	}
 	for range 200 {
-		from := uint32(r.IntN(WindowLen))
-		to := from + uint32(r.IntN(WindowLen+1-int(from)))
+		from := uint32(r.IntN(BitmapLen))
+		to := from + uint32(r.IntN(BitmapLen+1-int(from)))
 		var f Bitmap
 		f.Fill(from, to)
 		if f.Count() != int(to-from) || to > from && (!f.Has(from) || !f.Has(to-1)) {

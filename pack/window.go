@@ -5,26 +5,30 @@ import (
 	"slices"
 )
 
-// WindowLen is the number of consecutive documents a window covers: its bitmap is 512 bytes and its sums are 16 KiB, so
-// both stay in the first-level cache.
+// WindowLen is the number of consecutive documents whose scores are added up at a time: their sums are 16 KiB, so that they stay in the
+// first-level cache.
 const WindowLen = 4096
 
-// Bitmap marks documents of one window, bit i of word i/64 for the document i places after the window's first.
-type Bitmap [WindowLen / 64]uint64
+// BitmapLen is the number of consecutive documents that a bitmap marks. It is 8 KiB, so that three of them stay in the first-level cache:
+// the longer, the fewer blocks of a list lie across its ends, and the less often lists are sought.
+const BitmapLen = 1 << 16
+
+// Bitmap marks documents of one window of BitmapLen, bit i of word i/64 for the document i places after the window's first.
+type Bitmap [BitmapLen / 64]uint64
 
 // Sums holds one score a document of a window.
 type Sums [WindowLen]uint32
 
 // Set marks document i.
-func (b *Bitmap) Set(i uint32) { b[i/64%(WindowLen/64)] |= 1 << (i % 64) }
+func (b *Bitmap) Set(i uint32) { b[i/64%(BitmapLen/64)] |= 1 << (i % 64) }
 
 // Has reports whether document i is marked.
-func (b *Bitmap) Has(i uint32) bool { return b[i/64%(WindowLen/64)]>>(i%64)&1 != 0 }
+func (b *Bitmap) Has(i uint32) bool { return b[i/64%(BitmapLen/64)]>>(i%64)&1 != 0 }
 
 // Clear unmarks all.
 func (b *Bitmap) Clear() { *b = Bitmap{} }
 
-// Fill marks documents from..to-1 of the window; to is at most WindowLen.
+// Fill marks documents from..to-1 of the window; to is at most BitmapLen.
 func (b *Bitmap) Fill(from, to uint32) {
 	for from < to {
 		w, lo := from/64, from%64
@@ -138,15 +142,15 @@ func bitmapAndCountScalar(a, b *Bitmap) int {
 func setDocsScalar(b *Bitmap, docs []uint32, base uint32) {
 	for len(docs) >= 4 {
 		i, j, k, l := docs[0]-base, docs[1]-base, docs[2]-base, docs[3]-base
-		b[i/64%(WindowLen/64)] |= 1 << (i % 64)
-		b[j/64%(WindowLen/64)] |= 1 << (j % 64)
-		b[k/64%(WindowLen/64)] |= 1 << (k % 64)
-		b[l/64%(WindowLen/64)] |= 1 << (l % 64)
+		b[i/64%(BitmapLen/64)] |= 1 << (i % 64)
+		b[j/64%(BitmapLen/64)] |= 1 << (j % 64)
+		b[k/64%(BitmapLen/64)] |= 1 << (k % 64)
+		b[l/64%(BitmapLen/64)] |= 1 << (l % 64)
 		docs = docs[4:]
 	}
 	for _, d := range docs {
 		i := d - base
-		b[i/64%(WindowLen/64)] |= 1 << (i % 64)
+		b[i/64%(BitmapLen/64)] |= 1 << (i % 64)
 	}
 }
 
@@ -159,7 +163,7 @@ func maskDocsScalar(b *Bitmap, docs []uint32, base uint32) (lo, hi uint64) {
 func maskDocs64(b *Bitmap, docs []uint32, base uint32) (mask uint64) {
 	for i := len(docs) - 1; i >= 0; i-- {
 		d := docs[i] - base
-		mask = mask<<1 | b[d/64%(WindowLen/64)]>>(d%64)&1
+		mask = mask<<1 | b[d/64%(BitmapLen/64)]>>(d%64)&1
 	}
 	return mask
 }

@@ -13,35 +13,49 @@ func TestDocsLevels(t *testing.T) {
 		for range 500 {
 			base := r.Uint32()
 			var mark, set Bitmap
-			for i := range uint32(WindowLen) {
-				if r.IntN(3) == 0 {
-					mark.Set(i)
+			for i := range mark {
+				mark[i] = r.Uint64() & r.Uint64()
+			}
+			docs := guardedWords(t, r.IntN(BlockLen+1))
+			for i := range docs {
+				d := r.Uint32N(BitmapLen)
+				docs[i] = base + d
+				set.Set(d)
+			}
+			var mask [2]uint64
+			for i, d := range docs {
+				if mark.Has(d - base) {
+					mask[i/64] |= 1 << (i % 64)
 				}
 			}
+			if lo, hi := mark.MaskDocs(docs, base); lo != mask[0] || hi != mask[1] {
+				t.Fatal("MaskDocs differs")
+			}
+			var b Bitmap
+			if b.SetDocs(docs, base); b != set {
+				t.Fatal("SetDocs differs")
+			}
+		}
+	})
+}
+
+func TestAddScaledLevels(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(23, 24))
+		for range 500 {
+			base := r.Uint32()
 			docs := guardedWords(t, r.IntN(BlockLen+1))
 			impacts := guarded(t, len(docs))
 			fillBytes(r, impacts)
 			weight := uint32(r.Uint64() >> (32 + r.IntN(32)))
 			offset := r.Uint32N(MaxOffset + 1)
-			var mask [2]uint64
 			var sums, want Sums
 			for i, d := range r.Perm(WindowLen)[:len(docs)] {
 				docs[i] = base + uint32(d)
-				if mark.Has(uint32(d)) {
-					mask[i/64] |= 1 << (i % 64)
-				}
 				want[d] = weight * (offset + uint32(impacts[i]))
-				set.Set(uint32(d))
-			}
-			if lo, hi := mark.MaskDocs(docs, base); lo != mask[0] || hi != mask[1] {
-				t.Fatal("MaskDocs differs")
 			}
 			if sums.AddScaled(docs, impacts, base, weight, offset); sums != want {
 				t.Fatalf("AddScaled differs: %d documents", len(docs))
-			}
-			var b Bitmap
-			if b.SetDocs(docs, base); b != set {
-				t.Fatal("SetDocs differs")
 			}
 		}
 	})

@@ -28,11 +28,19 @@ type clause interface {
 	cost() int
 }
 
-// window is the stretch of documents being looked at, base to end-1, at most pack.WindowLen of them, and bitmaps to do it with.
+// window is the stretch of documents being looked at, base to end-1, and bitmaps to do it with. It ends where the segment does if that is
+// not further than pack.WindowLen, where scores are added up, or than pack.BitmapLen, where documents are marked.
 type window struct {
 	base, end index.DocID
+	docs      index.DocID // of the segment
 	free      []*pack.Bitmap
 }
+
+// share estimates how many of n documents lie in the window.
+func (w *window) share(n int) int { return n * int(w.end-w.base) / max(int(w.docs), 1) }
+
+// words returns the part of a bitmap that the window's documents take.
+func (w *window) words(b *pack.Bitmap) []uint64 { return b[:(w.end-w.base+63)/64] }
 
 // bitmap returns an empty bitmap, to be released.
 func (w *window) bitmap() *pack.Bitmap {
@@ -49,7 +57,7 @@ func (w *window) release(b *pack.Bitmap) { w.free = append(w.free, b) }
 
 // each calls f with the documents marked in b, in order.
 func (w *window) each(b *pack.Bitmap, f func(doc index.DocID)) {
-	for n, word := range b {
+	for n, word := range w.words(b) {
 		for ; word != 0; word &= word - 1 {
 			f(w.base + index.DocID(n*64+bits.TrailingZeros64(word)))
 		}
@@ -67,7 +75,7 @@ func markEach(c clause, w *window, out *pack.Bitmap) {
 
 // keepEach is keep, document by document.
 func keepEach(c clause, w *window, out *pack.Bitmap) {
-	for n := range out {
+	for n := range w.words(out) {
 		for rest := out[n]; rest != 0; rest &= rest - 1 {
 			if !c.has(w.base + index.DocID(n*64+bits.TrailingZeros64(rest))) {
 				out[n] &^= rest & -rest

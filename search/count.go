@@ -5,12 +5,15 @@ import (
 	"concord/pack"
 )
 
-// sparse is the density, in matches of the rarest part for a window, below which documents are looked at one by one rather than
-// window by window.
-const sparse = 16
+// sparse is the density, in matches of the rarest part in stretchLen documents, below which documents are looked at one by one rather
+// than window by window.
+const (
+	sparse     = 16
+	stretchLen = 4096
+)
 
-// perWindow estimates how many of n documents lie in a window.
-func perWindow(n int, seg *index.Segment) int { return n * pack.WindowLen / max(seg.Docs(), 1) }
+// perStretch estimates how many of n documents lie in a stretch of stretchLen.
+func perStretch(n int, seg *index.Segment) int { return n * stretchLen / max(seg.Docs(), 1) }
 
 // countsApart reports whether counting matches with bitmaps first, and then looking for the best with pruning, is quicker
 // than finding and scoring all of them: so it is for words that must stand together and are frequent.
@@ -19,7 +22,7 @@ func countsApart(seg *index.Segment, c clause) bool {
 	case *word:
 		return len(c.lists) == 1 && seg.Deletes() == nil
 	case *and:
-		return perWindow(c.cost(), seg) >= sparse && c.simple()
+		return perStretch(c.cost(), seg) >= sparse && c.simple()
 	}
 	return false
 }
@@ -61,7 +64,7 @@ func countClause(x *scratch, seg *index.Segment, c clause) (uint64, error) {
 			return n, nil
 		}
 	}
-	if a, ok := c.(*and); perWindow(c.cost(), seg) < sparse || ok && !a.simple() {
+	if a, ok := c.(*and); perStretch(c.cost(), seg) < sparse || ok && !a.simple() {
 		return countStages(x, seg, c)
 	} else if _, ok := c.(*phrase); ok {
 		return countStages(x, seg, c)
@@ -115,11 +118,12 @@ func countWindows(x *scratch, seg *index.Segment, c clause) (n uint64, err error
 		mark = a.markAlone
 	}
 	w, docs := &x.window, index.DocID(seg.Docs())
+	w.docs = docs
 	for base := c.next(0); base < docs; base = c.next(w.end) {
 		if err := x.tick(); err != nil {
 			return 0, err
 		}
-		w.base, w.end = base, min(base+pack.WindowLen, docs)
+		w.base, w.end = base, min(base+pack.BitmapLen, docs)
 		x.matching.Clear()
 		mark(w, &x.matching)
 		seg.Deletes().Unmark(&x.matching, w.base, w.end)

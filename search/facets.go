@@ -153,11 +153,12 @@ func eachMatching(x *scratch, seg *index.Segment, c clause, f func(w *window, ma
 		mark = a.markAlone
 	}
 	w, docs := &x.window, index.DocID(seg.Docs())
+	w.docs = docs
 	for base := c.next(0); base < docs; base = c.next(w.end) {
 		if err := x.tick(); err != nil {
 			return err
 		}
-		w.base, w.end = base, min(base+pack.WindowLen, docs)
+		w.base, w.end = base, min(base+pack.BitmapLen, docs)
 		x.matching.Clear()
 		mark(w, &x.matching)
 		seg.Deletes().Unmark(&x.matching, w.base, w.end)

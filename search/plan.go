@@ -360,7 +360,7 @@ func (p *compiler) word(n query.Node) (clause, error) {
 	if g.pattern() {
 		return p.expand(g, terms)
 	}
-	c := &word{weight: g.weight, docs: p.seg.Docs()}
+	c := &word{weight: g.weight}
 	for _, t := range terms {
 		l := p.x.postings()
 		if err := l.Reset(p.seg, t); err != nil {

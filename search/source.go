@@ -104,7 +104,7 @@ func newUnionSource(words []*word, docs int) *unionSource {
 	c := &unionSource{}
 	for _, w := range words {
 		for _, l := range w.lists {
-			one := &word{lists: []*index.Postings{l}, weight: w.weight, docs: docs}
+			one := &word{lists: []*index.Postings{l}, weight: w.weight}
 			s := newStage(one, maybe, docs)
 			c.lists = append(c.lists, &scoredList{Postings: l, weight: w.weight, limit: s.limit})
 			c.stage = append(c.stage, s)

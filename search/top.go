@@ -19,12 +19,12 @@ type ranked struct {
 
 // scratch is the memory that evaluations use again and again.
 type scratch struct {
+	sums     pack.Sums // all zero between uses; first, so that a register of 64 bytes does not lie across two cache lines
 	ctx      context.Context
 	ticks    int
 	lists    []*index.Postings // handed out to clauses, and, behind them, free
 	used     int
 	window   window
-	sums     pack.Sums // all zero between uses
 	above    []uint16
 	batch    batch
 	stages   []*stage

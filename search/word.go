@@ -15,7 +15,6 @@ const probeRatio = 12
 type word struct {
 	lists  []*index.Postings
 	weight uint32 // of one impact step
-	docs   int    // documents of the segment
 	merged []uint32
 }
 
@@ -118,8 +117,7 @@ func cut(l *index.Postings, docs []uint32, impacts []byte, base, end index.DocID
 }
 
 func (c *word) keep(w *window, out *pack.Bitmap) {
-	inWindow := c.cost() * int(w.end-w.base) / max(c.docs, 1)
-	if out.Count()*probeRatio < inWindow {
+	if out.Count()*probeRatio < w.share(c.cost()) {
 		keepEach(c, w, out)
 		return
 	}

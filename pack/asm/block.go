@@ -93,7 +93,7 @@ func maskDocs512() {
 	base, one, words := ZMM(), ZMM(), ZMM()
 	broadcast("base", base)
 	broadcastConst(1, one)
-	broadcastConst(windowLen/32-1, words)
+	broadcastConst(bitmapLen/32-1, words)
 	half := [2]reg.GPVirtual{GP64(), GP64()}
 	XORQ(half[0], half[0])
 	XORQ(half[1], half[1])

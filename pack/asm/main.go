@@ -15,10 +15,11 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// blockLen is pack.BlockLen, windowLen pack.WindowLen; both in values of four bytes.
+// blockLen is pack.BlockLen, windowLen pack.WindowLen, both in values of four bytes; bitmapLen is pack.BitmapLen, in bits.
 const (
 	blockLen  = 128
 	windowLen = 4096
+	bitmapLen = 1 << 16
 	zmmLen    = 16
 	ymmLen    = 8
 )

@@ -6,7 +6,27 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-const bitmapBytes = windowLen / 8
+const bitmapBytes = bitmapLen / 8
+
+// bitmapUnroll is the registers that a loop over a bitmap handles in one round.
+const bitmapUnroll = 8
+
+// overBitmap emits a loop over the bitmap at b, and that at o if it is not nil. each emits what is done with the step bytes from i*step.
+func overBitmap(b, o reg.GPVirtual, step int, each func(i int)) {
+	end := GP64()
+	LEAQ(at(b, bitmapBytes), end)
+	Label("loop")
+	for i := range bitmapUnroll {
+		each(i)
+	}
+	for _, p := range []reg.GPVirtual{b, o} {
+		if p != nil {
+			ADDQ(U32(uint32(bitmapUnroll*step)), p)
+		}
+	}
+	CMPQ(b, end)
+	JB(LabelRef("loop"))
+}
 
 // bitmaps writes the operations on whole bitmaps.
 func bitmaps() {
@@ -29,24 +49,24 @@ func bitmaps() {
 			if op.invert { // the instruction complements the operand that is a register
 				b, o = o, b
 			}
-			for i := 0; i < bitmapBytes; i += step {
-				var v reg.VecVirtual
-				to := at(o, i)
-				if !op.invert {
-					to = at(b, i)
+			overBitmap(b, o, step, func(i int) {
+				from, with := at(b, i*step), at(o, i*step)
+				to := from
+				if op.invert {
+					to = with
 				}
 				if wide {
-					v = ZMM()
-					VMOVDQU64(at(b, i), v)
-					op.op512(at(o, i), v, v)
+					v := ZMM()
+					VMOVDQU64(from, v)
+					op.op512(with, v, v)
 					VMOVDQU64(v, to)
 				} else {
-					v = YMM()
-					VMOVDQU(at(b, i), v)
-					op.op2(at(o, i), v, v)
+					v := YMM()
+					VMOVDQU(from, v)
+					op.op2(with, v, v)
 					VMOVDQU(v, to)
 				}
-			}
+			})
 			VZEROUPPER()
 			RET()
 		}
@@ -63,23 +83,22 @@ func bitmapCount(name, signature, doc string, both bool) {
 	if both {
 		o = pointer("o")
 	}
-	sum := ZMM()
-	for i := 0; i < bitmapBytes; i += 64 {
+	sum := [2]reg.VecVirtual{ZMM(), ZMM()}
+	VPXORQ(sum[0], sum[0], sum[0])
+	VPXORQ(sum[1], sum[1], sum[1])
+	overBitmap(b, o, 64, func(i int) {
 		v := ZMM()
 		if both {
-			VMOVDQU64(at(b, i), v)
-			VPANDQ(at(o, i), v, v)
+			VMOVDQU64(at(b, 64*i), v)
+			VPANDQ(at(o, 64*i), v, v)
 			VPOPCNTQ(v, v)
 		} else {
-			VPOPCNTQ(at(b, i), v)
+			VPOPCNTQ(at(b, 64*i), v)
 		}
-		if i == 0 {
-			sum = v
-		} else {
-			VPADDQ(v, sum, sum)
-		}
-	}
-	returnSum(sum, true)
+		VPADDQ(v, sum[i%2], sum[i%2])
+	})
+	VPADDQ(sum[1], sum[0], sum[0])
+	returnSum(sum[0], true)
 
 	kernel(name+"2", signature, doc)
 	b = pointer("b")
@@ -88,17 +107,17 @@ func bitmapCount(name, signature, doc string, both bool) {
 	}
 	n, c, w := GP64(), GP64(), GP64()
 	XORQ(n, n)
-	for i := 0; i < bitmapBytes; i += 8 {
+	overBitmap(b, o, 8, func(i int) {
 		if both {
-			MOVQ(at(b, i), w)
-			ANDQ(at(o, i), w)
+			MOVQ(at(b, 8*i), w)
+			ANDQ(at(o, 8*i), w)
 			POPCNTQ(w, c)
 		} else {
 			XORQ(c, c) // older processors wait for what the register held
-			POPCNTQ(at(b, i), c)
+			POPCNTQ(at(b, 8*i), c)
 		}
 		ADDQ(c, n)
-	}
+	})
 	result(0, n)
 	RET()
 }
