@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,24 +11,40 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/blevesearch/vellum"
+
 	"concord"
+	"concord/text"
 )
 
-// sample is a small segment with every kind of list: short, packed, dense, with a tail.
+// sample is a small segment with every kind of list - short ones with and without impacts, packed, patched, dense, with a tail - whose
+// documents were reordered.
 func sample(t testing.TB) []byte {
 	t.Helper()
 	b := NewBuilder(Config{})
-	for i := range 200 {
+	for i := range 300 {
 		d := testDoc(i)
 		if i%3 > 0 {
 			d.Body += "often"
+		}
+		if i > 130 && i%29 != 0 || i < 4 {
+			d.Body += " patched"
 		}
 		if err := b.Add(d); err != nil {
 			t.Fatal(err)
 		}
 	}
-	path := filepath.Join(t.TempDir(), "sample")
-	if _, err := b.Write(path); err != nil {
+	dir := t.TempDir()
+	if _, err := b.Write(filepath.Join(dir, "ordered")); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(filepath.Join(dir, "ordered"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	path := filepath.Join(dir, "sample")
+	if _, err := Merge(t.Context(), path, []*Segment{s}, Config{Reorder: true}); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)
@@ -35,6 +52,41 @@ func sample(t testing.TB) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// TestSampleHasAllKinds keeps the sample what it says it is.
+func TestSampleHasAllKinds(t *testing.T) {
+	s, err := openBytes(sample(t), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	err = s.Words(FieldAll, "", func(_ []byte, term Term) bool {
+		var p Postings
+		if err := p.Reset(s, term); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case term.DocCount == 1:
+			seen["one"] = true
+		case term.DocCount < bareLen:
+			seen["bare"] = true
+		case term.DocCount < blockLen:
+			seen["short"] = true
+		}
+		for _, kind := range p.kinds {
+			seen[map[byte]string{docsBitmap: "bitmap", docsTail: "tail", docsPatched: "patched"}[kind]] = true
+		}
+		return true
+	})
+	for _, kind := range []string{"bare", "short", "bitmap", "tail"} {
+		if !seen[kind] || err != nil {
+			t.Errorf("no list of kind %s, %v", kind, err)
+		}
+	}
+	if s.Ordered() {
+		t.Error("the sample is not reordered")
+	}
 }
 
 // readAll reads everything a segment offers and returns it as text.
@@ -74,20 +126,12 @@ func readAll(s *Segment) (string, error) {
 	return out.String(), nil
 }
 
-// TestFlippedBytesAreFound flips the bytes of a file in turn: all of the frame, every seventh of the sections. A file of this
-// size is checked whole on opening.
+// TestFlippedBytesAreFound flips a bit of every byte of a file in turn. A file of this size is checked whole on opening.
 func TestFlippedBytesAreFound(t *testing.T) {
 	data := sample(t)
-	entries, err := parseTable(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	frame := int(entries[len(entries)-1].offset)
 	for i := range data {
-		if i > headerSize && i < frame && i%7 != 0 && data[i] != 0 { // zeros include the padding
-			continue
-		}
-		data[i] ^= 0x10
+		bit := byte(1) << (i % 8)
+		data[i] ^= bit
 		s, err := openBytes(data, len(data))
 		if err == nil {
 			s.Close()
@@ -96,7 +140,7 @@ func TestFlippedBytesAreFound(t *testing.T) {
 		if concord.KindOf(err) != concord.Corrupt {
 			t.Fatalf("byte %d flipped: %v is not of kind corrupt", i, err)
 		}
-		data[i] ^= 0x10
+		data[i] ^= bit
 	}
 }
 
@@ -141,7 +185,7 @@ func TestLazyDamage(t *testing.T) {
 
 func TestTruncatedFileIsRefused(t *testing.T) {
 	data := sample(t)
-	for _, n := range []int{0, 1, headerSize, headerSize + footerSize, len(data) / 2, len(data) - 1} {
+	for n := range data {
 		if _, err := openBytes(data[:n], len(data)); concord.KindOf(err) != concord.Corrupt {
 			t.Errorf("%d of %d bytes: %v", n, len(data), err)
 		}
@@ -206,11 +250,116 @@ func FuzzHostile(f *testing.F) {
 	})
 }
 
+// TestHostileSizes puts extreme numbers where sizes are - in the table, and at the beginning of every section - and repairs the checksums.
+func TestHostileSizes(t *testing.T) {
+	data := sample(t)
+	entries, _ := parseTable(data)
+	table := int(binary.LittleEndian.Uint64(data[len(data)-footerSize:]))
+	for i := range entries {
+		for _, field := range []int{8, 16} {
+			for _, v := range []uint64{0, 1, entries[i].length + 1, uint64(len(data)), 1 << 32, 1 << 63, 1<<64 - 1, 1<<64 - 8} {
+				bad := bytes.Clone(data)
+				at := bad[table+i*tableEntrySize+field:]
+				if binary.LittleEndian.Uint64(at) == v {
+					continue
+				}
+				binary.LittleEndian.PutUint64(at, v)
+				binary.LittleEndian.PutUint32(bad[len(bad)-footerSize+16:], crc(bad[table:len(bad)-footerSize]))
+				if _, err := openBytes(bad, len(bad)); concord.KindOf(err) != concord.Corrupt {
+					t.Errorf("section %q, field at %d is %d: %v", entries[i].id, field, v, err)
+				}
+			}
+		}
+	}
+	for _, e := range entries {
+		for _, fill := range []byte{0xff, 0x00, 0x80, 0x7f} {
+			for _, size := range []int{1, 3, 9, 24} {
+				if uint64(size) > e.length {
+					continue
+				}
+				bad := bytes.Clone(data)
+				for i := range size {
+					bad[int(e.offset)+i] = fill
+				}
+				reseal(bad, entries)
+				if s, err := openBytes(bad, len(bad)); err == nil {
+					readAll(s) // must not panic nor take long
+					s.Close()
+				}
+			}
+		}
+	}
+}
+
+// TestHostileDictionary changes every byte of a dictionary. Walks must end.
+func TestHostileDictionary(t *testing.T) {
+	data := sample(t)
+	entries, _ := parseTable(data)
+	e := entries[secDictAll-1]
+	fuzzy, err := NewFuzzy("comon", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range e.length {
+		for _, v := range []byte{0x01, 0x80, 0xff} {
+			bad := bytes.Clone(data)
+			bad[e.offset+i] ^= v
+			reseal(bad, entries)
+			s, err := openBytes(bad, len(bad))
+			if err != nil {
+				continue
+			}
+			all := func([]byte, Term) bool { return true }
+			for _, err := range []error{s.Words(FieldAll, "", all), s.Words(FieldAll, "wo", all), s.Fuzzy(FieldAll, fuzzy, all)} {
+				if err != nil && concord.KindOf(err) != concord.Corrupt {
+					t.Errorf("byte %d: %v", i, err)
+				}
+			}
+			s.Close()
+		}
+	}
+}
+
+// TestWalkIsBounded walks automata with more paths than there are words, and with a path longer than any word.
+func TestWalkIsBounded(t *testing.T) {
+	s, err := openBytes(sample(t), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms := s.meta.Terms
+	all := func([]byte, Term) bool { return true }
+	fuzzy, err := NewFuzzy("common", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.meta.Terms = 0
+	for _, err := range []error{s.Words(FieldAll, "", all), s.Fuzzy(FieldAll, fuzzy, all)} {
+		if concord.KindOf(err) != concord.Corrupt || !strings.Contains(err.Error(), "no words") {
+			t.Errorf("more words than the segment says it has: %v", err)
+		}
+	}
+	s.meta.Terms = terms
+	var b bytes.Buffer
+	v, err := vellum.New(&b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(v.Insert([]byte(strings.Repeat("x", text.MaxTermBytes+1)), 0), v.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if s.dicts[FieldAll], err = vellum.Load(b.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Words(FieldAll, "", all); concord.KindOf(err) != concord.Corrupt || !strings.Contains(err.Error(), "no words") {
+		t.Errorf("a word that is too long: %v", err)
+	}
+}
+
 func TestHostileBytes(t *testing.T) {
 	data := sample(t)
 	entries, _ := parseTable(data)
 	r := rand.New(rand.NewPCG(5, 5))
-	for n := range 280 {
+	for n := range 140 {
 		bad := bytes.Clone(data)
 		e := entries[n%len(entries)]
 		if e.length == 0 {

@@ -57,8 +57,20 @@ func (f Facet) Count(counts []uint32, b *pack.Bitmap, base DocID) {
 		return
 	}
 	for i, w := range b {
-		for ; w != 0; w &= w - 1 {
-			counts[c.at(int(base)+i*64+bits.TrailingZeros64(w))]++
+		at := int(base) + i*64
+		switch c.width {
+		case 1:
+			for ; w != 0; w &= w - 1 {
+				counts[c.base+uint64(c.data[at+bits.TrailingZeros64(w)])]++
+			}
+		case 2:
+			for ; w != 0; w &= w - 1 {
+				counts[c.base+uint64(u16(c.data, at+bits.TrailingZeros64(w)))]++
+			}
+		default:
+			for ; w != 0; w &= w - 1 {
+				counts[c.at(at+bits.TrailingZeros64(w))]++
+			}
 		}
 	}
 }

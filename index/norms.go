@@ -44,7 +44,7 @@ func (w *weigher) norms(n *docNorms, length *[NumParts]uint32) {
 	var start uint32
 	for p := range NumParts {
 		norm := lengthNorm(w.scoring.B[p], length[p], w.average[p])
-		n.start[p], n.value[p] = start, float32(w.scoring.Weight[p]/norm)
+		n.start[p], n.value[p] = start, w.value(p, length[p])
 		start += length[p] + partGap
 		switch p {
 		case PartTitle:
@@ -53,6 +53,11 @@ func (w *weigher) norms(n *docNorms, length *[NumParts]uint32) {
 			n.ownURL = float32(1 / norm)
 		}
 	}
+}
+
+// value returns what an occurrence in a part of this length is worth.
+func (w *weigher) value(p Part, length uint32) float32 {
+	return float32(w.scoring.Weight[p] / lengthNorm(w.scoring.B[p], length, w.average[p]))
 }
 
 func lengthNorm(b float64, length uint32, avg float64) float64 {
@@ -143,7 +148,13 @@ func (s *Segment) ExactOf(f Field, doc DocID, positions []uint32) float64 {
 	var length [NumParts]uint32
 	for p := range length {
 		length[p] = s.cols.length(Part(p), int(doc))
+		n.start[PartBody] += length[p] + partGap
 	}
-	s.weigher.norms(&n, &length)
+	n.start[PartBody] -= length[PartBody] + partGap
+	if f == FieldAll && positions[0] >= n.start[PartBody] { // as most are: the other parts do not matter
+		n.value[PartBody] = s.weigher.value(PartBody, length[PartBody])
+	} else {
+		s.weigher.norms(&n, &length)
+	}
 	return s.weigher.impact(f, &n, positions)
 }

@@ -181,3 +181,11 @@ func TestPartCountsAreTheImpact(t *testing.T) {
 		t.Errorf("only %d postings", seen)
 	}
 }
+
+func BenchmarkImpactOf(b *testing.B) {
+	s := build(b, filepath.Join(b.TempDir(), "s"), topicDocs(1000)...)
+	positions := []uint32{1000, 1010}
+	for n := 0; b.Loop(); n++ {
+		s.ImpactOf(FieldAll, DocID(n*37%1000), positions)
+	}
+}

@@ -26,6 +26,9 @@ func gapSegment(t *testing.T) *Segment {
 				body += strings.Repeat(fmt.Sprintf("d%d ", n), 1+r.IntN(4))
 			}
 		}
+		if i/40%25 == 0 {
+			body += "bursts "
+		}
 		if i > 10_000 && i < 10_600 {
 			body += "cluster "
 		}
@@ -56,7 +59,7 @@ type plain struct {
 func TestPostingsWalks(t *testing.T) {
 	s := gapSegment(t)
 	r := rand.New(rand.NewPCG(9, 9))
-	for _, word := range []string{"every", "d2", "d3", "d20", "d150", "d5000", "cluster"} {
+	for _, word := range []string{"every", "d2", "d3", "d20", "d150", "d5000", "cluster", "bursts"} {
 		term, ok, err := s.Term(FieldAll, word)
 		if err != nil || !ok {
 			t.Fatal(word, ok, err)
@@ -298,4 +301,48 @@ func TestViewsKeepTheMapping(t *testing.T) {
 	}
 	v.Close()
 	v.Close()
+}
+
+// TestPatchedBlocks reads a list whose documents come in bursts, and then that list with damage that checksums do not tell of.
+func TestPatchedBlocks(t *testing.T) {
+	s := gapSegment(t)
+	term, _, err := s.Term(FieldAll, "bursts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p Postings
+	if err := p.Reset(s, term); err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(p.kinds, []byte{docsPatched}); n < 3 {
+		t.Fatalf("%d of %d blocks are patched", n, len(p.kinds))
+	}
+	data := bytes.Clone(s.data)
+	entries, err := parseTable(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, size := entries[secPostings-1].offset+p.dataAt, term.offset-p.dataAt
+	r := rand.New(rand.NewPCG(2, 2))
+	for range 300 {
+		at, old := from+r.Uint64N(size), byte(0)
+		old, data[at] = data[at], byte(r.Uint32())
+		reseal(data, entries)
+		bad, err := openBytes(data, len(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Reset(bad, term); err != nil {
+			t.Fatal(err)
+		}
+		last := -1
+		for d := p.Next(); d != NoDoc; d = p.Next() {
+			if int(d) <= last || int(d) >= s.Docs() {
+				t.Fatalf("document %d after %d", d, last)
+			}
+			last = int(d)
+		}
+		data[at] = old
+		bad.Close()
+	}
 }

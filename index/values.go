@@ -82,10 +82,22 @@ func (c *columns) flags(doc int) byte      { return byte(c.all[colFlags].at(doc)
 // countLanguages returns the number of documents of each language.
 func (c *columns) countLanguages() map[string]uint64 {
 	counts := make([]uint64, len(c.languages))
-	codes := &c.all[colLanguage]
-	if codes.width == 0 && c.n > 0 {
-		counts[codes.base] = uint64(c.n)
-	} else {
+	switch codes := &c.all[colLanguage]; codes.width {
+	case 0:
+		if c.n > 0 {
+			counts[codes.base] = uint64(c.n)
+		}
+	case 1:
+		var some [256]uint64
+		for _, code := range codes.data {
+			some[code]++
+		}
+		for code, n := range some {
+			if n > 0 {
+				counts[codes.base+uint64(code)] = n
+			}
+		}
+	default:
 		for d := range c.n {
 			counts[codes.at(d)]++
 		}
