@@ -145,8 +145,10 @@ func (r *run) source(c clause) source {
 	var src source
 	switch c := lead.(type) {
 	case *word:
-		if src = r.union([]clause{c}); len(c.lists) == 1 {
+		if len(c.lists) == 1 {
 			src = &listSource{list: c.lists[0], weight: c.weight}
+		} else {
+			src = r.union([]clause{c})
 		}
 	case *or:
 		src = r.union(c.any)
