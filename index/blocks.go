@@ -197,15 +197,15 @@ func (p *Postings) bitmap() bool {
 	return p.term.DocCount >= blockLen && p.kinds[p.block] == docsBitmap
 }
 
-// atBit is At in a block stored as bitmap.
-func (p *Postings) atBit(t uint32) byte {
+// bit returns which posting of a block stored as bitmap is that of document t, -1: none.
+func (p *Postings) bit(t uint32) int {
 	first := uint32(p.BlockFirst())
 	if t < first {
-		return 0
+		return -1
 	}
 	bit := t - first
 	if int(bit/8) >= len(p.raw) || p.raw[bit/8]>>(bit%8)&1 == 0 {
-		return 0
+		return -1
 	}
 	n, b := 0, p.raw
 	for ; bit >= 64; bit -= 64 {
@@ -220,7 +220,7 @@ func (p *Postings) atBit(t uint32) byte {
 			w |= uint64(c) << (8 * i)
 		}
 	}
-	return p.impacts[(n+bits.OnesCount64(w&(1<<bit-1)))&(blockLen-1)]
+	return (n + bits.OnesCount64(w&(1<<bit-1))) & (blockLen - 1)
 }
 
 // locate finds the bytes of the current block and its impacts.

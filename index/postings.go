@@ -13,7 +13,8 @@ import (
 //   - posting by posting: Next, Advance, Run, and Impact, Positions and Freq of the current posting;
 //   - block by block: SeekBlock and NextBlock place it on a block by the directory alone, where BlockMax and BlockLast cost nothing,
 //     and then Block, BlockImpacts or BlockBits read as much of the block as is needed;
-//   - by lookup: At answers whether a document is in the list, and with which impact, unpacking as little as it can.
+//   - by lookup: At answers whether a document is in the list, and with which impact, unpacking as little as it can; PositionsAt
+//     returns the positions of what it found.
 //
 // When bytes turn out to be damaged the list ends early and Err says so: whoever reads a list to its end must ask Err.
 type Postings struct {
@@ -52,6 +53,7 @@ type Postings struct {
 	docs     pack.Block
 	n, i     int // postings in the unpacked block, and the current one
 	doc      DocID
+	found    found
 
 	where positionReader
 }
@@ -61,6 +63,7 @@ func (p *Postings) Reset(s *Segment, t Term) error {
 	p.seg, p.sec, p.pos, p.err, p.term = s, s.sections[secPostings], s.sections[secPositions], nil, t
 	p.block, p.located, p.unpacked, p.where.block, p.positions = 0, -1, -1, -1, 0
 	p.n, p.i, p.doc, p.raw, p.impacts = 0, -1, 0, nil, nil
+	p.found.doc = NoDoc
 	var err error
 	if t.DocCount < blockLen {
 		err = p.resetShort()
@@ -80,7 +83,7 @@ func (p *Postings) corrupt(what string) error {
 // fail ends the list.
 func (p *Postings) fail(err error) error {
 	p.err = err
-	p.n, p.i, p.doc, p.block, p.unpacked = 0, 0, NoDoc, p.blocks, -1
+	p.n, p.i, p.doc, p.block, p.unpacked, p.found.doc = 0, 0, NoDoc, p.blocks, -1, NoDoc
 	return err
 }
 
@@ -177,37 +180,53 @@ func (p *Postings) seek(t uint32) {
 // Impact returns the quantised impact of the current posting, 1 to 255.
 func (p *Postings) Impact() byte { return p.impacts[p.i] }
 
-// At goes to target, not backwards, and returns the impact of its posting, 0 when there is none. Afterwards Positions and Freq are
-// those of the posting, if Advance(target) is called before.
+// found is the posting that At found last.
+type found struct {
+	doc   DocID // NoDoc: none
+	block int
+	i     int
+}
+
+// At goes to target, not backwards, and returns the impact of its posting, 0 when there is none.
 func (p *Postings) At(target DocID) byte {
+	if p.found.doc == target {
+		return p.impacts[p.found.i]
+	}
 	t := uint32(target)
 	if t > p.last || p.block >= p.blocks {
 		if !p.SeekBlock(target) {
 			return 0
 		}
 	}
-	if p.unpacked != p.block {
-		if p.located != p.block && !p.locate() {
-			return 0
-		}
-		if p.bitmap() {
-			return p.atBit(t)
-		}
-		if !p.unpack() {
-			return 0
-		}
+	i := -1
+	switch {
+	case p.unpacked == p.block:
+		i = p.search(t)
+	case p.located != p.block && !p.locate():
+	case p.bitmap():
+		i = p.bit(t)
+	case p.unpack():
+		i = p.search(t)
 	}
+	if i < 0 {
+		return 0
+	}
+	p.found = found{target, p.block, i}
+	return p.impacts[i]
+}
+
+// search returns which posting of the unpacked block is that of document t, -1: none from the current one on.
+func (p *Postings) search(t uint32) int {
 	i := max(p.i, 0)
 	if i >= p.n || p.docs[i&(blockLen-1)] > t {
-		return 0
+		return -1
 	}
 	p.seek(t)
-	if p.docs[p.i&(blockLen-1)] != t {
-		p.doc = DocID(p.docs[p.i&(blockLen-1)])
-		return 0
+	p.doc = DocID(p.docs[p.i&(blockLen-1)])
+	if uint32(p.doc) != t {
+		return -1
 	}
-	p.doc = target
-	return p.impacts[p.i]
+	return p.i
 }
 
 // MaxImpactIn returns an upper bound of the impacts of documents from first to last, both included, 0 when the list has none

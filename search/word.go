@@ -132,8 +132,8 @@ func (c *word) positions(doc index.DocID) []uint32 {
 	out := c.merged[:0]
 	sources := 0
 	for _, l := range c.lists {
-		if l.Advance(doc) == doc {
-			out = l.Positions(out)
+		if l.At(doc) > 0 {
+			out = l.PositionsAt(out)
 			sources++
 		}
 	}
