@@ -2,8 +2,9 @@
 //
 // A Builder takes documents in memory and writes them as a segment: one immutable file with a term dictionary, posting
 // lists with quantised BM25F impacts, positions, columns and the documents themselves (FORMAT.md has the bytes). Open
-// maps a segment for reading, Merge makes one segment of several without reading a word again. The package knows
-// nothing of queries (package search) nor of which segments are current (the shard's manifest).
+// maps a segment for reading, Merge makes one segment of several without reading a word again. A Writer makes one segment of
+// any number of documents with several builders within a stated memory. The package knows nothing of queries (package search)
+// nor of which segments are current (the shard's manifest).
 //
 // Invariants:
 //   - Documents of a segment are in order of site, then URL, unless a merge reordered them: then Rank gives that order. A URL
