@@ -27,6 +27,7 @@ type Exact struct {
 	bm25    BM25
 	words   map[string][]exactPosting
 	lengths []uint32
+	docs    int    // documents that count as the collection
 	total   uint64 // words of all documents
 }
 
@@ -84,12 +85,17 @@ func (x *Exact) Add(words []string) {
 		x.words[w] = list
 	}
 	x.lengths = append(x.lengths, uint32(len(words)))
+	x.docs++
 	x.total += uint64(len(words))
 }
 
-// LossyLengths makes the evaluator score with the lengths that Lucene keeps: three bits after the first.
-func (x *Exact) LossyLengths() {
+// LikeLucene makes the evaluator score with what Lucene knows: lengths in one byte, and a collection of the documents that have a word.
+func (x *Exact) LikeLucene() {
+	x.docs = 0
 	for i, n := range x.lengths {
+		if n > 0 {
+			x.docs++
+		}
 		x.lengths[i] = lossyLength(n)
 	}
 }
@@ -128,7 +134,7 @@ func (x *Exact) All(root query.Node) ([]Scored, error) {
 	eachWord(root, func(w string) {
 		if cursors[w] == nil {
 			df := float64(len(x.words[w]))
-			cursors[w] = &cursor{x.words[w], math.Log(1 + (float64(len(x.lengths))-df+0.5)/(df+0.5))}
+			cursors[w] = &cursor{x.words[w], math.Log(1 + (float64(x.docs)-df+0.5)/(df+0.5))}
 			list = append(list, cursors[w])
 		}
 	})
@@ -230,7 +236,7 @@ func (e *evaluation) word(w string, doc uint32) float64 {
 
 // saturation is what tf occurrences in a document are worth, 0 to 1.
 func (x *Exact) saturation(tf int, doc uint32) float64 {
-	average := float64(x.total) / float64(len(x.lengths))
+	average := float64(x.total) / float64(x.docs)
 	return float64(tf) / (float64(tf) + x.bm25.K1*(1-x.bm25.B+x.bm25.B*float64(x.lengths[doc])/average))
 }
 

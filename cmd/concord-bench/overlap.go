@@ -19,7 +19,7 @@ type overlap struct {
 	queries int     // that the engine answered and both can evaluate
 	exact   float64 // mean part of the exact best documents that it has
 	classes map[string]*classOverlap
-	lossy   float64 // the same with the lengths that Lucene keeps
+	lossy   float64 // the same with what Lucene knows of lengths
 	worst   string  // the query with the least
 	least   float64
 }
@@ -47,7 +47,7 @@ func (c *comparison) overlaps(ctx context.Context, words string, queries []game.
 	}
 	for _, lossy := range []bool{false, true} {
 		if lossy {
-			x.LossyLengths()
+			x.LikeLucene()
 		}
 		for i, q := range queries {
 			best, err := x.All(roots[i])
@@ -109,7 +109,7 @@ func exactOf(words string, roots []query.Node) (*game.Exact, error) {
 
 func overlapTable(b *strings.Builder, list []overlap, queries []game.Query) {
 	classes := game.Classes(queries)
-	fmt.Fprintf(b, "\nOf the exact top %d, the part that an engine has:\n\n| engine | queries | all | with Lucene's lengths | %s | least | query |\n|---|--:|--:|--:|%s--:|---|\n",
+	fmt.Fprintf(b, "\nOf the exact top %d, the part that an engine has:\n\n| engine | queries | all | as Lucene counts | %s | least | query |\n|---|--:|--:|--:|%s--:|---|\n",
 		overlapDepth, strings.Join(classes, " | "), strings.Repeat("--:|", len(classes)))
 	for _, o := range list {
 		if o.queries == 0 {
