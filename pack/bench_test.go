@@ -109,6 +109,29 @@ func BenchmarkBlock(b *testing.B) {
 	benchLevels(b, "MaskCommon/128x8", func() { MaskCommon(sets[i&63], sets[(i+1)&63][40:48]); i++ })
 }
 
+func BenchmarkRice(b *testing.B) {
+	r := rand.New(rand.NewPCG(9, 10))
+	for _, k := range []int{0, 3, 6, 11} {
+		for _, n := range []int{40, BlockLen} {
+			values := make([]uint32, n)
+			for i := range values {
+				values[i] = uint32(r.ExpFloat64() * float64(int(3)<<k) / 2)
+			}
+			lows, highs := riceRun(values, k)
+			lows, highs = append(append(lows, highs...), make([]byte, 64)...)[:len(lows)+len(highs)], append(highs, make([]byte, 64)...)
+			var out Block
+			var sums [BlockLen + 1]uint32
+			benchLevels(b, fmt.Sprintf("UnpackRice/%02d/%03d", k, n), func() { UnpackRice(&out, lows, highs, n, k) })
+			benchLevels(b, fmt.Sprintf("UnpackSums/%02d/%03d", k, n), func() { UnpackSums(&sums, lows, highs, n, k) })
+		}
+	}
+	gaps := randomValues(r, BlockLen, 10)
+	var dst Block
+	for _, n := range []int{4, 16, 20, 50, BlockLen} {
+		benchLevels(b, fmt.Sprintf("PrefixSum/%03d", n), func() { PrefixSum(dst[:], gaps[:n], 7) })
+	}
+}
+
 func BenchmarkWindow(b *testing.B) {
 	r := rand.New(rand.NewPCG(7, 8))
 	var x, y Bitmap

@@ -1,8 +1,8 @@
 // Package pack answers: how are integers packed and scores added, fast?
 //
 // It holds the inner loops of the index and nothing else: blocks of 128 unsigned integers packed at one width or at
-// one width with exceptions, bitmaps of such blocks, bytes of variable length for what does not fill a block, bitmaps
-// over a window of documents, and sums of 8-bit impacts. It knows neither files nor terms, starts nothing, and allocates
+// one width with exceptions, bitmaps of such blocks, up to 128 values in Rice's code, bytes of variable length for what does not fill a
+// block, bitmaps over a window of documents, and sums of 8-bit impacts. It knows neither files nor terms, starts nothing, and allocates
 // nothing but what an append needs.
 //
 // Invariants: what Append wrote at a width, Unpack reads at that width. No function reads outside the slices it is given,
@@ -27,6 +27,14 @@
 // Worked: 3 1 2 900 0 is `43 01 8b 08 03 70`: w = 3 and h = 1; one exception; 3, 1, 2, 900%8 = 4, 0 at three bits are 8b 08; value 3
 // has 900>>3 = 70 (hexadecimal) above them.
 //
+// # Layout of a Rice run, and of running sums
+//
+// Up to 128 values, how many of them and with which k the reader knows: the low k bits of each packed as above, padded to a whole byte; then
+// for each as many zero bits as the value shifted right by k says, and a one, from the lowest bit of each byte up (Rice and Plaunt
+// 1971). In running sums the zero bits of each are fewer by those of all before it (Elias 1974), so that the ones are at sum>>k + i.
+//
+// Worked: 3 1 2 9 0 at k = 1 is `0b 16 06`: 0b has the low bits 1 1 0 1 0, lowest bit first, and 16 06 then 01 1 01 00001 1.
+//
 // # Kernels
 //
 // Each inner loop has a plain twin in Go, the reference that the tests hold the others to, and on amd64 up to two forms in
@@ -36,7 +44,7 @@
 // *_amd64.go has seen to widths and lengths, and masks keep loads inside the slices where a whole register would not fit. The
 // tests put the slices against a page without access.
 //
-// Nanoseconds for 128 values, or for a window of 4,096 places, on one core of a Sapphire Rapids server at about 3 GHz, Go 1.26, everything in
+// Nanoseconds for 128 values, for a window of 4,096 sums or for a bitmap of 65,536 places, on one core of a Sapphire Rapids server at about 3 GHz, Go 1.26, everything in
 // the first-level cache, the fastest of 40 runs, the call included (go test -run XXX -bench . -count 40):
 //
 //	                                    Go   AVX2  AVX-512
@@ -51,12 +59,16 @@
 //	UnpackPatched, 12 exceptions        73     40     30
 //	UnpackBits, mean gap 2             114     41     22
 //	UnpackBits, mean gap 8             140     85     34
-//	AddBits, mean gap 2                154      -     27
-//	AddBits, mean gap 8                209      -     62
+//	UnpackRice                         235    190     31
+//	UnpackSums                         240    195     30
+//	PrefixSum                          115     32     29
+//	PrefixSum, 16 values                22     10      7
+//	AddBits, mean gap 2                160      -     29
+//	AddBits, mean gap 8                206      -     71
 //	OrBits, mean gap 2                  21      -     13
 //	OrBits, mean gap 8                  50      -     16
-//	AddScaled                          100     71     51
-//	SetDocs, mean gap 4                134     98      -
+//	AddScaled                          124     73     53
+//	SetDocs, mean gap 4                137    100      -
 //	SetDocs, mean gap 16                95     92      -
 //	MaskDocs                           119      -     30
 //	MaskAtLeast                         38      5      4
@@ -64,8 +76,9 @@
 //	MaskCommon, 128 with 128           734     75     69
 //	MaskCommon, 8 with 128             167     21     21
 //	Starts                              54     22     19
-//	And, Or, AndNot                     36      9      6
-//	Count, AndCount                     45     22    5-7
+//	And, Or, AndNot                    550    100     60
+//	Count, AndCount                    720    350  55-80
+//	Bitmap.Clear                        45      -      -
 //	CountNonZero                     1,950    150    100
 //	AppendAbove, 1 in 100 above      2,770    271    169
 //	AppendAbove, all above           2,790  2,230    217

@@ -1038,6 +1038,72 @@ DATA countFours<>+48(SB)/8, $0x0000000200000001
 DATA countFours<>+56(SB)/8, $0x0000000400000003
 GLOBL countFours<>(SB), RODATA|NOPTR, $64
 
+DATA bitNumbers<>+0(SB)/1, $0x00
+DATA bitNumbers<>+1(SB)/1, $0x01
+DATA bitNumbers<>+2(SB)/1, $0x02
+DATA bitNumbers<>+3(SB)/1, $0x03
+DATA bitNumbers<>+4(SB)/1, $0x04
+DATA bitNumbers<>+5(SB)/1, $0x05
+DATA bitNumbers<>+6(SB)/1, $0x06
+DATA bitNumbers<>+7(SB)/1, $0x07
+DATA bitNumbers<>+8(SB)/1, $0x08
+DATA bitNumbers<>+9(SB)/1, $0x09
+DATA bitNumbers<>+10(SB)/1, $0x0a
+DATA bitNumbers<>+11(SB)/1, $0x0b
+DATA bitNumbers<>+12(SB)/1, $0x0c
+DATA bitNumbers<>+13(SB)/1, $0x0d
+DATA bitNumbers<>+14(SB)/1, $0x0e
+DATA bitNumbers<>+15(SB)/1, $0x0f
+DATA bitNumbers<>+16(SB)/1, $0x10
+DATA bitNumbers<>+17(SB)/1, $0x11
+DATA bitNumbers<>+18(SB)/1, $0x12
+DATA bitNumbers<>+19(SB)/1, $0x13
+DATA bitNumbers<>+20(SB)/1, $0x14
+DATA bitNumbers<>+21(SB)/1, $0x15
+DATA bitNumbers<>+22(SB)/1, $0x16
+DATA bitNumbers<>+23(SB)/1, $0x17
+DATA bitNumbers<>+24(SB)/1, $0x18
+DATA bitNumbers<>+25(SB)/1, $0x19
+DATA bitNumbers<>+26(SB)/1, $0x1a
+DATA bitNumbers<>+27(SB)/1, $0x1b
+DATA bitNumbers<>+28(SB)/1, $0x1c
+DATA bitNumbers<>+29(SB)/1, $0x1d
+DATA bitNumbers<>+30(SB)/1, $0x1e
+DATA bitNumbers<>+31(SB)/1, $0x1f
+DATA bitNumbers<>+32(SB)/1, $0x20
+DATA bitNumbers<>+33(SB)/1, $0x21
+DATA bitNumbers<>+34(SB)/1, $0x22
+DATA bitNumbers<>+35(SB)/1, $0x23
+DATA bitNumbers<>+36(SB)/1, $0x24
+DATA bitNumbers<>+37(SB)/1, $0x25
+DATA bitNumbers<>+38(SB)/1, $0x26
+DATA bitNumbers<>+39(SB)/1, $0x27
+DATA bitNumbers<>+40(SB)/1, $0x28
+DATA bitNumbers<>+41(SB)/1, $0x29
+DATA bitNumbers<>+42(SB)/1, $0x2a
+DATA bitNumbers<>+43(SB)/1, $0x2b
+DATA bitNumbers<>+44(SB)/1, $0x2c
+DATA bitNumbers<>+45(SB)/1, $0x2d
+DATA bitNumbers<>+46(SB)/1, $0x2e
+DATA bitNumbers<>+47(SB)/1, $0x2f
+DATA bitNumbers<>+48(SB)/1, $0x30
+DATA bitNumbers<>+49(SB)/1, $0x31
+DATA bitNumbers<>+50(SB)/1, $0x32
+DATA bitNumbers<>+51(SB)/1, $0x33
+DATA bitNumbers<>+52(SB)/1, $0x34
+DATA bitNumbers<>+53(SB)/1, $0x35
+DATA bitNumbers<>+54(SB)/1, $0x36
+DATA bitNumbers<>+55(SB)/1, $0x37
+DATA bitNumbers<>+56(SB)/1, $0x38
+DATA bitNumbers<>+57(SB)/1, $0x39
+DATA bitNumbers<>+58(SB)/1, $0x3a
+DATA bitNumbers<>+59(SB)/1, $0x3b
+DATA bitNumbers<>+60(SB)/1, $0x3c
+DATA bitNumbers<>+61(SB)/1, $0x3d
+DATA bitNumbers<>+62(SB)/1, $0x3e
+DATA bitNumbers<>+63(SB)/1, $0x3f
+GLOBL bitNumbers<>(SB), RODATA|NOPTR, $64
+
 DATA sumTable512<>+0(SB)/8, $0x0706050403020100
 DATA sumTable512<>+8(SB)/8, $0x0706050403020100
 DATA sumTable512<>+16(SB)/8, $0x0706050403020100
@@ -3088,72 +3154,6 @@ TEXT ·starts2(SB), NOSPLIT, $0-16
 	VZEROUPPER
 	RET
 
-DATA bitNumbers<>+0(SB)/1, $0x00
-DATA bitNumbers<>+1(SB)/1, $0x01
-DATA bitNumbers<>+2(SB)/1, $0x02
-DATA bitNumbers<>+3(SB)/1, $0x03
-DATA bitNumbers<>+4(SB)/1, $0x04
-DATA bitNumbers<>+5(SB)/1, $0x05
-DATA bitNumbers<>+6(SB)/1, $0x06
-DATA bitNumbers<>+7(SB)/1, $0x07
-DATA bitNumbers<>+8(SB)/1, $0x08
-DATA bitNumbers<>+9(SB)/1, $0x09
-DATA bitNumbers<>+10(SB)/1, $0x0a
-DATA bitNumbers<>+11(SB)/1, $0x0b
-DATA bitNumbers<>+12(SB)/1, $0x0c
-DATA bitNumbers<>+13(SB)/1, $0x0d
-DATA bitNumbers<>+14(SB)/1, $0x0e
-DATA bitNumbers<>+15(SB)/1, $0x0f
-DATA bitNumbers<>+16(SB)/1, $0x10
-DATA bitNumbers<>+17(SB)/1, $0x11
-DATA bitNumbers<>+18(SB)/1, $0x12
-DATA bitNumbers<>+19(SB)/1, $0x13
-DATA bitNumbers<>+20(SB)/1, $0x14
-DATA bitNumbers<>+21(SB)/1, $0x15
-DATA bitNumbers<>+22(SB)/1, $0x16
-DATA bitNumbers<>+23(SB)/1, $0x17
-DATA bitNumbers<>+24(SB)/1, $0x18
-DATA bitNumbers<>+25(SB)/1, $0x19
-DATA bitNumbers<>+26(SB)/1, $0x1a
-DATA bitNumbers<>+27(SB)/1, $0x1b
-DATA bitNumbers<>+28(SB)/1, $0x1c
-DATA bitNumbers<>+29(SB)/1, $0x1d
-DATA bitNumbers<>+30(SB)/1, $0x1e
-DATA bitNumbers<>+31(SB)/1, $0x1f
-DATA bitNumbers<>+32(SB)/1, $0x20
-DATA bitNumbers<>+33(SB)/1, $0x21
-DATA bitNumbers<>+34(SB)/1, $0x22
-DATA bitNumbers<>+35(SB)/1, $0x23
-DATA bitNumbers<>+36(SB)/1, $0x24
-DATA bitNumbers<>+37(SB)/1, $0x25
-DATA bitNumbers<>+38(SB)/1, $0x26
-DATA bitNumbers<>+39(SB)/1, $0x27
-DATA bitNumbers<>+40(SB)/1, $0x28
-DATA bitNumbers<>+41(SB)/1, $0x29
-DATA bitNumbers<>+42(SB)/1, $0x2a
-DATA bitNumbers<>+43(SB)/1, $0x2b
-DATA bitNumbers<>+44(SB)/1, $0x2c
-DATA bitNumbers<>+45(SB)/1, $0x2d
-DATA bitNumbers<>+46(SB)/1, $0x2e
-DATA bitNumbers<>+47(SB)/1, $0x2f
-DATA bitNumbers<>+48(SB)/1, $0x30
-DATA bitNumbers<>+49(SB)/1, $0x31
-DATA bitNumbers<>+50(SB)/1, $0x32
-DATA bitNumbers<>+51(SB)/1, $0x33
-DATA bitNumbers<>+52(SB)/1, $0x34
-DATA bitNumbers<>+53(SB)/1, $0x35
-DATA bitNumbers<>+54(SB)/1, $0x36
-DATA bitNumbers<>+55(SB)/1, $0x37
-DATA bitNumbers<>+56(SB)/1, $0x38
-DATA bitNumbers<>+57(SB)/1, $0x39
-DATA bitNumbers<>+58(SB)/1, $0x3a
-DATA bitNumbers<>+59(SB)/1, $0x3b
-DATA bitNumbers<>+60(SB)/1, $0x3c
-DATA bitNumbers<>+61(SB)/1, $0x3d
-DATA bitNumbers<>+62(SB)/1, $0x3e
-DATA bitNumbers<>+63(SB)/1, $0x3f
-GLOBL bitNumbers<>(SB), RODATA|NOPTR, $64
-
 // func unpackBits512(out *uint32, src *byte, words int, last uint64, first uint32, dense bool) int
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI2, BMI2, POPCNT
 TEXT ·unpackBits512(SB), NOSPLIT, $0-48
@@ -4972,4 +4972,302 @@ loop:
 	DECQ    DX
 	JNZ     loop
 	VZEROUPPER
+	RET
+
+// func unpackRice512(out *uint32, lows *byte, size int, highs *byte, words int, last uint64, n int, width int) bool
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VBMI, AVX512VBMI2, BMI2, POPCNT
+TEXT ·unpackRice512(SB), NOSPLIT, $512-65
+	MOVQ         highs+24(FP), AX
+	MOVQ         words+32(FP), CX
+	MOVQ         n+48(FP), DX
+	VMOVDQU8     bitNumbers<>+0(SB), Z0
+	VPXORD       Z1, Z1, Z1
+	MOVL         $0x00400040, BX
+	VPBROADCASTD BX, Z2
+	LEAQ         64(SP), BX
+	LEAQ         (BX)(DX*2), DX
+	MOVW         $-1, -2(BX)
+
+next:
+	DECQ CX
+	JL   lastWord
+	MOVQ (AX), SI
+	ADDQ $0x08, AX
+
+word:
+	POPCNTQ       SI, DI
+	KMOVQ         SI, K1
+	VPCOMPRESSB.Z Z0, K1, Z3
+	VPMOVZXBW     Y3, Z4
+	VEXTRACTI64X4 $0x01, Z3, Y3
+	VPMOVZXBW     Y3, Z3
+	VPADDW        Z1, Z4, Z4
+	VPADDW        Z1, Z3, Z3
+	VPADDW        Z2, Z1, Z1
+	VMOVDQU16     Z4, (BX)
+	VMOVDQU16     Z3, 64(BX)
+	LEAQ          (BX)(DI*2), BX
+	CMPQ          BX, DX
+	JB            next
+	JMP           found
+
+lastWord:
+	MOVQ last+40(FP), SI
+	CMPQ CX, $-1
+	JEQ  word
+	VZEROUPPER
+	XORB AL, AL
+	MOVB AL, ret+64(FP)
+	RET
+
+found:
+	MOVQ         out+0(FP), AX
+	MOVQ         lows+8(FP), CX
+	MOVQ         size+16(FP), DX
+	MOVQ         width+56(FP), BX
+	MOVQ         n+48(FP), SI
+	IMUL3Q       $0xc0, BX, DI
+	LEAQ         unpackTable512<>+0(SB), R8
+	ADDQ         DI, R8
+	VMOVDQU32    (R8), Z0
+	VMOVDQU32    64(R8), Z1
+	MOVQ         $-1, DI
+	BZHIQ        BX, DI, DI
+	VPBROADCASTD DI, Z2
+	VPBROADCASTD BX, Z3
+	MOVL         $0x00010001, DI
+	VPBROADCASTD DI, Z4
+	ADDQ         BX, BX
+	LEAQ         64(SP), DI
+
+group:
+	VMOVDQU   (DI), Y5
+	VPSUBW    -2(DI), Y5, Y5
+	VPSUBW    Y4, Y5, Y5
+	VPMOVZXWD Y5, Z6
+	VPSLLVD   Z3, Z6, Z6
+	CMPQ      DX, $0x40
+	JB        part
+	VPERMB    (CX), Z0, Z5
+
+lows:
+	VPSRLVD    Z1, Z5, Z5
+	VPTERNLOGD $0xea, Z6, Z2, Z5
+	VMOVDQU32  Z5, (AX)
+	ADDQ       BX, CX
+	SUBQ       BX, DX
+	ADDQ       $0x40, AX
+	ADDQ       $0x20, DI
+	SUBQ       $0x10, SI
+	JG         group
+	VZEROUPPER
+	MOVB       $0x01, AL
+	MOVB       AL, ret+64(FP)
+	RET
+
+part:
+	MOVQ       $-1, R8
+	BZHIQ      DX, R8, R8
+	KMOVQ      R8, K1
+	VMOVDQU8.Z (CX), K1, Z5
+	VPERMB     Z5, Z0, Z5
+	JMP        lows
+
+// func unpackSums512(out *uint32, lows *byte, size int, highs *byte, words int, last uint64, n int, width int) bool
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, AVX512VBMI2, BMI2, POPCNT
+TEXT ·unpackSums512(SB), NOSPLIT, $512-65
+	MOVQ         highs+24(FP), AX
+	MOVQ         words+32(FP), CX
+	MOVQ         n+48(FP), DX
+	VMOVDQU8     bitNumbers<>+0(SB), Z0
+	VPXORD       Z1, Z1, Z1
+	MOVL         $0x00400040, BX
+	VPBROADCASTD BX, Z2
+	LEAQ         64(SP), BX
+	LEAQ         (BX)(DX*2), DX
+	MOVW         $-1, -2(BX)
+
+next:
+	DECQ CX
+	JL   lastWord
+	MOVQ (AX), SI
+	ADDQ $0x08, AX
+
+word:
+	POPCNTQ       SI, DI
+	KMOVQ         SI, K1
+	VPCOMPRESSB.Z Z0, K1, Z3
+	VPMOVZXBW     Y3, Z4
+	VEXTRACTI64X4 $0x01, Z3, Y3
+	VPMOVZXBW     Y3, Z3
+	VPADDW        Z1, Z4, Z4
+	VPADDW        Z1, Z3, Z3
+	VPADDW        Z2, Z1, Z1
+	VMOVDQU16     Z4, (BX)
+	VMOVDQU16     Z3, 64(BX)
+	LEAQ          (BX)(DI*2), BX
+	CMPQ          BX, DX
+	JB            next
+	JMP           found
+
+lastWord:
+	MOVQ last+40(FP), SI
+	CMPQ CX, $-1
+	JEQ  word
+	VZEROUPPER
+	XORB AL, AL
+	MOVB AL, ret+64(FP)
+	RET
+
+found:
+	MOVQ         out+0(FP), AX
+	MOVQ         lows+8(FP), CX
+	MOVQ         size+16(FP), DX
+	MOVQ         width+56(FP), BX
+	MOVQ         n+48(FP), SI
+	IMUL3Q       $0xc0, BX, DI
+	LEAQ         unpackTable512<>+0(SB), R8
+	ADDQ         DI, R8
+	VMOVDQU32    (R8), Z0
+	VMOVDQU32    64(R8), Z1
+	MOVQ         $-1, DI
+	BZHIQ        BX, DI, DI
+	VPBROADCASTD DI, Z2
+	VPBROADCASTD BX, Z3
+	VPMOVZXBD    bitNumbers<>+0(SB), Z4
+	MOVL         $0x00000010, DI
+	VPBROADCASTD DI, Z5
+	ADDQ         BX, BX
+	LEAQ         64(SP), DI
+
+group:
+	VPMOVZXWD (DI), Z7
+	VPSUBD    Z4, Z7, Z7
+	VPSLLVD   Z3, Z7, Z7
+	CMPQ      DX, $0x40
+	JB        part
+	VPERMB    (CX), Z0, Z6
+
+lows:
+	VPSRLVD    Z1, Z6, Z6
+	VPTERNLOGD $0xea, Z7, Z2, Z6
+	VMOVDQU32  Z6, (AX)
+	VPADDD     Z5, Z4, Z4
+	ADDQ       BX, CX
+	SUBQ       BX, DX
+	ADDQ       $0x40, AX
+	ADDQ       $0x20, DI
+	SUBQ       $0x10, SI
+	JG         group
+	VZEROUPPER
+	MOVB       $0x01, AL
+	MOVB       AL, ret+64(FP)
+	RET
+
+part:
+	MOVQ       $-1, R8
+	BZHIQ      DX, R8, R8
+	KMOVQ      R8, K1
+	VMOVDQU8.Z (CX), K1, Z6
+	VPERMB     Z6, Z0, Z6
+	JMP        lows
+
+// func prefixSum512(dst *uint32, gaps *uint32, n int, base uint32) bool
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·prefixSum512(SB), NOSPLIT, $0-33
+	MOVQ         dst+0(FP), AX
+	MOVQ         gaps+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VMOVDQU32    lastOfFour<>+0(SB), Z0
+	MOVL         $0x00000007, BX
+	VPBROADCASTD BX, Z1
+	MOVL         $0x0000000f, BX
+	VPBROADCASTD BX, Z2
+	VMOVDQU32    countUp<>+0(SB), Z3
+	MOVL         $0x0000cccc, BX
+	KMOVW        BX, K1
+	MOVL         $0x0000f0f0, BX
+	KMOVW        BX, K2
+	MOVL         $0x0000ff00, BX
+	KMOVW        BX, K3
+	MOVL         base+24(FP), BX
+	VPBROADCASTD BX, Z4
+	KXORW        K4, K4, K4
+
+loop:
+	MOVQ        $-1, BX
+	BZHIQ       DX, BX, BX
+	KMOVQ       BX, K5
+	VMOVDQU32.Z (CX), K5, Z5
+	VMOVDQA32   Z5, Z6
+	VPSLLQ      $0x20, Z6, Z7
+	VPADDD      Z7, Z6, Z6
+	VPSHUFD.Z   $0x50, Z6, K1, Z7
+	VPADDD      Z7, Z6, Z6
+	VPERMD.Z    Z6, Z0, K2, Z7
+	VPADDD      Z7, Z6, Z6
+	VPERMD.Z    Z6, Z1, K3, Z7
+	VPADDD      Z7, Z6, Z6
+	VPADDD      Z3, Z6, Z6
+	VPERMD      Z6, Z2, Z7
+	VPADDD      Z4, Z6, Z6
+	VPADDD      Z7, Z4, Z4
+	VMOVDQU32   Z6, K5, (AX)
+	VPCMPUD     $0x02, Z5, Z6, K5, K5
+	KORW        K5, K4, K4
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	SUBQ        $0x10, DX
+	JA          loop
+	VZEROUPPER
+	KORTESTW    K4, K4
+	SETEQ       AL
+	MOVB        AL, ret+32(FP)
+	RET
+
+// func prefixSum2(dst *uint32, gaps *uint32, groups int, base uint32) bool
+// Requires: AVX, AVX2
+TEXT ·prefixSum2(SB), NOSPLIT, $0-33
+	MOVQ         dst+0(FP), AX
+	MOVQ         gaps+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVL         $0x00000003, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00000007, BX
+	VMOVD        BX, X1
+	VPBROADCASTD X1, Y1
+	VMOVDQU      countUp<>+0(SB), Y2
+	VPXOR        Y4, Y4, Y4
+	MOVL         base+24(FP), BX
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VPXOR        Y5, Y5, Y5
+
+loop:
+	VMOVDQU  (CX), Y6
+	VMOVDQA  Y6, Y7
+	VPSLLDQ  $0x04, Y7, Y8
+	VPADDD   Y8, Y7, Y7
+	VPSLLDQ  $0x08, Y7, Y8
+	VPADDD   Y8, Y7, Y7
+	VPERMD   Y7, Y0, Y8
+	VPBLENDD $0x0f, Y4, Y8, Y8
+	VPADDD   Y8, Y7, Y7
+	VPADDD   Y2, Y7, Y7
+	VPERMD   Y7, Y1, Y8
+	VPADDD   Y3, Y7, Y7
+	VPADDD   Y8, Y3, Y3
+	VMOVDQU  Y7, (AX)
+	VPMAXUD  Y6, Y7, Y7
+	VPCMPEQD Y6, Y7, Y7
+	VPOR     Y7, Y5, Y5
+	ADDQ     $0x20, CX
+	ADDQ     $0x20, AX
+	DECQ     DX
+	JNZ      loop
+	VPTEST   Y5, Y5
+	SETEQ    AL
+	VZEROUPPER
+	MOVB     AL, ret+32(FP)
 	RET

@@ -33,3 +33,10 @@ func above(dst *[WindowLen]uint16, s *Sums, least uint32) int { return aboveScal
 func addScaled(s *Sums, docs []uint32, impacts []byte, base, weight, offset uint32) {
 	addScaledScalar(s, docs, impacts, base, weight, offset)
 }
+func unpackRice(out *Block, lows, highs []byte, n, k int) bool {
+	return unpackRiceScalar(out, lows, highs, n, k)
+}
+func unpackSums(out *Block, lows, highs []byte, n, k int) bool {
+	return unpackSumsScalar(out, lows, highs, n, k)
+}
+func prefixSum(dst, gaps []uint32, base uint32) bool { return prefixSumScalar(dst, gaps, base) }

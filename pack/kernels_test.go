@@ -100,8 +100,10 @@ func FuzzKernels(f *testing.F) {
 		slices.Sort(right)
 		left, right = slices.Compact(left), right[:len(slices.Compact(right))]
 		type outcome struct {
-			ok               [3]bool
+			ok               [6]bool
 			plain, sum, bits Block
+			rice, prefix     Block
+			runs             [BlockLen + 1]uint32
 			sums, scaled     Sums
 			or               Bitmap
 			mask             [6]uint64
@@ -119,6 +121,16 @@ func FuzzKernels(f *testing.F) {
 			if o.ok[2] = UnpackBits(&o.bits, src, x, int(span)); !o.ok[2] {
 				o.bits = Block{}
 			}
+			n, k := int(at)&255, int(span)&31
+			if o.ok[3] = UnpackRice(&o.rice, src, src[len(src)/3:], n, k); !o.ok[3] {
+				n = 0
+			}
+			clear(o.rice[n:])
+			if o.ok[4] = UnpackSums(&o.runs, src, src[len(src)/3:], n, k); !o.ok[4] {
+				n = 0
+			}
+			clear(o.runs[n+1:])
+			o.ok[5] = PrefixSum(o.prefix[:], words, x)
 			o.sums.AddBits(src, int(span), src, int(at), x, x)
 			o.or.OrBits(src, int(span), int(at))
 			o.mask[0], o.mask[1] = MaskAtLeast(src, byte(x))

@@ -168,3 +168,23 @@ func addScaled2(s *uint32, docs *uint32, impacts *byte, groups int, base uint32,
 //
 //go:noescape
 func setDocs2(b *uint64, docs *uint32, groups int, base uint32)
+
+// unpackRice512 unpacks n values, 1 to 128, and as many as make it a multiple of 16, of which the low bits, 0 to 25, are packed in size bytes, no fewer than they need; the others are the differences of the places, less one, of the ones of words 64-bit words and of last, at most 65,536 bits. It reports whether there are n ones.
+//
+//go:noescape
+func unpackRice512(out *uint32, lows *byte, size int, highs *byte, words int, last uint64, n int, width int) bool
+
+// unpackSums512 unpacks n values, 1 to 128, and as many as make it a multiple of 16, of which the low bits, 0 to 25, are packed in size bytes, no fewer than they need; the others are the places, each less its number, of the ones of words 64-bit words and of last, at most 65,536 bits. It reports whether there are n ones.
+//
+//go:noescape
+func unpackSums512(out *uint32, lows *byte, size int, highs *byte, words int, last uint64, n int, width int) bool
+
+// prefixSum512 is PrefixSum of n gaps, at least one.
+//
+//go:noescape
+func prefixSum512(dst *uint32, gaps *uint32, n int, base uint32) bool
+
+// prefixSum2 is PrefixSum of groups of 8 gaps.
+//
+//go:noescape
+func prefixSum2(dst *uint32, gaps *uint32, groups int, base uint32) bool

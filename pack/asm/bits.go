@@ -6,15 +6,6 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// bytes64 declares the bytes 0..63.
-func bytes64(name string) Mem {
-	m := GLOBL(name, RODATA|NOPTR)
-	for i := range 64 {
-		DATA(i, U8(i))
-	}
-	return m
-}
-
 // lowMask returns the register as a mask of its lowest n bits, all when n is 64 or more (but below 256).
 func lowMask(n reg.GPVirtual) reg.OpmaskVirtual {
 	m, k := GP64(), K()
@@ -28,13 +19,12 @@ func lowMask(n reg.GPVirtual) reg.OpmaskVirtual {
 // have more than 32 of 64 bits set, so what comes after two groups is behind a branch. Near the end of the block only as many
 // lanes as there are bits are written.
 func unpackBits512() {
-	numbers := bytes64("bitNumbers")
 	kernel("unpackBits512", "(out *uint32, src *byte, words int, last uint64, first uint32, dense bool) int",
 		"writes the numbers of the set bits of words 64-bit words of src and of last, counted from first. It returns how many there are, "+
 			"or more than 128, and less than 256, when it gave up. It is dense when words with more than 16 bits set are many.")
 	out, src, words := pointer("out"), pointer("src"), pointer("words")
 	iota, base, step := ZMM(), ZMM(), ZMM()
-	VMOVDQU8(numbers, iota)
+	VMOVDQU8(bitNumbers, iota)
 	broadcast("first", base)
 	broadcastConst(64, step)
 	n := GP64()

@@ -28,6 +28,7 @@ const (
 const (
 	equal    = 0
 	less     = 1
+	atMost   = 2
 	notEqual = 4
 	atLeast  = 5
 	greater  = 6
@@ -57,6 +58,8 @@ func main() {
 	sums2()
 	addScaled()
 	setDocs2()
+	rice512()
+	prefixSums()
 	Generate()
 }
 

@@ -27,7 +27,7 @@ const (
 	bytesPerGroup2 = 1  // times the width: 8 values
 )
 
-var table, table2, inc, last4, count2, count4 Mem
+var table, table2, inc, last4, count2, count4, bitNumbers Mem
 
 func unpackTables() {
 	table = GLOBL("unpackTable512", RODATA|NOPTR)
@@ -51,6 +51,10 @@ func unpackTables() {
 	lanes(0, zmmLen, func(i int) uint32 { return uint32(i%2 + 1) })
 	count4 = GLOBL("countFours", RODATA|NOPTR)
 	lanes(0, zmmLen, func(i int) uint32 { return uint32(i%4 + 1) })
+	bitNumbers = GLOBL("bitNumbers", RODATA|NOPTR)
+	for i := range 64 {
+		DATA(i, U8(i))
+	}
 	sumTables()
 	last4 = GLOBL("lastOfFour", RODATA|NOPTR)
 	lanes(0, zmmLen, func(i int) uint32 { return uint32(i/8*8 + 3) })
