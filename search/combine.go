@@ -9,8 +9,8 @@ import (
 )
 
 // Combine merges the answers of shards that hold different documents into one page. Each answer must hold its shard's first
-// offset+limit results, scored with common Stats. Facets are added up and have all values that one of the answers has. Failed answers are
-// nil and must be accounted for by the caller. Hits are not copied deeply.
+// offset+limit results, scored with common Stats. Facets are added up. Failed answers are nil and must be accounted for by the caller.
+// Hits are not copied deeply.
 func Combine(answers []*concord.Answer, offset, limit int) *concord.Answer {
 	out := &concord.Answer{}
 	var hits []concord.Hit
@@ -29,7 +29,7 @@ func Combine(answers []*concord.Answer, offset, limit int) *concord.Answer {
 	slices.SortStableFunc(hits, func(a, b concord.Hit) int { return compareHits(&a, &b) })
 	from := min(max(offset, 0), len(hits))
 	out.Hits = slices.Clip(hits[from:min(from+max(limit, 0), len(hits))])
-	out.Facets = combineFacets(answers)
+	out.Facets = combineFacets(answers, concord.MaxFacetValues)
 	if out.Total == 0 {
 		out.Suggestion = commonSuggestion(answers)
 	}

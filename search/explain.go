@@ -172,7 +172,7 @@ func (e *explainer) word(n query.Word) (concord.Explanation, error) {
 		}
 		if impact > 0 {
 			part := concord.Explanation{Text: "the form " + form, Matches: true, Score: e.units(g.weight, impact)}
-			part.Details = append(part.Details, e.places(g.field, e.pos), e.impact(g.field, impact, e.pos), e.idf(g, "idf"), e.product(g.idf, impact))
+			part.Details = append(part.Details, e.places(g.field, e.pos), e.impact(g.field, impact, e.pos), e.idf(g), e.product(g.idf, impact))
 			out.Matches = true
 			out.Score += part.Score
 			out.Parts = append(out.Parts, part)
@@ -223,11 +223,11 @@ func (e *explainer) pattern(n query.Node) (concord.Explanation, error) {
 		return out, nil
 	}
 	out.Matches, out.Score = true, e.units(g.weight, b.impact)
-	best := "as " + b.word
+	best := "found as " + b.word
 	if b.others > 0 {
 		best += fmt.Sprintf(", the one that weighs most of %d", b.others+1)
 	}
-	out.Details = []string{best, e.places(g.field, b.positions), e.impact(g.field, b.impact, b.positions), e.idf(g, "idf of all such words together"), e.product(g.idf, b.impact)}
+	out.Details = []string{best, e.places(g.field, b.positions), e.impact(g.field, b.impact, b.positions), e.idf(g), e.product(g.idf, b.impact)}
 	return out, nil
 }
 
@@ -381,8 +381,16 @@ func rounded(impact byte) float64 {
 	return float64(index.ImpactOffset+uint32(impact)) / index.ImpactLevels
 }
 
-func (e *explainer) idf(g *group, name string) string {
-	return fmt.Sprintf("%s %.4f: on %d of %d pages", name, g.idf, g.df, max(e.plan.docs, g.df))
+// idf says how rare a word is. Pages that have several of its forms are counted as often.
+func (e *explainer) idf(g *group) string {
+	out := fmt.Sprintf("idf %.4f: on %d of %d pages", g.idf, g.df, e.plan.docs)
+	switch {
+	case g.pattern():
+		out += ", each counted for every such word it has"
+	case len(g.forms) > 1:
+		out += ", each counted for every form it has"
+	}
+	return out
 }
 
 func (e *explainer) product(idf float64, impact byte) string {

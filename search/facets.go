@@ -3,6 +3,7 @@ package search
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,9 +51,8 @@ func (s *Snapshot) facets(ctx context.Context, p *plan, req concord.Request) ([]
 	s.scratches.Put(x)
 	out := make([]concord.Facet, len(req.Facets))
 	for i, field := range req.Facets {
-		out[i] = concord.Facet{Field: field, Values: values(counts[i])}
+		out[i] = concord.Facet{Field: field, Values: frequent(counts[i], facetMost(req))}
 	}
-	cutFacets(out, req)
 	return out, total, nil
 }
 
@@ -167,32 +167,36 @@ func eachMatching(x *scratch, seg *index.Segment, c clause, f func(w *window, ma
 	return nil
 }
 
-// values returns counts, the highest first.
-func values(counts map[string]uint64) []concord.FacetValue {
-	out := make([]concord.FacetValue, 0, len(counts))
+// facetMost returns how many values of a facet the answer to a request has.
+func facetMost(req concord.Request) int {
+	if req.Bare {
+		return concord.MaxBareFacetValues
+	}
+	return concord.MaxFacetValues
+}
+
+// frequent returns the highest counts, at most so many, the highest first. Only these are put in order: there may be as many
+// values as there are sites.
+func frequent(counts map[string]uint64, most int) []concord.FacetValue {
+	least := uint64(0)
+	if len(counts) > most {
+		all := slices.Sorted(maps.Values(counts))
+		least = all[len(all)-most]
+	}
+	out := make([]concord.FacetValue, 0, most)
 	for value, n := range counts {
-		out = append(out, concord.FacetValue{Value: value, Count: n})
+		if n >= least {
+			out = append(out, concord.FacetValue{Value: value, Count: n})
+		}
 	}
 	slices.SortFunc(out, func(a, b concord.FacetValue) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Value, b.Value))
 	})
-	return out
-}
-
-// cutFacets leaves as many values as the answer to a request has.
-func cutFacets(facets []concord.Facet, req concord.Request) {
-	most := concord.MaxFacetValues
-	if req.Bare {
-		most = concord.MaxBareFacetValues
-	}
-	for i := range facets {
-		v := facets[i].Values
-		facets[i].Values = slices.Clip(v[:min(most, len(v))])
-	}
+	return slices.Clip(out[:min(most, len(out))])
 }
 
 // combineFacets adds up the facets of answers to the same request.
-func combineFacets(answers []*concord.Answer) []concord.Facet {
+func combineFacets(answers []*concord.Answer, most int) (out []concord.Facet) {
 	var fields []string
 	counts := map[string]map[string]uint64{}
 	for _, a := range answers {
@@ -209,9 +213,8 @@ func combineFacets(answers []*concord.Answer) []concord.Facet {
 			}
 		}
 	}
-	var out []concord.Facet
 	for _, field := range fields {
-		out = append(out, concord.Facet{Field: field, Values: values(counts[field])})
+		out = append(out, concord.Facet{Field: field, Values: frequent(counts[field], most)})
 	}
 	return out
 }

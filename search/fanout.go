@@ -88,8 +88,9 @@ func (f *Fanout) Search(ctx context.Context, req concord.Request) (*concord.Answ
 		out = combineOnly(answers, req.Only)
 	} else {
 		out = Combine(answers, req.Offset, req.Limit)
-		cutFacets(out.Facets, req)
-		if !req.Bare {
+		if req.Bare {
+			out.Facets = combineFacets(answers, facetMost(req))
+		} else {
 			err = f.fill(ctx, out, shards, answers, req, failures)
 		}
 	}
