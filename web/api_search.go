@@ -15,12 +15,14 @@ import (
 type SearchAnswer struct {
 	Query      string         `json:"query" example:"\"block-max\" site:example.org"`
 	Results    []SearchResult `json:"results" nullable:"false"`
-	Total      uint64         `json:"total" doc:"Matching pages in the shards that answered, exact."`
+	Total      uint64         `json:"total" doc:"Matching pages in the shards that answered, exact unless atLeast."`
+	AtLeast    bool           `json:"atLeast,omitempty" doc:"There may be more than total; only with total=any."`
 	Offset     int            `json:"offset"`
 	Limit      int            `json:"limit"`
 	Shards     ShardCount     `json:"shards"`
 	Failures   []string       `json:"failures,omitempty" nullable:"false" doc:"One line a shard that did not answer."`
 	Suggestion string         `json:"suggestion,omitempty" doc:"A better spelling, only when nothing was found."`
+	Facets     []SearchFacet  `json:"facets,omitempty" nullable:"false" doc:"As asked for, in that order."`
 	Took       float64        `json:"tookMs" doc:"Milliseconds the search took."`
 }
 
@@ -28,6 +30,12 @@ type SearchAnswer struct {
 type ShardCount struct {
 	Asked    int `json:"asked" example:"8"`
 	Answered int `json:"answered" example:"8"`
+}
+
+// SearchFacet says how all matching pages are distributed over one of their properties.
+type SearchFacet struct {
+	Field  string               `json:"field" enum:"site,host,lang,type,year"`
+	Values []concord.FacetValue `json:"values" nullable:"false" doc:"The most frequent values, at most 20; the empty one stands for pages of which it is not known."`
 }
 
 // SearchResult is one result.
@@ -45,12 +53,18 @@ type SearchResult struct {
 	Capture    string             `json:"capture" doc:"The capture that was indexed."`
 	Receipt    string             `json:"receipt" format:"uri" doc:"Where its receipt is downloaded."`
 	Archived   string             `json:"archived,omitempty" format:"uri" doc:"Where its archived copy is seen; absent when the page asks for none."`
+
+	Explanation *concord.Explanation `json:"explanation,omitempty" doc:"Only with explain=true: how the score comes about. The scores of parts add up exactly."`
 }
 
 type searchInput struct {
 	Query  string `query:"q" required:"true" maxLength:"2048" example:"\"access method\" site:postgresql.org" doc:"Words, \"phrases\", \"near phrases\"~3, -not, ?optional, prefix*, fuzzy~, OR, parentheses, site: lang: intitle: inurl: before: after: published: fetched: filetype:"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"10" example:"10" doc:"Results wanted."`
 	Offset int    `query:"offset" minimum:"0" maximum:"10000" default:"0" example:"0" doc:"Results to leave out."`
+
+	Total   string   `query:"total" enum:"exact,any" default:"exact" example:"exact" doc:"With any, total may be a lower bound, which is quicker to find."`
+	Facets  []string `query:"facets" maxItems:"5" uniqueItems:"true" enum:"site,host,lang,type,year" example:"site,lang" doc:"Properties to count all matching pages by: site, host, lang, type, year (published, else fetched). Makes total exact."`
+	Explain bool     `query:"explain" default:"false" example:"false" doc:"Explain the score of each result, term by term."`
 }
 
 type searchOutput struct {
@@ -64,21 +78,30 @@ func (s *Server) searchAPI(api huma.API) {
 			"that does not answer is no error: compare shards.asked with shards.answered.",
 		Middlewares: huma.Middlewares{s.searchLimit},
 	}, example: exampleSearch}, s.searchCall)
+	register(s, api, call{Operation: huma.Operation{
+		OperationID: "explain", Method: http.MethodGet, Path: "/explain", Tags: []string{tagSearch}, Summary: "Explain one page",
+		Description: "Why a page of the index gets the score it gets for a query, or which part of the query it does not match.",
+		Middlewares: huma.Middlewares{s.searchLimit},
+	}, example: exampleExplained}, s.explainCall)
 }
 
 func (s *Server) searchCall(ctx context.Context, in *searchInput) (*searchOutput, error) {
-	a, err := s.cfg.Searcher.Search(ctx, concord.Request{Query: in.Query, Offset: in.Offset, Limit: in.Limit})
+	a, err := s.cfg.Searcher.Search(ctx, concord.Request{Query: in.Query, Offset: in.Offset, Limit: in.Limit,
+		AnyTotal: in.Total == "any", Facets: in.Facets, Explain: in.Explain})
 	if err != nil {
 		return nil, err
 	}
 	base := callerOf(ctx).base
 	out := &searchOutput{Body: SearchAnswer{
-		Query: in.Query, Results: make([]SearchResult, 0, len(a.Hits)), Total: a.Total, Offset: in.Offset, Limit: in.Limit,
+		Query: in.Query, Results: make([]SearchResult, 0, len(a.Hits)), Total: a.Total, AtLeast: a.AtLeast, Offset: in.Offset, Limit: in.Limit,
 		Shards: ShardCount{a.Shards, a.Answered}, Failures: a.Failures, Suggestion: a.Suggestion,
 		Took: float64(a.Took.Microseconds()) / 1000,
 	}}
 	for i := range a.Hits {
 		out.Body.Results = append(out.Body.Results, resultOf(&a.Hits[i], base))
+	}
+	for _, f := range a.Facets {
+		out.Body.Facets = append(out.Body.Facets, SearchFacet(f))
 	}
 	return out, nil
 }
@@ -89,7 +112,7 @@ func resultOf(h *concord.Hit, base string) SearchResult {
 		text.WriteString(f.Text)
 	}
 	r := SearchResult{URL: h.URL, Title: h.Title, Snippet: text.String(), Highlights: h.Snippet, Fetched: h.Fetched, Published: h.Published,
-		Site: h.Site, Language: h.Language, FileType: h.FileType, Score: h.Score, Capture: h.Capture,
+		Site: h.Site, Language: h.Language, FileType: h.FileType, Score: h.Score, Capture: h.Capture, Explanation: h.Explanation,
 		Receipt: base + receiptFileLink(h.Capture, h.URL)}
 	if !h.NoArchive {
 		r.Archived = base + archiveLink(h.Capture, h.URL)

@@ -42,6 +42,11 @@ func searchLink(query string, offset int) string {
 	return "/search?" + v.Encode()
 }
 
+// explainLink leads to why a page is a result of a query.
+func explainLink(query, pageURL string) string {
+	return "/explain?" + url.Values{"q": {query}, "url": {pageURL}}.Encode()
+}
+
 func entryLink(index uint64) string { return "/ledger/" + strconv.FormatUint(index, 10) }
 
 // webLink returns u if it is an http or https URL, and nothing otherwise: what a stranger wrote must not become a link

@@ -86,7 +86,7 @@ func (s *Server) securityText(w http.ResponseWriter, r *http.Request) {
 
 // robotsText keeps crawlers to the pages that are ours; results and copies are other people's words.
 func (s *Server) robotsText(w http.ResponseWriter, r *http.Request) {
-	plain(w, http.StatusOK, "User-agent: *\nDisallow: /search\nDisallow: /archive\nDisallow: /receipt\nDisallow: /why\nDisallow: /api/\nDisallow: /suggest\nDisallow: /signin\n\nSitemap: "+
+	plain(w, http.StatusOK, "User-agent: *\nDisallow: /search\nDisallow: /archive\nDisallow: /receipt\nDisallow: /why\nDisallow: /explain\nDisallow: /api/\nDisallow: /suggest\nDisallow: /signin\n\nSitemap: "+
 		callerOf(r.Context()).base+"/sitemap.xml\n")
 }
 

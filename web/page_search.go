@@ -99,6 +99,7 @@ type searchPage struct {
 	Next       string
 	Documents  uint64
 	API        string // the same answer for programs
+	Narrow     []narrowing
 }
 
 func (*searchPage) template() string { return "search" }
@@ -123,7 +124,7 @@ type resultView struct {
 	Archived string
 	Receipt  string
 	More     string // more from this site
-	Why      string
+	Why      string // this result
 }
 
 func (s *Server) search(w http.ResponseWriter, r *http.Request) {
@@ -144,7 +145,7 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request) {
 	}
 	p.Title = concord.Clip(q, 80)
 	p.API = apiPrefix + "/search?" + url.Values{"q": {q}, "offset": {strconv.Itoa(offset)}}.Encode()
-	a, err := s.cfg.Searcher.Search(r.Context(), concord.Request{Query: q, Offset: offset, Limit: pageSize})
+	a, err := s.cfg.Searcher.Search(r.Context(), concord.Request{Query: q, Offset: offset, Limit: pageSize, Facets: narrowFacets})
 	if err != nil {
 		s.searchFailed(w, r, p, err)
 		return
@@ -179,11 +180,12 @@ func (p *searchPage) answer(a *concord.Answer, q string, offset int) {
 		p.Partial = strconv.Itoa(a.Answered) + " of " + plural(a.Shards, "shard", "shards") + " answered"
 	}
 	for i := range a.Hits {
-		p.Results = append(p.Results, viewOf(&a.Hits[i]))
+		p.Results = append(p.Results, viewOf(&a.Hits[i], q))
 	}
 	if len(a.Hits) == 0 {
 		return
 	}
+	p.Narrow = narrowings(q, a.Facets)
 	p.First, p.Last = offset+1, offset+len(a.Hits)
 	if offset > 0 {
 		p.Previous = searchLink(q, max(0, offset-pageSize))
@@ -198,9 +200,9 @@ func (p *searchPage) answer(a *concord.Answer, q string, offset int) {
 	}
 }
 
-func viewOf(h *concord.Hit) resultView {
+func viewOf(h *concord.Hit, q string) resultView {
 	v := resultView{Hit: *h, Title: strings.TrimSpace(h.Title), Link: webLink(h.URL), Receipt: receiptLink(h.Capture, h.URL),
-		More: searchLink("site:"+h.Site, 0), Why: whyLink(h.URL)}
+		More: searchLink("site:"+h.Site, 0), Why: explainLink(q, h.URL)}
 	v.Host, v.Path = crumbs(h.URL)
 	if v.Title == "" {
 		v.Title = h.URL

@@ -22,6 +22,7 @@ func (s *Server) routes(mux *http.ServeMux) {
 		"POST /signin":               s.signIn,
 		"POST /signout":              s.signOut,
 		"GET /why":                   s.whyPage,
+		"GET /explain":               s.explainPage,
 		"GET /ledger":                s.ledgerPage,
 		"GET /ledger/{index}":        s.entryPage,
 		"GET /status":                s.statusPage,
