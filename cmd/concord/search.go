@@ -19,7 +19,8 @@ import (
 
 func searchCommand() *cobra.Command {
 	var limit, offset int
-	var asJSON bool
+	var asJSON, explain, anyTotal bool
+	var facets []string
 	cmd := &cobra.Command{
 		Use:   "search QUERY",
 		Short: "Search the index",
@@ -34,12 +35,17 @@ alike.
 Exit code 5 means that only some of the shards answered.`,
 		Example: `  concord search error correcting code
   concord search '"write-ahead log" -sqlite site:postgresql.org'
-  concord search 'lang:de (Hund OR Katze)' --json`,
+  concord search 'lang:de (Hund OR Katze)' --json
+  concord search harbour --facets site,lang,year
+  concord search harbour wall --limit 1 --explain`,
 		Args: atLeastOne("query"),
 	}
 	cmd.Flags().IntVar(&limit, "limit", 10, "results wanted, at most 100")
 	cmd.Flags().IntVar(&offset, "offset", 0, "results to leave out")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
+	cmd.Flags().BoolVar(&explain, "explain", false, "explain the score of each result")
+	cmd.Flags().StringSliceVar(&facets, "facets", nil, "count all matching pages by "+strings.Join(concord.FacetFields(), ", "))
+	cmd.Flags().BoolVar(&anyTotal, "any-total", false, "do not count all matching pages, which is quicker")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := newClient(cmd)
 		if err != nil {
@@ -47,6 +53,15 @@ Exit code 5 means that only some of the shards answered.`,
 		}
 		var a web.SearchAnswer
 		params := url.Values{"q": {strings.Join(args, " ")}, "limit": {strconv.Itoa(limit)}, "offset": {strconv.Itoa(offset)}}
+		if explain {
+			params.Set("explain", "true")
+		}
+		if anyTotal {
+			params.Set("total", "any")
+		}
+		if len(facets) > 0 {
+			params.Set("facets", strings.Join(facets, ","))
+		}
 		if err := c.get(cmd.Context(), "/api/v1/search", params, &a); err != nil {
 			return err
 		}
@@ -64,6 +79,28 @@ Exit code 5 means that only some of the shards answered.`,
 		return nil
 	}
 	return cmd
+}
+
+// printFacets shows a line a property, as long as the terminal is wide and longer where values need it.
+func printFacets(w io.Writer, facets []web.SearchFacet, width int) {
+	for _, f := range facets {
+		var values []string
+		for _, v := range f.Values {
+			name := printable(v.Value)
+			if name == "" {
+				name = "(unknown)"
+			}
+			values = append(values, strings.ReplaceAll(fmt.Sprintf("%s %d", name, v.Count), " ", "\u00a0"))
+		}
+		const label = 6
+		for i, line := range wrap(values, width-label) {
+			name := f.Field
+			if i > 0 {
+				name = ""
+			}
+			fmt.Fprintf(w, "%-*s%s\n", label, name, strings.ReplaceAll(line, "\u00a0", " "))
+		}
+	}
 }
 
 // printAnswer shows results on a terminal, matches in bold when it is one.
@@ -90,7 +127,12 @@ func printAnswer(w io.Writer, a *web.SearchAnswer) {
 		return
 	}
 	const indent = "   "
-	fmt.Fprintf(w, "%d to %d of %d, %.1f ms, %d of %d shards\n", a.Offset+1, a.Offset+len(a.Results), a.Total, a.Took, a.Shards.Answered, a.Shards.Asked)
+	least := ""
+	if a.AtLeast {
+		least = "at least "
+	}
+	fmt.Fprintf(w, "%d to %d of %s%d, %.1f ms, %d of %d shards\n", a.Offset+1, a.Offset+len(a.Results), least, a.Total, a.Took, a.Shards.Answered, a.Shards.Asked)
+	printFacets(w, a.Facets, width)
 	for i, r := range a.Results {
 		title := r.Title
 		if title == "" {
@@ -101,6 +143,9 @@ func printAnswer(w io.Writer, a *web.SearchAnswer) {
 			fmt.Fprintln(w, indent+line)
 		}
 		fmt.Fprintf(w, "%sfetched %s\n", indent, r.Fetched.Local().Format(time.DateTime))
+		if r.Explanation != nil {
+			printExplanation(w, r.Explanation, indent, width)
+		}
 	}
 }
 
