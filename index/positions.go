@@ -37,26 +37,15 @@ type positionReader struct {
 
 // Positions appends the positions of the current posting to dst, in order. Those of FieldAll lie in one space for all parts. Damage
 // makes it return dst unchanged, and Err says so.
-func (p *Postings) Positions(dst []uint32) []uint32 { return p.positionsOf(dst, p.unpacked, p.i) }
-
-// PositionsAt is Positions for the posting that At found last.
-func (p *Postings) PositionsAt(dst []uint32) []uint32 {
-	if p.found.doc == NoDoc {
-		return dst
-	}
-	return p.positionsOf(dst, p.found.block, p.found.i)
-}
-
-// positionsOf appends the positions of posting i of a block.
-func (p *Postings) positionsOf(dst []uint32, block, i int) []uint32 {
-	from, to, ok := p.span(block, i)
+func (p *Postings) Positions(dst []uint32) []uint32 {
+	from, to, ok := p.span()
 	if !ok {
 		return dst
 	}
 	if p.term.DocCount < blockLen {
-		dst, ok = p.where.appendShort(dst, i, from, to)
+		dst, ok = p.where.appendShort(dst, p.i, from, to)
 	} else {
-		dst, ok = p.where.append(dst, i, from, to)
+		dst, ok = p.where.append(dst, p.i, from, to)
 	}
 	if !ok {
 		p.corrupt("malformed positions")
@@ -64,61 +53,124 @@ func (p *Postings) positionsOf(dst []uint32, block, i int) []uint32 {
 	return dst
 }
 
+// Intersect appends to dst those of the wanted positions, which ascend, at which the current posting has an occurrence. It reads no further than
+// the last of them, and is what Positions is too slow for. wanted may be the memory that dst appends to, as in
+// Intersect(starts[:0], starts). Damage makes it return dst unchanged, and Err says so.
+func (p *Postings) Intersect(dst, wanted []uint32) []uint32 {
+	from, to, ok := p.span()
+	if !ok {
+		return dst
+	}
+	at := len(dst)
+	if p.term.DocCount < blockLen {
+		dst = p.where.intersectShort(dst, wanted, p.i, from, to)
+	} else if dst, ok = p.where.intersect(dst, wanted, p.i, from, to); !ok {
+		p.corrupt("malformed positions")
+		return dst[:at]
+	}
+	return dst
+}
+
 // Freq returns the number of positions of the current posting, 0 on damage.
 func (p *Postings) Freq() int {
-	from, to, ok := p.span(p.unpacked, p.i)
+	from, to, ok := p.span()
 	if !ok {
 		return 0
 	}
 	return int(to-from) + 1
 }
 
-// span returns where the positions of posting i of a block, but its first, lie among those of the block.
-func (p *Postings) span(block, i int) (from, to uint32, ok bool) {
-	if block < 0 || i < 0 || i >= p.postingsIn(block) || p.where.block != block && p.loadPositions(block) != nil {
+// span returns where the positions of the current posting, but its first, lie among those of its block.
+func (p *Postings) span() (from, to uint32, ok bool) {
+	if p.i < 0 || p.i >= p.n || p.where.block != p.unpacked && p.loadPositions() != nil {
 		return 0, 0, false
 	}
 	w := &p.where
 	switch {
 	case p.term.DocCount < blockLen:
-		return w.starts[i], w.starts[i+1], true
+		return w.starts[p.i], w.starts[p.i+1], true
 	case w.extra == 0:
 		return 0, 0, true
 	}
-	if from, to, ok = sumsAt(w.sums, w.highs, i, w.k); !ok || to > w.extra {
+	if from, to, ok = sumsAt(w.sums, w.highs, p.i, w.k); !ok || to > w.extra {
 		p.corrupt("malformed frequencies")
 		return 0, 0, false
 	}
 	return from, to, true
 }
 
+// first returns the first position of posting i.
+func (w *positionReader) first(i int) (uint64, bool) {
+	b, ok := w.chunk(0)
+	if !ok {
+		return 0, false
+	}
+	c, ok := newRiceChunk(b, w.n)
+	if !ok {
+		return 0, false
+	}
+	pos, ok := c.at(i)
+	return pos, ok && pos <= maxPosition
+}
+
+// gapsFrom returns the chunk with gap number from of the block, and that gap's place in it up to that of gap number to, or to the
+// chunk's end.
+func (w *positionReader) gapsFrom(from, to uint32) (c riceChunk, first, end int, ok bool) {
+	number := from / positionChunk
+	b, ok := w.chunk(int(number) + 1)
+	if !ok {
+		return c, 0, 0, false
+	}
+	n := min(w.extra-number*positionChunk, positionChunk)
+	c, ok = newRiceChunk(b, int(n))
+	return c, int(from % positionChunk), int(min(to-number*positionChunk, n)), ok
+}
+
 // append appends the positions of posting i: its first, and those whose gaps are numbers from to to-1 of the block; false when they are not
 // there, dst being as it was.
 func (w *positionReader) append(dst []uint32, i int, from, to uint32) ([]uint32, bool) {
-	chunk, ok := w.chunk(0)
+	pos, ok := w.first(i)
 	if !ok {
-		return dst, false
-	}
-	pos, ok := riceAt(chunk, w.n, i)
-	if !ok || pos > maxPosition {
 		return dst, false
 	}
 	at := len(dst)
 	dst = append(dst, uint32(pos))
 	for from < to {
-		c := from / positionChunk
-		if chunk, ok = w.chunk(int(c) + 1); !ok {
+		c, first, end, ok := w.gapsFrom(from, to)
+		if !ok {
 			return dst[:at], false
 		}
-		n := int(min(w.extra-c*positionChunk, positionChunk))
-		first := int(from - c*positionChunk)
-		end := min(int(to-c*positionChunk), n)
-		if dst, pos, ok = appendRiceSums(dst, chunk, n, first, end, pos); !ok || pos > maxPosition {
+		if dst, pos, ok = c.appendSums(dst, first, end, pos); !ok || pos > maxPosition {
 			return dst[:at], false
 		}
 		from += uint32(end - first)
 	}
 	return dst, true
+}
+
+// intersect appends to kept those of the wanted positions, which ascend, that are positions of posting i; see append.
+func (w *positionReader) intersect(kept, wanted []uint32, i int, from, to uint32) ([]uint32, bool) {
+	pos, ok := w.first(i)
+	if !ok {
+		return kept, false
+	}
+	for len(wanted) > 0 && uint64(wanted[0]) <= pos {
+		if uint64(wanted[0]) == pos {
+			kept = append(kept, wanted[0])
+		}
+		wanted = wanted[1:]
+	}
+	for from < to && len(wanted) > 0 {
+		c, first, end, ok := w.gapsFrom(from, to)
+		if !ok {
+			return kept, false
+		}
+		if wanted, kept, pos, ok = c.intersect(kept, wanted, first, end, pos); !ok || pos > maxPosition {
+			return kept, false
+		}
+		from += uint32(end - first)
+	}
+	return kept, true
 }
 
 // appendShort is append for a short list, which is decoded.
@@ -133,6 +185,24 @@ func (w *positionReader) appendShort(dst []uint32, i int, from, to uint32) ([]ui
 		return dst[:at], false
 	}
 	return dst, true
+}
+
+// intersectShort is intersect for a short list, which is decoded.
+func (w *positionReader) intersectShort(kept, wanted []uint32, i int, from, to uint32) []uint32 {
+	pos := uint64(w.firsts[i])
+	for {
+		for len(wanted) > 0 && uint64(wanted[0]) <= pos {
+			if uint64(wanted[0]) == pos {
+				kept = append(kept, wanted[0])
+			}
+			wanted = wanted[1:]
+		}
+		if from == to || len(wanted) == 0 {
+			return kept
+		}
+		pos += uint64(w.gaps[from]) + 1
+		from++
+	}
 }
 
 // chunk returns the bytes of a chunk; false when the offsets are damaged.
@@ -157,22 +227,12 @@ func (w *positionReader) offset(i int) int {
 	return int(u16(w.offsets, i))
 }
 
-// postingsIn returns the number of postings of a block.
-func (p *Postings) postingsIn(block int) int {
-	switch {
-	case p.term.DocCount < blockLen:
-		return p.n
-	case block == p.blocks-1:
-		return p.tailLen
-	}
-	return blockLen
-}
-
-// loadPositions finds what is needed for the positions of a block.
-func (p *Postings) loadPositions(block int) error {
+// loadPositions finds what is needed for the positions of the unpacked block.
+func (p *Postings) loadPositions() error {
 	if p.term.DocCount < blockLen {
 		return p.loadShortPositions()
 	}
+	block := p.unpacked
 	from, to := uint64(u32(p.dir, 2*p.blocks+block)), p.posEnd-p.posAt
 	if block+1 < p.blocks {
 		to = uint64(u32(p.dir, 2*p.blocks+block+1))
@@ -180,11 +240,10 @@ func (p *Postings) loadPositions(block int) error {
 	if to < from || to > p.posEnd-p.posAt {
 		return p.corrupt("position offsets descend")
 	}
-	b, err := p.pos.bytes(p.posAt+from, to-from)
-	if err != nil {
+	if err := p.pos.check(p.posAt+from, to-from); err != nil {
 		return p.fail(err)
 	}
-	if !p.where.parse(b, p.postingsIn(block)) {
+	if !p.where.parse(p.pos.data[p.posAt+from:p.posAt+to], p.n) {
 		return p.corrupt("malformed positions")
 	}
 	p.where.block = block
@@ -211,7 +270,7 @@ func (w *positionReader) parse(b []byte, n int) bool {
 	if b = b[1:]; w.k > maxRice || low+high > uint64(len(b)) {
 		return false
 	}
-	w.sums, w.highs, b = b[:low+high:low+high], b[low:low+high:low+high], b[low+high:]
+	w.sums, w.highs, b = b[:low+high], b[low:low+high], b[low+high:]
 	size = 2
 	if w.wide {
 		size = 4
@@ -219,7 +278,7 @@ func (w *positionReader) parse(b []byte, n int) bool {
 	if size *= (int(extra) + positionChunk - 1) / positionChunk; size > len(b) {
 		return false
 	}
-	w.offsets, w.chunks = b[:size:size], b[size:]
+	w.offsets, w.chunks = b[:size], b[size:]
 	return true
 }
 

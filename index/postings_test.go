@@ -91,6 +91,7 @@ func TestPostingsWalks(t *testing.T) {
 				if i == len(want.docs) {
 					break
 				}
+				checkIntersect(t, &p, r)
 				if n := len(p.Positions(nil)); n != want.freqs[i] || p.Impact() != want.impacts[i] {
 					t.Fatalf("%s: document %d has %d positions, want %d", word, want.docs[i], n, want.freqs[i])
 				}
@@ -344,5 +345,28 @@ func TestPatchedBlocks(t *testing.T) {
 		}
 		data[at] = old
 		bad.Close()
+	}
+}
+
+// checkIntersect holds Intersect equal to looking wanted positions up in Positions.
+func checkIntersect(t *testing.T, p *Postings, r *rand.Rand) {
+	t.Helper()
+	all := p.Positions(nil)
+	var wanted, want []uint32
+	for at := uint32(r.IntN(80)); len(wanted) < 4; at += 1 + uint32(r.IntN(5)) {
+		if r.IntN(3) == 0 {
+			at = max(at, all[r.IntN(len(all))])
+		}
+		wanted = append(wanted, at)
+		if _, ok := slices.BinarySearch(all, at); ok {
+			want = append(want, at)
+		}
+	}
+	if got := p.Intersect(wanted[:0], slices.Clone(wanted)); !slices.Equal(got, want) {
+		t.Fatalf("of the positions %v: %v, want %v", all, got, want)
+	}
+	wanted = slices.Clone(all)
+	if got := p.Intersect(wanted[:0], wanted); !slices.Equal(got, all) {
+		t.Fatalf("of the positions %v themselves: %v", all, got)
 	}
 }

@@ -94,12 +94,8 @@ func (o *ones) load() bool {
 		o.word, o.b = binary.LittleEndian.Uint64(o.b), o.b[8:]
 		return true
 	}
-	o.word = 0
-	for i, c := range o.b {
-		o.word |= uint64(c) << (8 * i)
-	}
 	ok := len(o.b) > 0
-	o.b = nil
+	o.word, o.b = lastWord(o.b), nil
 	return ok
 }
 
@@ -115,32 +111,65 @@ func (o *ones) next() (int, bool) {
 	return at, true
 }
 
-// skip passes n ones, or as many as there are.
-func (o *ones) skip(n int) {
-	for {
-		c := bits.OnesCount64(o.word)
-		if n < c {
-			break
+// passOnes passes the ones of a stream up to number n, counted from 0, whose position it returns; n is -1 for none. Beyond that it returns
+// the word it came to without the ones that were passed, the position of that word's first bit, and the bytes after the word. Bytes that lie behind the stream in
+// memory may be taken for its own. It reports false when there are not so many ones. What phrases spend their time on: all in registers.
+func passOnes(b []byte, n int) (at int, word uint64, base int, rest []byte, ok bool) {
+	word, rest = nextWord(b[:min(len(b)+7, cap(b))])
+	if n < 0 {
+		return -1, word, 0, rest, true
+	}
+	for c := bits.OnesCount64(word); n >= c; c = bits.OnesCount64(word) {
+		if n -= c; len(rest) == 0 {
+			return 0, 0, 0, nil, false
 		}
-		n -= c
-		if !o.load() {
-			return
-		}
+		word, rest = nextWord(rest)
+		base += 64
 	}
-	if c := bits.OnesCount32(uint32(o.word)); n >= c {
-		n -= c
-		o.word = o.word >> 32 << 32
-	}
-	for ; n > 0; n-- {
-		o.word &= o.word - 1
-	}
+	at = selectOne(word, n)
+	return base + at, word & (^uint64(1) << (at & 63)), base, rest, true
 }
 
-// nth returns the position of one number n, counted from 0, and leaves the walk behind it.
-func (o *ones) nth(n int) (int, bool) {
-	o.skip(n)
-	return o.next()
+// nextWord returns the first 64 bits of b, zero where it has fewer, and what follows.
+func nextWord(b []byte) (uint64, []byte) {
+	if len(b) >= 8 {
+		return binary.LittleEndian.Uint64(b), b[8:]
+	}
+	return lastWord(b), nil
 }
+
+func lastWord(b []byte) (w uint64) {
+	for i, c := range b {
+		w |= uint64(c) << (8 * i)
+	}
+	return w
+}
+
+// selectOne returns the place of one number n, counted from 0, in a word that has it: by the sums of bytes, added up side by side,
+// then by a table (Vigna, "Broadword implementation of rank/select queries", WEA 2008).
+func selectOne(w uint64, n int) int {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	s := w - w>>1&0x5555555555555555
+	s = s&0x3333333333333333 + s>>2&0x3333333333333333
+	s = ((s + s>>4) & 0x0F0F0F0F0F0F0F0F) * each // byte i: ones in bytes 0 to i
+	before := bits.OnesCount64(((uint64(n)*each|high)-s)&high) * 8
+	before &= 63
+	return before + int(oneInByte[w>>before&0xFF][(n-int(s<<8>>before&0xFF))&7])
+}
+
+// oneInByte has the place of each one of a byte.
+var oneInByte = func() (t [256][8]uint8) {
+	for b := range t {
+		n := 0
+		for i := range uint8(8) {
+			if b>>i&1 == 1 {
+				t[b][n] = i
+				n++
+			}
+		}
+	}
+	return t
+}()
 
 // lowBits returns the k low bits of value i of those packed at the front of b; b must have them.
 func lowBits(b []byte, i, k int) uint32 {
@@ -157,37 +186,56 @@ func lowBits(b []byte, i, k int) uint32 {
 	return uint32(w>>(at%8)) & (1<<k - 1)
 }
 
-// appendRiceSums appends sum plus the running sums of values first to end-1, each and one more, of a chunk, which is a byte with the parameter
-// and a run of n values, and returns the last of them; false on damage. Sums beyond 32 bits are cut, but not the one that is returned.
-func appendRiceSums(dst []uint32, chunk []byte, n, first, end int, sum uint64) ([]uint32, uint64, bool) {
-	if len(chunk) == 0 || chunk[0] > maxRice {
+// riceChunk is a run that is read in part: a byte with the parameter and a run of n values, with more bytes behind it in memory.
+type riceChunk struct {
+	k     int
+	lows  []byte // and what follows them
+	highs []byte
+}
+
+// newRiceChunk places the parts of a chunk; false when it is too short.
+func newRiceChunk(b []byte, n int) (c riceChunk, ok bool) {
+	if len(b) == 0 || b[0] > maxRice {
+		return c, false
+	}
+	c.k, c.lows = int(b[0]), b[1:]
+	size := pack.Size(n, c.k)
+	if size > len(c.lows) {
+		return c, false
+	}
+	c.highs = c.lows[size:]
+	return c, true
+}
+
+// at returns value i; false on damage.
+func (c *riceChunk) at(i int) (uint64, bool) {
+	last, word, base, rest, ok := passOnes(c.highs, i-1)
+	for ok && word == 0 && len(rest) > 0 {
+		word, rest = nextWord(rest)
+		base += 64
+	}
+	at := base + bits.TrailingZeros64(word)
+	return uint64(at-last-1)<<c.k | uint64(lowBits(c.lows, i, c.k)), ok && word != 0
+}
+
+// appendSums appends sum plus the running sums of values first to end-1, each and one more, and returns the last of them; false on damage.
+// Sums beyond 32 bits are cut, but not the one that is returned.
+func (c *riceChunk) appendSums(dst []uint32, first, end int, sum uint64) ([]uint32, uint64, bool) {
+	last, word, base, rest, ok := passOnes(c.highs, first-1)
+	if !ok {
 		return dst, 0, false
 	}
-	k, lows := int(chunk[0]), chunk[1:]
-	size := pack.Size(n, k)
-	if size > len(lows) {
-		return dst, 0, false
-	}
-	o := newOnes(lows[size:])
-	last := -1
-	if first > 0 {
-		var ok bool
-		if last, ok = o.nth(first - 1); !ok {
-			return dst, 0, false
-		}
-	}
-	// From here on o is taken apart: this is where phrases spend their time.
-	mask := uint64(1)<<k - 1
-	word, base := o.word, o.base
-	n = len(dst)
+	k, mask, lows := c.k&63, uint64(1)<<c.k-1, c.lows
+	n := len(dst)
 	dst = slices.Grow(dst, end-first)[:n+end-first]
 	bit := first * k
 	for i := range dst[n:] {
 		for word == 0 {
-			if !o.load() {
+			if len(rest) == 0 {
 				return dst[:n], 0, false
 			}
-			word, base = o.word, o.base
+			word, rest = nextWord(rest)
+			base += 64
 		}
 		at := base + bits.TrailingZeros64(word)
 		word &= word - 1
@@ -197,7 +245,7 @@ func appendRiceSums(dst []uint32, chunk []byte, n, first, end int, sum uint64) (
 		} else {
 			low = uint64(lowBits(lows, first+i, k))
 		}
-		sum += (uint64(at-last-1)<<(k&63) | low) + 1
+		sum += (uint64(at-last-1)<<k | low) + 1
 		dst[n+i] = uint32(sum)
 		last = at
 		bit += k
@@ -205,26 +253,46 @@ func appendRiceSums(dst []uint32, chunk []byte, n, first, end int, sum uint64) (
 	return dst, sum, true
 }
 
-// riceAt returns value i of a chunk; false on damage.
-func riceAt(chunk []byte, n, i int) (uint64, bool) {
-	if len(chunk) == 0 || chunk[0] > maxRice {
-		return 0, false
+// intersect walks through the sums that appendSums would append as long as there are wanted ones, which ascend. It returns those that
+// are left, kept with those added that were met, and the last sum.
+func (c *riceChunk) intersect(kept, wanted []uint32, first, end int, sum uint64) (left, found []uint32, total uint64, ok bool) {
+	last, word, base, rest, ok := passOnes(c.highs, first-1)
+	if !ok {
+		return nil, kept, 0, false
 	}
-	k, lows := int(chunk[0]), chunk[1:]
-	size := pack.Size(n, k)
-	if size > len(lows) {
-		return 0, false
-	}
-	o := newOnes(lows[size:])
-	last := -1
-	if i > 0 {
-		var ok bool
-		if last, ok = o.nth(i - 1); !ok {
-			return 0, false
+	k, mask, lows := c.k&63, uint64(1)<<c.k-1, c.lows
+	target := uint64(wanted[0])
+	bit := first * k
+	for i := first; i < end; i++ {
+		for word == 0 {
+			if len(rest) == 0 {
+				return nil, kept, 0, false
+			}
+			word, rest = nextWord(rest)
+			base += 64
+		}
+		at := base + bits.TrailingZeros64(word)
+		word &= word - 1
+		var low uint64
+		if from := bit >> 3; from+8 <= len(lows) {
+			low = binary.LittleEndian.Uint64(lows[from:]) >> (bit & 7) & mask
+		} else {
+			low = uint64(lowBits(lows, i, k))
+		}
+		sum += (uint64(at-last-1)<<k | low) + 1
+		last = at
+		bit += k
+		for sum >= target {
+			if sum == target {
+				kept = append(kept, wanted[0])
+			}
+			if wanted = wanted[1:]; len(wanted) == 0 {
+				return nil, kept, sum, true
+			}
+			target = uint64(wanted[0])
 		}
 	}
-	at, ok := o.next()
-	return uint64(at-last-1)<<k | uint64(lowBits(lows, i, k)), ok
+	return wanted, kept, sum, true
 }
 
 // readRice appends the n values of the run at the front of b to dst and returns what follows the run; false when b does not have
@@ -286,17 +354,20 @@ func sumsSize(n int, total uint64, k int) (low, high uint64) {
 
 // sumsAt returns the sums before and after value i; false on damage.
 func sumsAt(b, highs []byte, i, k int) (before, after uint32, ok bool) {
-	o := newOnes(highs)
-	var at int
-	if i > 0 {
-		if at, ok = o.nth(i - 1); !ok {
-			return 0, 0, false
-		}
-		before = uint32(at-i+1)<<k | lowBits(b, i-1, k)
-	}
-	if at, ok = o.next(); !ok {
+	at, word, base, rest, ok := passOnes(highs, i-1)
+	if !ok {
 		return 0, 0, false
 	}
-	after = uint32(at-i)<<k | lowBits(b, i, k)
+	if i > 0 {
+		before = uint32(at-i+1)<<k | lowBits(b, i-1, k)
+	}
+	for word == 0 {
+		if len(rest) == 0 {
+			return 0, 0, false
+		}
+		word, rest = nextWord(rest)
+		base += 64
+	}
+	after = uint32(base+bits.TrailingZeros64(word)-i)<<k | lowBits(b, i, k)
 	return before, after, before <= after
 }

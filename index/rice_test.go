@@ -35,12 +35,16 @@ func checkRice(t *testing.T, values []uint32) {
 				sum += v + 1
 				want = append(want, sum)
 			}
+			c, ok := newRiceChunk(run, len(values))
+			if !ok {
+				t.Fatal("no chunk")
+			}
 			if first < len(values) {
-				if v, ok := riceAt(run, len(values), first); !ok || v != uint64(values[first]) {
+				if v, ok := c.at(first); !ok || v != uint64(values[first]) {
 					t.Fatalf("value %d: %d, %v, want %d", first, v, ok, values[first])
 				}
 			}
-			part, total, ok := appendRiceSums([]uint32{7}, run, len(values), first, end, 5)
+			part, total, ok := c.appendSums([]uint32{7}, first, end, 5)
 			if !ok || !slices.Equal(part, want) || uint32(total) != sum {
 				t.Fatalf("sums of values %d to %d: %v, want %v", first, end, part, want)
 			}
@@ -89,6 +93,30 @@ func TestRice(t *testing.T) {
 	checkSums(t, append(make([]uint32, blockLen-1), 1<<20))
 }
 
+func TestSelectOne(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	for range 2000 {
+		w := r.Uint64() & r.Uint64()
+		if r.IntN(3) == 0 {
+			w |= r.Uint64() | r.Uint64()
+		}
+		n := 0
+		for i := range 64 {
+			if w>>i&1 == 1 {
+				if got := selectOne(w, n); got != i {
+					t.Fatalf("one %d of %x is at %d, not %d", n, w, i, got)
+				}
+				n++
+			}
+		}
+	}
+	for n := range 64 {
+		if got := selectOne(1<<64-1, n); got != n {
+			t.Fatal(n, got)
+		}
+	}
+}
+
 func FuzzRice(f *testing.F) {
 	f.Add([]byte{3, 0x18, 0xc8, 0x5a, 5}, uint8(2), uint8(1))
 	f.Add(make([]byte, 300), uint8(128), uint8(0))
@@ -99,8 +127,11 @@ func FuzzRice(f *testing.F) {
 			return
 		}
 		readRice(nil, b[1:], int(n), int(b[0]))
-		appendRiceSums(nil, b, int(n), int(i), int(n), 0)
-		riceAt(b, int(n), int(i))
+		if c, ok := newRiceChunk(b, int(n)); ok {
+			c.appendSums(nil, int(i), int(n), 0)
+			c.at(int(i))
+			c.intersect(nil, []uint32{3, 70, 100_000}, int(i), int(n), 0)
+		}
 		k := int(b[0]) % (maxRice + 1)
 		if low, _ := sumsSize(int(n), 0, k); low <= uint64(len(b)-1) {
 			sumsAt(b[1:], b[1+low:], int(i), k)
