@@ -37,15 +37,26 @@ type positionReader struct {
 
 // Positions appends the positions of the current posting to dst, in order. Those of FieldAll lie in one space for all parts. Damage
 // makes it return dst unchanged, and Err says so.
-func (p *Postings) Positions(dst []uint32) []uint32 {
-	from, to, ok := p.span()
+func (p *Postings) Positions(dst []uint32) []uint32 { return p.positionsOf(dst, p.unpacked, p.i) }
+
+// PositionsAt is Positions for the posting that At found last.
+func (p *Postings) PositionsAt(dst []uint32) []uint32 {
+	if p.found.doc == NoDoc {
+		return dst
+	}
+	return p.positionsOf(dst, p.found.block, p.found.i)
+}
+
+// positionsOf appends the positions of posting i of a block.
+func (p *Postings) positionsOf(dst []uint32, block, i int) []uint32 {
+	from, to, ok := p.span(block, i)
 	if !ok {
 		return dst
 	}
 	if p.term.DocCount < blockLen {
-		dst, ok = p.where.appendShort(dst, p.i, from, to)
+		dst, ok = p.where.appendShort(dst, i, from, to)
 	} else {
-		dst, ok = p.where.append(dst, p.i, from, to)
+		dst, ok = p.where.append(dst, i, from, to)
 	}
 	if !ok {
 		p.corrupt("malformed positions")
@@ -54,17 +65,30 @@ func (p *Postings) Positions(dst []uint32) []uint32 {
 }
 
 // Intersect appends to dst those of the wanted positions, which ascend, at which the current posting has an occurrence. It reads no further than
-// the last of them, and is what Positions is too slow for. wanted may be the memory that dst appends to, as in
+// the last of them: for looking few positions up it is faster than Positions. wanted may be the memory that dst appends to, as in
 // Intersect(starts[:0], starts). Damage makes it return dst unchanged, and Err says so.
 func (p *Postings) Intersect(dst, wanted []uint32) []uint32 {
-	from, to, ok := p.span()
+	return p.intersectOf(dst, wanted, p.unpacked, p.i)
+}
+
+// IntersectAt is Intersect for the posting that At found last.
+func (p *Postings) IntersectAt(dst, wanted []uint32) []uint32 {
+	if p.found.doc == NoDoc {
+		return dst
+	}
+	return p.intersectOf(dst, wanted, p.found.block, p.found.i)
+}
+
+// intersectOf is Intersect for posting i of a block.
+func (p *Postings) intersectOf(dst, wanted []uint32, block, i int) []uint32 {
+	from, to, ok := p.span(block, i)
 	if !ok {
 		return dst
 	}
 	at := len(dst)
 	if p.term.DocCount < blockLen {
-		dst = p.where.intersectShort(dst, wanted, p.i, from, to)
-	} else if dst, ok = p.where.intersect(dst, wanted, p.i, from, to); !ok {
+		dst = p.where.intersectShort(dst, wanted, i, from, to)
+	} else if dst, ok = p.where.intersect(dst, wanted, i, from, to); !ok {
 		p.corrupt("malformed positions")
 		return dst[:at]
 	}
@@ -73,26 +97,26 @@ func (p *Postings) Intersect(dst, wanted []uint32) []uint32 {
 
 // Freq returns the number of positions of the current posting, 0 on damage.
 func (p *Postings) Freq() int {
-	from, to, ok := p.span()
+	from, to, ok := p.span(p.unpacked, p.i)
 	if !ok {
 		return 0
 	}
 	return int(to-from) + 1
 }
 
-// span returns where the positions of the current posting, but its first, lie among those of its block.
-func (p *Postings) span() (from, to uint32, ok bool) {
-	if p.i < 0 || p.i >= p.n || p.where.block != p.unpacked && p.loadPositions() != nil {
+// span returns where the positions of posting i of a block, but its first, lie among those of the block.
+func (p *Postings) span(block, i int) (from, to uint32, ok bool) {
+	if block < 0 || i < 0 || i >= p.postingsIn(block) || p.where.block != block && p.loadPositions(block) != nil {
 		return 0, 0, false
 	}
 	w := &p.where
 	switch {
 	case p.term.DocCount < blockLen:
-		return w.starts[p.i], w.starts[p.i+1], true
+		return w.starts[i], w.starts[i+1], true
 	case w.extra == 0:
 		return 0, 0, true
 	}
-	if from, to, ok = sumsAt(w.sums, w.highs, p.i, w.k); !ok || to > w.extra {
+	if from, to, ok = sumsAt(w.sums, w.highs, i, w.k); !ok || to > w.extra {
 		p.corrupt("malformed frequencies")
 		return 0, 0, false
 	}
@@ -227,12 +251,22 @@ func (w *positionReader) offset(i int) int {
 	return int(u16(w.offsets, i))
 }
 
-// loadPositions finds what is needed for the positions of the unpacked block.
-func (p *Postings) loadPositions() error {
+// postingsIn returns the number of postings of a block.
+func (p *Postings) postingsIn(block int) int {
+	switch {
+	case p.term.DocCount < blockLen:
+		return p.n
+	case block == p.blocks-1:
+		return p.tailLen
+	}
+	return blockLen
+}
+
+// loadPositions finds what is needed for the positions of a block.
+func (p *Postings) loadPositions(block int) error {
 	if p.term.DocCount < blockLen {
 		return p.loadShortPositions()
 	}
-	block := p.unpacked
 	from, to := uint64(u32(p.dir, 2*p.blocks+block)), p.posEnd-p.posAt
 	if block+1 < p.blocks {
 		to = uint64(u32(p.dir, 2*p.blocks+block+1))
@@ -243,7 +277,7 @@ func (p *Postings) loadPositions() error {
 	if err := p.pos.check(p.posAt+from, to-from); err != nil {
 		return p.fail(err)
 	}
-	if !p.where.parse(p.pos.data[p.posAt+from:p.posAt+to], p.n) {
+	if !p.where.parse(p.pos.data[p.posAt+from:p.posAt+to], p.postingsIn(block)) {
 		return p.corrupt("malformed positions")
 	}
 	p.where.block = block
