@@ -63,7 +63,7 @@ type searchInput struct {
 	Offset int    `query:"offset" minimum:"0" maximum:"10000" default:"0" example:"0" doc:"Results to leave out."`
 
 	Total   string   `query:"total" enum:"exact,any" default:"exact" example:"exact" doc:"With any, total may be a lower bound, which is quicker to find."`
-	Facets  []string `query:"facets" maxItems:"5" uniqueItems:"true" enum:"site,host,lang,type,year" example:"site,lang" doc:"Properties to count all matching pages by: site, host, lang, type, year (published, else fetched). Makes total exact."`
+	Facets  []string `query:"facets" nullable:"false" maxItems:"5" uniqueItems:"true" enum:"site,host,lang,type,year" example:"site,lang" doc:"Properties to count all matching pages by: site, host, lang, type, year (published, else fetched). Makes total exact."`
 	Explain bool     `query:"explain" default:"false" example:"false" doc:"Explain the score of each result, term by term."`
 }
 
