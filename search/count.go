@@ -64,10 +64,13 @@ func countClause(x *scratch, seg *index.Segment, c clause) (uint64, error) {
 			return n, nil
 		}
 	}
-	if a, ok := c.(*and); perStretch(c.cost(), seg) < sparse || ok && !a.simple() {
+	switch c := c.(type) {
+	case *phrase:
 		return countStages(x, seg, c)
-	} else if _, ok := c.(*phrase); ok {
-		return countStages(x, seg, c)
+	case *and:
+		if perStretch(c.cost(), seg) < sparse || !c.simple() {
+			return countStages(x, seg, c)
+		}
 	}
 	return countWindows(x, seg, c)
 }

@@ -91,7 +91,8 @@ type scoredList struct {
 	here   uint32 // and in the window
 }
 
-// unionSource finds the documents that are in any of several lists, window by window. Lists that together cannot lift a document into the
+// unionSource finds the documents that are in any of several lists, window by window: windows of pack.WindowLen documents, to whose sums
+// impacts are added, or where postings are far apart windows as long as blocks, in which they are merged. Lists that together cannot lift a document into the
 // results are not read but looked up for the documents of the others (MaxScore: Turtle and Flood 1995, with the bounds of each
 // window as Lucene has it).
 type unionSource struct {
@@ -122,7 +123,7 @@ func (c *unionSource) each(r *run) error {
 		if err := r.s.tick(); err != nil {
 			return err
 		}
-		w.base, w.end = base, min(base+pack.WindowLen, r.docs)
+		w.base, w.end = base, min(max(base+pack.WindowLen, c.reach(base)), r.docs)
 		c.window(r, stages)
 		r.stages = stages
 	}
@@ -148,6 +149,24 @@ func (c *unionSource) next(r *run, from index.DocID) index.DocID {
 		}
 	}
 	return next
+}
+
+// mergeMost is the number of lists whose current blocks fit a batch.
+const mergeMost = pack.WindowLen / pack.BlockLen
+
+// reach returns where the first of the lists' current blocks ends: up to there the lists are short and may be merged. It is 0 where they are
+// too many. The lists are where next has left them.
+func (c *unionSource) reach(base index.DocID) index.DocID {
+	if len(c.lists) > mergeMost {
+		return 0
+	}
+	reach := index.NoDoc
+	for _, l := range c.lists {
+		if l.SeekBlock(base) {
+			reach = min(reach, l.BlockLast()+1)
+		}
+	}
+	return reach
 }
 
 // sort orders the lists by a key: an insertion sort, as they are few and nearly in order.
@@ -199,7 +218,60 @@ func (c *unionSource) window(r *run, stages []*stage) {
 		_ = one.between(r, w.base, w.end) // its only error is that of the context, which each asks for again
 		return
 	}
-	c.sum(r, c.order[optional:], need-sum, len(stages) == 0)
+	if w.end-w.base > pack.WindowLen {
+		c.merge(r, c.order[optional:], need-sum)
+	} else {
+		c.sum(r, c.order[optional:], need-sum, len(stages) == 0)
+	}
+}
+
+// merge is sum for windows in which every list has a block at most.
+func (c *unionSource) merge(r *run, lists []int, need int64) {
+	s := r.s
+	w := &s.window
+	all := s.merged[:0] // document above score
+	for _, i := range lists {
+		l := c.lists[i]
+		if l.here == 0 || !l.SeekBlock(w.base) {
+			continue
+		}
+		docs, impacts := l.Block()
+		docs, impacts = cut(l.Postings, docs, impacts, w.base, w.end)
+		s.run = s.run[:0]
+		for k, d := range docs {
+			s.run = append(s.run, uint64(d)<<32|uint64(worth(l.weight, impacts[k])))
+		}
+		s.merged, s.spare = mergeRuns(s.spare[:0], all, s.run), all
+		all = s.merged
+	}
+	b := &s.batch
+	for _, e := range all {
+		if score := uint32(e); int64(score) > need {
+			b.add(uint32(e>>32), score)
+		}
+	}
+	if b.n > 0 {
+		r.flow()
+	}
+}
+
+// mergeRuns appends the entries of two runs in order of documents, adding the scores of those that both have.
+func mergeRuns(dst, a, b []uint64) []uint64 {
+	for len(a) > 0 && len(b) > 0 {
+		x, y := a[0], b[0]
+		switch {
+		case x>>32 == y>>32:
+			dst = append(dst, x+y&(1<<32-1))
+			a, b = a[1:], b[1:]
+		case x < y:
+			dst = append(dst, x)
+			a = a[1:]
+		default:
+			dst = append(dst, y)
+			b = b[1:]
+		}
+	}
+	return append(append(dst, a...), b...)
 }
 
 // sum adds up the impacts of some lists and sends the documents whose sum exceeds need.

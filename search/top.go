@@ -26,6 +26,9 @@ type scratch struct {
 	used     int
 	window   window
 	above    []uint16
+	merged   []uint64 // see unionSource.merge
+	spare    []uint64
+	run      []uint64
 	batch    batch
 	stages   []*stage
 	top      collector
