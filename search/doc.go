@@ -23,5 +23,6 @@
 //   - Pruning never changes an answer: results equal those of evaluating every document, order and scores included.
 //   - Order is by score, then site, then URL, so that shards and segments in any arrangement give the same list, provided
 //     they score with the same Stats.
+//   - An explanation adds up to the score it explains exactly, and facets count all live documents that match.
 //   - A segment stays mapped while a search uses it.
 package search

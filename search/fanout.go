@@ -144,7 +144,9 @@ func (f *Fanout) fill(ctx context.Context, out *concord.Answer, shards []int, an
 	hits := out.Hits[:0]
 	for _, h := range out.Hits {
 		if w, ok := byURL[h.URL]; ok {
-			w.Score = h.Score
+			if w.Explanation == nil { // else the score is what it explains, even if the shard has changed since
+				w.Score = h.Score
+			}
 			hits = append(hits, w)
 		}
 	}
