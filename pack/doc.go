@@ -68,8 +68,8 @@
 //	OrBits, mean gap 2                  21      -     13
 //	OrBits, mean gap 8                  50      -     16
 //	AddScaled                          124     73     53
-//	SetDocs, mean gap 4                137    100      -
-//	SetDocs, mean gap 16                95     92      -
+//	SetDocs, mean gap 4                137    100     72
+//	SetDocs, mean gap 16                95     92     71
 //	MaskDocs                           119      -     30
 //	MaskAtLeast                         38      5      4
 //	LowerBound                          14      -      6

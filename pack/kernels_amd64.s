@@ -4916,6 +4916,61 @@ loop:
 	VZEROUPPER
 	RET
 
+// func setDocs512(b *uint64, docs *uint32, groups int, base uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·setDocs512(SB), NOSPLIT, $0-28
+	MOVQ         b+0(FP), AX
+	MOVQ         docs+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVL         base+24(FP), BX
+	VPBROADCASTD BX, Z0
+	MOVL         $0x00000001, BX
+	VPBROADCASTD BX, Z1
+	MOVL         $0x000007ff, BX
+	VPBROADCASTD BX, Z2
+	VPTERNLOGD   $0xff, Z3, Z3, Z3
+
+loop:
+	VMOVDQU32 (CX), Z4
+	VPSUBD    Z0, Z4, Z4
+	VPSRLD    $0x05, Z4, Z5
+	VPANDD    Z2, Z5, Z5
+	VPROLVD   Z4, Z1, Z4
+	VALIGND   $0x0f, Z3, Z5, Z7
+	VPCMPEQD  Z7, Z5, K1
+	KTESTW    K1, K1
+	JEQ       together
+	VALIGND   $0x0f, Z3, Z4, Z7
+	VPORD     Z7, Z4, K1, Z4
+	VALIGND   $0x0e, Z3, Z5, Z7
+	VPCMPEQD  Z7, Z5, K1
+	VALIGND   $0x0e, Z3, Z4, Z7
+	VPORD     Z7, Z4, K1, Z4
+	VALIGND   $0x0c, Z3, Z5, Z7
+	VPCMPEQD  Z7, Z5, K1
+	KTESTW    K1, K1
+	JEQ       together
+	VALIGND   $0x0c, Z3, Z4, Z7
+	VPORD     Z7, Z4, K1, Z4
+	VALIGND   $0x08, Z3, Z5, Z7
+	VPCMPEQD  Z7, Z5, K1
+	VALIGND   $0x08, Z3, Z4, Z7
+	VPORD     Z7, Z4, K1, Z4
+
+together:
+	VALIGND     $0x01, Z5, Z3, Z7
+	VPCMPD      $0x04, Z7, Z5, K1
+	KMOVW       K1, K2
+	VPXORD      Z6, Z6, Z6
+	VPGATHERDD  (AX)(Z5*4), K2, Z6
+	VPORD       Z6, Z4, Z4
+	VPSCATTERDD Z4, K1, (AX)(Z5*4)
+	ADDQ        $0x40, CX
+	DECQ        DX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
 // func setDocs2(b *uint64, docs *uint32, groups int, base uint32)
 // Requires: AVX, AVX2
 TEXT ·setDocs2(SB), NOSPLIT, $64-28

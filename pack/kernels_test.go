@@ -99,6 +99,14 @@ func FuzzKernels(f *testing.F) {
 		slices.Sort(left)
 		slices.Sort(right)
 		left, right = slices.Compact(left), right[:len(slices.Compact(right))]
+		near := make([]uint32, len(words)) // documents of one window
+		for i, w := range words {
+			near[i] = w % BitmapLen >> (x % 16)
+		}
+		slices.Sort(near)
+		for i := range near {
+			near[i] += x
+		}
 		type outcome struct {
 			ok               [6]bool
 			plain, sum, bits Block
@@ -142,7 +150,7 @@ func FuzzKernels(f *testing.F) {
 			o.count[0], o.count[1] = o.sums.CountNonZero(), o.or.Count()
 			copy(o.above[:], o.sums.AppendAbove(nil, x))
 			set := o.or
-			set.SetDocs(words, x)
+			set.SetDocs(near, x)
 			o.count[2] = AndCount(&o.or, &set)
 			set.AndNot(&o.or)
 			o.count[3] = set.Count()

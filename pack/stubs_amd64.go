@@ -164,6 +164,11 @@ func addScaled512(s *uint32, docs *uint32, impacts *byte, groups int, base uint3
 //go:noescape
 func addScaled2(s *uint32, docs *uint32, impacts *byte, groups int, base uint32, weight uint32, offset uint32)
 
+// setDocs512 is SetDocs of groups of 16 documents.
+//
+//go:noescape
+func setDocs512(b *uint64, docs *uint32, groups int, base uint32)
+
 // setDocs2 is SetDocs of groups of 8 documents.
 //
 //go:noescape

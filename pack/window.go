@@ -62,7 +62,7 @@ func (b *Bitmap) Empty() bool {
 	return or == 0
 }
 
-// SetDocs marks the documents docs[i]-base; all of them must lie in the window.
+// SetDocs marks the documents docs[i]-base; they ascend, and all of them lie in the window.
 func (b *Bitmap) SetDocs(docs []uint32, base uint32) { setDocs(b, docs, base) }
 
 // MaskDocs sets bit i, counted from the lowest of lo to the highest of hi, when the document docs[i]-base is marked. All of them lie in

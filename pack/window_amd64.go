@@ -3,7 +3,10 @@
 package pack
 
 func setDocs(b *Bitmap, docs []uint32, base uint32) {
-	if n := len(docs); n >= 8 && active >= levelAVX2 {
+	if n := len(docs); n >= 16 && active == levelAVX512 {
+		setDocs512(&b[0], &docs[0], n/16, base)
+		docs = docs[n&^15:]
+	} else if n >= 8 && active == levelAVX2 {
 		setDocs2(&b[0], &docs[0], n/8, base)
 		docs = docs[n&^7:]
 	}

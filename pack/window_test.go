@@ -10,7 +10,7 @@ import (
 func TestDocsLevels(t *testing.T) {
 	atEveryLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(15, 16))
-		for range 500 {
+		for round := range 500 {
 			base := r.Uint32()
 			var mark, set Bitmap
 			for i := range mark {
@@ -18,7 +18,10 @@ func TestDocsLevels(t *testing.T) {
 			}
 			docs := guardedWords(t, r.IntN(BlockLen+1))
 			for i := range docs {
-				d := r.Uint32N(BitmapLen)
+				docs[i] = r.Uint32N(BitmapLen) >> (round % 8)
+			}
+			slices.Sort(docs)
+			for i, d := range docs {
 				docs[i] = base + d
 				set.Set(d)
 			}
@@ -73,8 +76,9 @@ func TestHostileDocs(t *testing.T) {
 			}
 			fillBytes(r, impacts)
 			sums.AddScaled(docs, impacts, r.Uint32(), r.Uint32(), r.Uint32())
-			var b Bitmap
+			b := (*Bitmap)(unsafe.Pointer(&guardedWords(t, BitmapLen/32)[0]))
 			b.SetDocs(docs, 5)
+			b.Fill(0, BitmapLen)
 			if lo, hi := b.MaskDocs(docs, 5); lo&hi != ^uint64(0) {
 				t.Fatal("not taken modulo the window")
 			}

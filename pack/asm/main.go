@@ -57,6 +57,7 @@ func main() {
 	sums512()
 	sums2()
 	addScaled()
+	setDocs512()
 	setDocs2()
 	rice512()
 	prefixSums()

@@ -374,6 +374,51 @@ func addScaled() {
 	RET()
 }
 
+// setDocs512 gathers and scatters the words of 16 documents. As these ascend, those of one word are neighbours: each takes the marks of the
+// ones before it, in steps of 1, 2, 4 and 8 lanes as far as any run of equal words goes, and the last one is scattered.
+func setDocs512() {
+	kernel("setDocs512", "(b *uint64, docs *uint32, groups int, base uint32)", "is SetDocs of groups of 16 documents.")
+	b, docs, groups := pointer("b"), pointer("docs"), pointer("groups")
+	base, one, words, none := ZMM(), ZMM(), ZMM(), ZMM()
+	broadcast("base", base)
+	broadcastConst(1, one)
+	broadcastConst(bitmapLen/32-1, words)
+	VPTERNLOGD(U8(0xff), none, none, none) // no word
+	Label("loop")
+	d, word, mark := ZMM(), ZMM(), ZMM()
+	VMOVDQU32(at(docs, 0), d)
+	VPSUBD(base, d, d)
+	VPSRLD(U8(5), d, word)
+	VPANDD(words, word, word)
+	VPROLVD(d, one, mark)
+	for step := 1; step < zmmLen; step *= 2 {
+		before, same := ZMM(), K()
+		VALIGND(U8(uint8(zmmLen-step)), none, word, before)
+		VPCMPEQD(before, word, same)
+		if step == 1 || step == 4 {
+			KTESTW(same, same)
+			JEQ(LabelRef("together"))
+		}
+		before = ZMM()
+		VALIGND(U8(uint8(zmmLen-step)), none, mark, before)
+		VPORD(before, mark, same, mark)
+	}
+	Label("together")
+	next, last, k, marks := ZMM(), K(), K(), ZMM()
+	VALIGND(U8(1), word, none, next)
+	VPCMPD(U8(notEqual), next, word, last)
+	KMOVW(last, k)
+	VPXORD(marks, marks, marks)
+	VPGATHERDD(Mem{Base: b, Index: word, Scale: 4}, k, marks)
+	VPORD(marks, mark, mark)
+	VPSCATTERDD(mark, last, Mem{Base: b, Index: word, Scale: 4})
+	ADDQ(U8(64), docs)
+	DECQ(groups)
+	JNZ(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
+}
+
 // setDocs2 writes SetDocs by bytes, so that fewer of the marks wait for the one before: where and what are computed eight at a time and
 // go through memory to where they are used one at a time.
 func setDocs2() {
