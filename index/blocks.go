@@ -325,10 +325,7 @@ func (p *Postings) unpackPatched(base uint32) bool {
 	if !ok || len(rest) != 0 {
 		return false
 	}
-	p.docs[0] += base
-	sums := &p.where.starts // which only short lists use
-	pack.Starts(sums, &p.docs)
-	copy(p.docs[:], sums[1:])
+	pack.PrefixSum(p.docs[:], p.docs[:], base) // whether sums ascend is asked below
 	bits := int(p.raw[0]&63) + 8*int(p.raw[0]>>6) // of the largest gap
 	return bits <= noWrap || ascend(p.docs[:], base)
 }

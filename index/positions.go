@@ -29,10 +29,13 @@ type positionReader struct {
 	wide    bool   // offsets have 4 bytes, not 2
 	chunks  []byte // first positions, then the other positions by 128
 
-	// of a short list, decoded
-	starts [blockLen + 1]uint32 // where the gaps of each posting are
-	firsts [blockLen]uint32
-	gaps   []uint32
+	// decoded: of a short list; of a block where pack.QuickRice says so, the gaps by chunk
+	decoded  bool
+	starts   [blockLen + 1]uint32 // where the gaps of each posting are
+	firsts   pack.Block
+	gaps     []uint32
+	number   uint32 // of the chunk that gapBlock is, -1: none
+	gapBlock pack.Block
 }
 
 // Positions appends the positions of the current posting to dst, in order. Those of FieldAll lie in one space for all parts. Damage
@@ -113,6 +116,13 @@ func (p *Postings) span(block, i int) (from, to uint32, ok bool) {
 	switch {
 	case p.term.DocCount < blockLen:
 		return w.starts[i], w.starts[i+1], true
+	case w.decoded:
+		from, to = w.starts[i], w.starts[i+1]
+		if from > to || to > w.extra {
+			p.corrupt("malformed frequencies")
+			return 0, 0, false
+		}
+		return from, to, true
 	case w.extra == 0:
 		return 0, 0, true
 	}
@@ -125,6 +135,9 @@ func (p *Postings) span(block, i int) (from, to uint32, ok bool) {
 
 // first returns the first position of posting i.
 func (w *positionReader) first(i int) (uint64, bool) {
+	if w.decoded {
+		return uint64(w.firsts[i]), w.firsts[i] <= maxPosition
+	}
 	b, ok := w.chunk(0)
 	if !ok {
 		return 0, false
@@ -159,6 +172,20 @@ func (w *positionReader) append(dst []uint32, i int, from, to uint32) ([]uint32,
 	}
 	at := len(dst)
 	dst = append(dst, uint32(pos))
+	if w.decoded {
+		for from < to {
+			gaps, ok := w.gapsIn(from, to)
+			if !ok {
+				return dst[:at], false
+			}
+			for _, gap := range gaps {
+				pos += uint64(gap) + 1
+				dst = append(dst, uint32(pos))
+			}
+			from += uint32(len(gaps))
+		}
+		return dst, pos <= maxPosition
+	}
 	for from < to {
 		c, first, end, ok := w.gapsFrom(from, to)
 		if !ok {
@@ -184,6 +211,9 @@ func (w *positionReader) intersect(kept, wanted []uint32, i int, from, to uint32
 		}
 		wanted = wanted[1:]
 	}
+	if w.decoded {
+		return w.intersectDecoded(kept, wanted, from, to, pos)
+	}
 	for from < to && len(wanted) > 0 {
 		c, first, end, ok := w.gapsFrom(from, to)
 		if !ok {
@@ -195,6 +225,70 @@ func (w *positionReader) intersect(kept, wanted []uint32, i int, from, to uint32
 		from += uint32(end - first)
 	}
 	return kept, true
+}
+
+// gapsIn returns the gaps from number from on, up to to or to the end of a chunk, of a block that is decoded.
+func (w *positionReader) gapsIn(from, to uint32) ([]uint32, bool) {
+	number := from / positionChunk
+	n := min(w.extra-number*positionChunk, positionChunk)
+	if w.number != number {
+		b, ok := w.chunk(int(number) + 1)
+		if !ok {
+			return nil, false
+		}
+		c, ok := newRiceChunk(b, int(n))
+		if !ok || !pack.UnpackRice(&w.gapBlock, c.lows, c.highs, int(n), c.k) {
+			return nil, false
+		}
+		w.number = number
+	}
+	return w.gapBlock[from%positionChunk : min(to-number*positionChunk, n)], true
+}
+
+// intersectDecoded is the rest of intersect, after the first position.
+func (w *positionReader) intersectDecoded(kept, wanted []uint32, from, to uint32, pos uint64) ([]uint32, bool) {
+	for from < to && len(wanted) > 0 {
+		gaps, ok := w.gapsIn(from, to)
+		if !ok {
+			return kept, false
+		}
+		from += uint32(len(gaps))
+		next := uint64(wanted[0])
+		for _, gap := range gaps {
+			if pos += uint64(gap) + 1; pos < next {
+				continue
+			}
+			for len(wanted) > 0 && uint64(wanted[0]) <= pos {
+				if uint64(wanted[0]) == pos {
+					kept = append(kept, wanted[0])
+				}
+				wanted = wanted[1:]
+			}
+			if len(wanted) == 0 {
+				break
+			}
+			next = uint64(wanted[0])
+		}
+	}
+	return kept, pos <= maxPosition
+}
+
+// decode reads first positions and where gaps are, of all postings of the block.
+func (w *positionReader) decode() bool {
+	w.number = ^uint32(0)
+	b, ok := w.chunk(0)
+	if !ok {
+		return false
+	}
+	c, ok := newRiceChunk(b, w.n)
+	if !ok || !pack.UnpackRice(&w.firsts, c.lows, c.highs, w.n, c.k) {
+		return false
+	}
+	if w.extra == 0 {
+		clear(w.starts[:])
+		return true
+	}
+	return pack.UnpackSums(&w.starts, w.sums, w.highs, w.n, w.k)
 }
 
 // appendShort is append for a short list, which is decoded.
@@ -278,6 +372,9 @@ func (p *Postings) loadPositions(block int) error {
 		return p.fail(err)
 	}
 	if !p.where.parse(p.pos.data[p.posAt+from:p.posAt+to], p.postingsIn(block)) {
+		return p.corrupt("malformed positions")
+	}
+	if p.where.decoded = pack.QuickRice(); p.where.decoded && !p.where.decode() {
 		return p.corrupt("malformed positions")
 	}
 	p.where.block = block

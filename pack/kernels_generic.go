@@ -40,3 +40,5 @@ func unpackSums(out *Block, lows, highs []byte, n, k int) bool {
 	return unpackSumsScalar(out, lows, highs, n, k)
 }
 func prefixSum(dst, gaps []uint32, base uint32) bool { return prefixSumScalar(dst, gaps, base) }
+
+func quickRice() bool { return false }

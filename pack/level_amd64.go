@@ -28,3 +28,5 @@ func best() level {
 	}
 	return levelAVX512
 }
+
+func quickRice() bool { return active == levelAVX512 }

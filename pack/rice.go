@@ -19,6 +19,10 @@ func UnpackRice(out *Block, lows, highs []byte, n, k int) bool {
 	return n == 0 || unpackRice(out, lows, highs, n, k)
 }
 
+// QuickRice reports whether this processor reads a whole run by UnpackRice or UnpackSums in the time that counting off to a single value
+// of it takes.
+func QuickRice() bool { return quickRice() }
+
 // UnpackSums reads n running sums, at most 128, in the code of Elias and Fano: the low k bits of each packed at the front of lows, and in highs
 // the rest of each, less that of the one before, in unary. out[0] is 0 and out[i+1] is sum i, modulo 2^32; those after out[n] are
 // unspecified. Sums of damaged bytes need not ascend. It reports false where UnpackRice does.

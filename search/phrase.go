@@ -115,41 +115,23 @@ func (c *phrase) occurrences(doc index.DocID) []uint32 {
 	if c.slop > 0 {
 		return c.sloppy.occurrences(c, doc)
 	}
-	starts := c.starts[:0]
-	for n, i := range c.byCost {
-		pos := c.words[i].positions(doc)
-		if n > 0 {
-			starts = intersect(starts, pos, uint32(i))
-		} else {
-			for _, p := range pos {
-				if p >= uint32(i) {
-					starts = append(starts, p-uint32(i))
-				}
-			}
+	shift := uint32(c.byCost[0]) // starts are this much too large
+	starts := append(c.starts[:0], c.rarest().positions(doc)...)
+	for len(starts) > 0 && starts[0] < shift {
+		starts = starts[1:]
+	}
+	for _, i := range c.byCost[1:] {
+		for k := range starts {
+			starts[k] += uint32(i) - shift
 		}
-		if len(starts) == 0 {
+		shift = uint32(i)
+		if starts = c.words[i].intersect(doc, starts); len(starts) == 0 {
 			break
 		}
+	}
+	for k := range starts {
+		starts[k] -= shift
 	}
 	c.starts = starts[:0]
 	return starts
-}
-
-// intersect keeps the starts s for which s+shift is among pos; both ascend.
-func intersect(starts, pos []uint32, shift uint32) []uint32 {
-	kept := starts[:0]
-	j := 0
-	for _, s := range starts {
-		s += shift
-		for j < len(pos) && pos[j] < s {
-			j++
-		}
-		if j == len(pos) {
-			break
-		}
-		if pos[j] == s {
-			kept = append(kept, s-shift)
-		}
-	}
-	return kept
 }

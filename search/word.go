@@ -143,3 +143,22 @@ func (c *word) positions(doc index.DocID) []uint32 {
 	c.merged = out
 	return out
 }
+
+// intersect keeps the positions, which ascend, at which the word stands in a document that has it.
+func (c *word) intersect(doc index.DocID, wanted []uint32) []uint32 {
+	if len(c.lists) == 1 {
+		c.lists[0].At(doc)
+		return c.lists[0].IntersectAt(wanted[:0], wanted)
+	}
+	kept := wanted[:0]
+	all := c.positions(doc)
+	for _, at := range wanted {
+		for len(all) > 0 && all[0] < at {
+			all = all[1:]
+		}
+		if len(all) > 0 && all[0] == at {
+			kept = append(kept, at)
+		}
+	}
+	return kept
+}
