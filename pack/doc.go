@@ -59,8 +59,8 @@
 //	UnpackPatched, 12 exceptions        73     40     30
 //	UnpackBits, mean gap 2             114     41     22
 //	UnpackBits, mean gap 8             140     85     34
-//	UnpackRice                         235    190     31
-//	UnpackSums                         240    195     30
+//	UnpackRice                         240     60     31
+//	UnpackSums                         240     60     30
 //	PrefixSum                          115     32     29
 //	PrefixSum, 16 values                22     10      7
 //	AddBits, mean gap 2                160      -     29

@@ -8,21 +8,33 @@ import "unsafe"
 const maxUnary = 1 << 16 / 8
 
 func unpackRice(out *Block, lows, highs []byte, n, k int) bool {
-	if active != levelAVX512 || k > maxShortWidth {
+	if active == levelScalar || active == levelAVX512 && k > maxShortWidth {
 		return unpackRiceScalar(out, lows, highs, n, k)
 	}
 	words, last := unaryWords(highs)
-	return unpackRice512(&out[0], unsafe.SliceData(lows), len(lows), unsafe.SliceData(highs), words, last, n, k) ||
-		len(highs) > maxUnary && unpackRiceScalar(out, lows, highs, n, k)
+	ok := false
+	if active == levelAVX512 {
+		ok = unpackRice512(&out[0], unsafe.SliceData(lows), len(lows), unsafe.SliceData(highs), words, last, n, k)
+	} else {
+		unpackLows(out, lows, n, k)
+		ok = unpackRice2(&out[0], unsafe.SliceData(highs), words, last, n, k)
+	}
+	return ok || len(highs) > maxUnary && unpackRiceScalar(out, lows, highs, n, k)
 }
 
 func unpackSums(out *Block, lows, highs []byte, n, k int) bool {
-	if active != levelAVX512 || k > maxShortWidth {
+	if active == levelScalar || active == levelAVX512 && k > maxShortWidth {
 		return unpackSumsScalar(out, lows, highs, n, k)
 	}
 	words, last := unaryWords(highs)
-	return unpackSums512(&out[0], unsafe.SliceData(lows), len(lows), unsafe.SliceData(highs), words, last, n, k) ||
-		len(highs) > maxUnary && unpackSumsScalar(out, lows, highs, n, k)
+	ok := false
+	if active == levelAVX512 {
+		ok = unpackSums512(&out[0], unsafe.SliceData(lows), len(lows), unsafe.SliceData(highs), words, last, n, k)
+	} else {
+		unpackLows(out, lows, n, k)
+		ok = unpackSums2(&out[0], unsafe.SliceData(highs), words, last, n, k)
+	}
+	return ok || len(highs) > maxUnary && unpackSumsScalar(out, lows, highs, n, k)
 }
 
 // unaryWords returns how many whole words the first maxUnary bytes have, and what is left of them.

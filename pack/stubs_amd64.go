@@ -184,6 +184,16 @@ func unpackRice512(out *uint32, lows *byte, size int, highs *byte, words int, la
 //go:noescape
 func unpackSums512(out *uint32, lows *byte, size int, highs *byte, words int, last uint64, n int, width int) bool
 
+// unpackRice2 adds what lies above the low bits, of which there are width, to n values, 1 to 128, and as many as make it a multiple of 8: as many as there are zeros before each one in words 64-bit words and last, at most 65,536 bits. It reports whether there are n ones.
+//
+//go:noescape
+func unpackRice2(out *uint32, highs *byte, words int, last uint64, n int, width int) bool
+
+// unpackSums2 adds what lies above the low bits, of which there are width, to n values, 1 to 128, and as many as make it a multiple of 8: as many as there are zeros before each one and all before it in words 64-bit words and last, at most 65,536 bits. It reports whether there are n ones.
+//
+//go:noescape
+func unpackSums2(out *uint32, highs *byte, words int, last uint64, n int, width int) bool
+
 // prefixSum512 is PrefixSum of n gaps, at least one.
 //
 //go:noescape

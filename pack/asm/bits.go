@@ -108,9 +108,11 @@ func unpackBits512() {
 	RET()
 }
 
-// unpackBits2 goes by bytes: a table has the numbers of the set bits of each. What comes near the end of the block is written bit by bit.
-func unpackBits2() {
-	table := GLOBL("bitsOfByte", RODATA|NOPTR)
+// bitsOfByte holds the numbers of the set bits of each byte, eight bytes a row.
+var bitsOfByte Mem
+
+func bitTable() {
+	bitsOfByte = GLOBL("bitsOfByte", RODATA|NOPTR)
 	for b := range 256 {
 		var row uint64
 		n := 0
@@ -122,6 +124,10 @@ func unpackBits2() {
 		}
 		DATA(8*b, U64(row))
 	}
+}
+
+// unpackBits2 goes by bytes: a table has the numbers of the set bits of each. What comes near the end of the block is written bit by bit.
+func unpackBits2() {
 	kernel("unpackBits2", "(out *uint32, src *byte, words int, last uint64, first uint32) int",
 		"writes the numbers of the set bits of words 64-bit words of src and of last, counted from first. It returns how many there are, "+
 			"or more than 128, and less than 256, when it gave up.")
@@ -131,7 +137,7 @@ func unpackBits2() {
 	broadcastReg(first, base)
 	broadcastConst(8, step)
 	tab, n := GP64(), GP64()
-	LEAQ(table, tab)
+	LEAQ(bitsOfByte, tab)
 	XORQ(n, n)
 	w, total := GP64(), GP64()
 

@@ -60,6 +60,7 @@ func main() {
 	setDocs512()
 	setDocs2()
 	rice512()
+	rice2()
 	prefixSums()
 	Generate()
 }

@@ -134,6 +134,102 @@ func placesOfOnes512() {
 	RET()
 }
 
+func rice2() {
+	unary2("unpackRice2", "as many as there are zeros before each one", func(one, v reg.VecVirtual, places reg.GPVirtual) {
+		VMOVDQU(at(places, 0), v.AsX())
+		VPSUBW(at(places, -2), v.AsX(), v.AsX())
+		VPSUBW(one.AsX(), v.AsX(), v.AsX())
+		VPMOVZXWD(v.AsX(), v)
+	}, true)
+	unary2("unpackSums2", "as many as there are zeros before each one and all before it", func(number, v reg.VecVirtual, places reg.GPVirtual) {
+		VPMOVZXWD(at(places, 0), v)
+		VPSUBD(number, v, v)
+	}, false)
+}
+
+// unary2 writes a kernel that adds the high bits to values. high and ones are those of unary512.
+func unary2(name, doc string, high func(g, v reg.VecVirtual, places reg.GPVirtual), ones bool) {
+	kernel(name, "(out *uint32, highs *byte, words int, last uint64, n, width int) bool",
+		"adds what lies above the low bits, of which there are width, to n values, 1 to 128, and as many as make it a multiple of 8: "+doc+
+			" in words 64-bit words and last, at most 65,536 bits. It reports whether there are n ones.")
+	AllocLocal(riceLocal)
+	placesOfOnes2()
+	Label("found")
+	out, n := pointer("out"), pointer("n")
+	number, step, up := YMM(), YMM(), XMM()
+	VMOVQ(pointer("width"), up)
+	if ones {
+		broadcastConst(0x00010001, number)
+	} else {
+		VPMOVZXBD(bitNumbers, number)
+		broadcastConst(ymmLen, step)
+	}
+	places := GP64()
+	LEAQ(at(reg.StackPointer, placesAt), places)
+	Label("group")
+	v := YMM()
+	high(number, v, places)
+	VPSLLD(up, v, v)
+	VPOR(at(out, 0), v, v)
+	VMOVDQU(v, at(out, 0))
+	if !ones {
+		VPADDD(step, number, number)
+	}
+	ADDQ(U8(32), out)
+	ADDQ(U8(2*ymmLen), places)
+	SUBQ(U8(ymmLen), n)
+	JG(LabelRef("group"))
+	VZEROUPPER()
+	done := GP8()
+	MOVB(U8(1), done)
+	Store(done, ReturnIndex(0))
+	RET()
+}
+
+// placesOfOnes2 is placesOfOnes512 byte by byte, with a table.
+func placesOfOnes2() {
+	highs, words, n := pointer("highs"), pointer("words"), pointer("n")
+	base, step := XMM(), YMM()
+	VPXOR(base, base, base)
+	broadcastConst(8|8<<16, step)
+	tab, places, end, w := GP64(), GP64(), GP64(), GP64()
+	LEAQ(bitsOfByte, tab)
+	LEAQ(at(reg.StackPointer, placesAt), places)
+	LEAQ(indexed(places, n, 2, 0), end)
+	MOVW(I16(-1), at(places, -2))
+	Label("next")
+	DECQ(words)
+	JL(LabelRef("lastWord"))
+	MOVQ(at(highs, 0), w)
+	ADDQ(U8(8), highs)
+	Label("word")
+	for i := range 8 {
+		b, c, v := GP32(), GP32(), XMM()
+		MOVBLZX(w.As8(), b)
+		if i < 7 {
+			SHRQ(U8(8), w)
+		}
+		VPMOVZXBW(indexed(tab, b.As64(), 8, 0), v)
+		VPADDW(base, v, v)
+		VPADDW(step.AsX(), base, base)
+		VMOVDQU(v, at(places, 0))
+		POPCNTL(b, c)
+		LEAQ(indexed(places, c.As64(), 2, 0), places)
+	}
+	CMPQ(places, end)
+	JB(LabelRef("next"))
+	JMP(LabelRef("found"))
+	Label("lastWord")
+	Load(Param("last"), w)
+	CMPQ(words, I8(-1))
+	JEQ(LabelRef("word"))
+	VZEROUPPER()
+	short := GP8()
+	XORB(short, short)
+	Store(short, ReturnIndex(0))
+	RET()
+}
+
 // prefixSums writes both forms of PrefixSum. A sum that is not larger than its gap has passed 32 bits.
 func prefixSums() {
 	kernel("prefixSum512", "(dst, gaps *uint32, n int, base uint32) bool", "is PrefixSum of n gaps, at least one.")

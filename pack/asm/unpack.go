@@ -55,6 +55,7 @@ func unpackTables() {
 	for i := range 64 {
 		DATA(i, U8(i))
 	}
+	bitTable()
 	sumTables()
 	last4 = GLOBL("lastOfFour", RODATA|NOPTR)
 	lanes(0, zmmLen, func(i int) uint32 { return uint32(i/8*8 + 3) })
