@@ -197,6 +197,31 @@ func (p *Postings) bitmap() bool {
 	return p.term.DocCount >= blockLen && p.kinds[p.block] == docsBitmap
 }
 
+// Common returns which of some documents the current block has: bit i of lo and hi together for docs[i]. There are at most 128, they
+// ascend, and none is beyond the end of the block.
+func (p *Postings) Common(docs []uint32) (lo, hi uint64) {
+	if p.unpacked != p.block && p.locate() && p.bitmap() {
+		first := uint32(p.BlockFirst())
+		for i, d := range docs {
+			bit := d - first
+			if d < first || int(bit/8) >= len(p.raw) {
+				continue
+			}
+			has := uint64(p.raw[bit/8]>>(bit%8)) & 1
+			if i < 64 {
+				lo |= has << i
+			} else {
+				hi |= has << (i - 64)
+			}
+		}
+		return lo, hi
+	}
+	if !p.unpack() {
+		return 0, 0
+	}
+	return pack.MaskCommon(docs, p.docs[:p.n])
+}
+
 // bit returns which posting of a block stored as bitmap is that of document t, -1: none.
 func (p *Postings) bit(t uint32) int {
 	first := uint32(p.BlockFirst())
@@ -325,7 +350,7 @@ func (p *Postings) unpackPatched(base uint32) bool {
 	if !ok || len(rest) != 0 {
 		return false
 	}
-	pack.PrefixSum(p.docs[:], p.docs[:], base) // whether sums ascend is asked below
+	pack.PrefixSum(p.docs[:], p.docs[:], base)    // whether sums ascend is asked below
 	bits := int(p.raw[0]&63) + 8*int(p.raw[0]>>6) // of the largest gap
 	return bits <= noWrap || ascend(p.docs[:], base)
 }

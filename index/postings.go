@@ -90,6 +90,9 @@ func (p *Postings) fail(err error) error {
 // Err returns what ended the list early, nil when it did not.
 func (p *Postings) Err() error { return p.err }
 
+// Term returns the term whose list it is.
+func (p *Postings) Term() Term { return p.term }
+
 // DocCount returns the number of postings.
 func (p *Postings) DocCount() uint32 { return p.term.DocCount }
 

@@ -12,8 +12,9 @@ import (
 type phrase struct {
 	seg    *index.Segment
 	field  index.Field
-	words  []*word // as they follow each other; the same word may stand in several places
-	byCost []int   // places, rarest word first
+	words  []*word           // as they follow each other; the same word may stand in several places
+	byCost []int             // places, rarest word first
+	ahead  []*index.Postings // cursors of their own, of words that candidates meet before they are looked at one by one
 	weight uint32
 	slop   uint32
 	starts []uint32

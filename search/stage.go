@@ -2,6 +2,7 @@ package search
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 
 	"concord/index"
@@ -158,6 +159,11 @@ func (r *run) count(b *batch) {
 
 // ask applies a stage document by document.
 func (r *run) ask(b *batch, s *stage, need int64) {
+	if p, ok := s.clause.(*phrase); ok && s.role == must {
+		for _, l := range p.ahead {
+			b.meet(l)
+		}
+	}
 	n := 0
 	for i := range b.n {
 		doc, score := b.docs[i], b.scores[i]
@@ -218,6 +224,31 @@ func (r *run) lookup(b *batch, l *index.Postings, weight uint32, s *stage, need 
 		}
 		b.docs[n], b.scores[n] = doc, score
 		n++
+	}
+	b.n = n
+}
+
+// meet keeps the documents that a posting list has, block by block.
+func (b *batch) meet(l *index.Postings) {
+	n := 0
+	for i := 0; i < b.n; {
+		if !l.SeekBlock(index.DocID(b.docs[i])) {
+			break
+		}
+		last := uint32(l.BlockLast())
+		to := i + 1
+		for to < b.n && to < i+pack.BlockLen && b.docs[to] <= last {
+			to++
+		}
+		lo, hi := l.Common(b.docs[i:to])
+		for half, mask := range [2]uint64{lo, hi} {
+			for ; mask != 0; mask &= mask - 1 {
+				k := i + half*64 + bits.TrailingZeros64(mask)
+				b.docs[n], b.scores[n] = b.docs[k], b.scores[k]
+				n++
+			}
+		}
+		i = to
 	}
 	b.n = n
 }

@@ -159,6 +159,7 @@ func (r *run) source(c clause) source {
 		if w := c.rarest(); len(w.lists) == 1 {
 			s := newStage(c, must, docs)
 			r.stages = append(r.stages, s)
+			c.ahead = c.ahead[1:] // the source has this word
 			src = &listSource{list: w.lists[0], weight: c.weight, scorer: s}
 		}
 	}
