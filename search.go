@@ -56,9 +56,11 @@ const (
 // FacetFields returns all of them.
 func FacetFields() []string { return []string{FacetSite, FacetHost, FacetLang, FacetType, FacetYear} }
 
-// Bounds of a facet: what a page can show, and what a shard gives for merging.
+// Bounds of a facet: what a page can show, and what a shard gives for merging, of sites and hosts (there may be millions) and of
+// the others.
 const (
 	MaxFacetValues     = 20
+	MaxBareSites       = 5 * MaxFacetValues
 	MaxBareFacetValues = 1_000
 )
 
@@ -124,9 +126,10 @@ type Fragment struct {
 
 // Facet says how the matching documents are distributed over one of their properties.
 //
-// Counts are exact in the answer of one Searcher. A fan-out adds up what each shard gives, its MaxBareFacetValues most frequent values: so counts
-// are exact of a property with no more values than that, as languages, types and years are; of sites and hosts beyond, those of a value may
-// lack the documents of shards where it is rarer than MaxBareFacetValues others.
+// Counts are exact in the answer of one Searcher. A fan-out adds up what each shard gives, which are its most frequent values, MaxBareSites
+// of sites and hosts and MaxBareFacetValues of the others. So the counts of languages, types and years are exact in practice; those of a
+// site or host may lack the documents of shards in which it is rarer than MaxBareSites others, which hardly happens to one of the MaxFacetValues most
+// frequent where documents are spread over shards by their URL.
 type Facet struct {
 	Field  string       `json:"field"`  // one of FacetFields
 	Values []FacetValue `json:"values"` // most frequent first, of equal ones the first in order of Value; at most MaxFacetValues

@@ -29,7 +29,7 @@ func Combine(answers []*concord.Answer, offset, limit int) *concord.Answer {
 	slices.SortStableFunc(hits, func(a, b concord.Hit) int { return compareHits(&a, &b) })
 	from := min(max(offset, 0), len(hits))
 	out.Hits = slices.Clip(hits[from:min(from+max(limit, 0), len(hits))])
-	out.Facets = combineFacets(answers, concord.MaxFacetValues)
+	out.Facets = combineFacets(answers, false)
 	if out.Total == 0 {
 		out.Suggestion = commonSuggestion(answers)
 	}

@@ -3,6 +3,7 @@ package search
 import (
 	"cmp"
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -16,11 +17,8 @@ import (
 
 // facets counts the values of properties over all live documents that match, and how many these are.
 func (s *Snapshot) facets(ctx context.Context, p *plan, req concord.Request) ([]concord.Facet, uint64, error) {
-	counts := make([]map[string]uint64, len(req.Facets))
-	for i := range counts {
-		counts[i] = map[string]uint64{}
-	}
 	var total uint64
+	all := make([][]facetCounter, len(req.Facets)) // of each, one a segment
 	x := s.scratch(ctx)
 	for i, seg := range s.segments {
 		x.used = 0
@@ -45,13 +43,13 @@ func (s *Snapshot) facets(ctx context.Context, p *plan, req concord.Request) ([]
 			return nil, 0, err
 		}
 		for k := range counters {
-			counters[k].addTo(counts[k])
+			all[k] = append(all[k], counters[k])
 		}
 	}
 	s.scratches.Put(x)
 	out := make([]concord.Facet, len(req.Facets))
 	for i, field := range req.Facets {
-		out[i] = concord.Facet{Field: field, Values: frequent(counts[i], facetMost(req))}
+		out[i] = concord.Facet{Field: field, Values: frequent(together(all[i]), facetMost(field, req.Bare))}
 	}
 	return out, total, nil
 }
@@ -60,8 +58,31 @@ func (s *Snapshot) facets(ctx context.Context, p *plan, req concord.Request) ([]
 type facetCounter interface {
 	// add counts the marked documents of a window.
 	add(w *window, matching *pack.Bitmap)
-	// addTo adds what was counted.
-	addTo(counts map[string]uint64)
+	// each calls yield with each value that was met and its count.
+	each(yield func(string, uint64) bool)
+	// most is an upper bound of the number of values.
+	most() int
+}
+
+// together returns what counters of several segments have counted.
+func together(counters []facetCounter) iter.Seq2[string, uint64] {
+	switch len(counters) {
+	case 0:
+		return func(func(string, uint64) bool) {}
+	case 1:
+		return counters[0].each
+	}
+	most := 0
+	for _, c := range counters {
+		most = max(most, c.most())
+	}
+	sum := make(map[string]uint64, most)
+	for _, c := range counters {
+		for value, n := range c.each {
+			sum[value] += n
+		}
+	}
+	return maps.All(sum)
 }
 
 var facetColumns = map[string]index.FacetColumn{concord.FacetSite: index.FacetSite, concord.FacetHost: index.FacetHost,
@@ -83,13 +104,15 @@ type columnCounter struct {
 
 func (c *columnCounter) add(w *window, matching *pack.Bitmap) { c.Count(c.counts, matching, w.base) }
 
-func (c *columnCounter) addTo(counts map[string]uint64) {
+func (c *columnCounter) each(yield func(string, uint64) bool) {
 	for code, n := range c.counts {
-		if n > 0 {
-			counts[c.Value(uint32(code))] += uint64(n)
+		if n > 0 && !yield(c.Value(uint32(code)), uint64(n)) {
+			return
 		}
 	}
 }
+
+func (c *columnCounter) most() int { return len(c.counts) }
 
 // Years that are found by a few comparisons: those of the web. Pages claim others too.
 const (
@@ -135,16 +158,20 @@ func (c *yearCounter) add(w *window, matching *pack.Bitmap) {
 	})
 }
 
-func (c *yearCounter) addTo(counts map[string]uint64) {
+func (c *yearCounter) each(yield func(string, uint64) bool) {
 	for i, n := range c.near {
-		if n > 0 {
-			counts[strconv.Itoa(firstYear+i)] += n
+		if n > 0 && !yield(strconv.Itoa(firstYear+i), n) {
+			return
 		}
 	}
 	for year, n := range c.others {
-		counts[year] += n
+		if !yield(year, n) {
+			return
+		}
 	}
 }
+
+func (c *yearCounter) most() int { return len(c.near) + len(c.others) }
 
 // eachMatching calls f with every window of a segment in which live documents may match, and a bitmap of those that do.
 func eachMatching(x *scratch, seg *index.Segment, c clause, f func(w *window, matching *pack.Bitmap)) error {
@@ -167,36 +194,42 @@ func eachMatching(x *scratch, seg *index.Segment, c clause, f func(w *window, ma
 	return nil
 }
 
-// facetMost returns how many values of a facet the answer to a request has.
-func facetMost(req concord.Request) int {
-	if req.Bare {
-		return concord.MaxBareFacetValues
+// facetMost returns how many values of a facet an answer has.
+func facetMost(field string, bare bool) int {
+	switch {
+	case !bare:
+		return concord.MaxFacetValues
+	case field == concord.FacetSite || field == concord.FacetHost:
+		return concord.MaxBareSites
 	}
-	return concord.MaxFacetValues
+	return concord.MaxBareFacetValues
 }
 
-// frequent returns the highest counts, at most so many, the highest first. Only these are put in order: there may be as many
-// values as there are sites.
-func frequent(counts map[string]uint64, most int) []concord.FacetValue {
-	least := uint64(0)
-	if len(counts) > most {
-		all := slices.Sorted(maps.Values(counts))
-		least = all[len(all)-most]
+// frequent returns the highest counts, at most so many, the highest first. They are gathered until there are twice as many as
+// wanted, of which the better half stays: there may be as many values as there are sites.
+func frequent(counts iter.Seq2[string, uint64], most int) []concord.FacetValue {
+	compare := func(a, b concord.FacetValue) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Value, b.Value))
 	}
-	out := make([]concord.FacetValue, 0, most)
+	out := []concord.FacetValue{}
+	var last *concord.FacetValue // none after it matters
 	for value, n := range counts {
-		if n >= least {
-			out = append(out, concord.FacetValue{Value: value, Count: n})
+		v := concord.FacetValue{Value: value, Count: n}
+		if last != nil && compare(v, *last) > 0 {
+			continue
+		}
+		if out = append(out, v); len(out) == 2*most {
+			slices.SortFunc(out, compare)
+			out = out[:most]
+			last = &concord.FacetValue{Value: out[most-1].Value, Count: out[most-1].Count}
 		}
 	}
-	slices.SortFunc(out, func(a, b concord.FacetValue) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Value, b.Value))
-	})
+	slices.SortFunc(out, compare)
 	return slices.Clip(out[:min(most, len(out))])
 }
 
 // combineFacets adds up the facets of answers to the same request.
-func combineFacets(answers []*concord.Answer, most int) (out []concord.Facet) {
+func combineFacets(answers []*concord.Answer, bare bool) (out []concord.Facet) {
 	var fields []string
 	counts := map[string]map[string]uint64{}
 	for _, a := range answers {
@@ -214,7 +247,7 @@ func combineFacets(answers []*concord.Answer, most int) (out []concord.Facet) {
 		}
 	}
 	for _, field := range fields {
-		out = append(out, concord.Facet{Field: field, Values: frequent(counts[field], most)})
+		out = append(out, concord.Facet{Field: field, Values: frequent(maps.All(counts[field]), facetMost(field, bare))})
 	}
 	return out
 }

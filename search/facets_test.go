@@ -3,6 +3,7 @@ package search
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -185,5 +186,25 @@ func TestFacetBounds(t *testing.T) {
 	none, err := fan.Search(t.Context(), concord.Request{Query: "zebra", Limit: 1, Facets: []string{"lang"}})
 	if err != nil || len(none.Facets) != 1 || len(none.Facets[0].Values) != 0 || none.Total != 0 {
 		t.Errorf("nothing found: %+v, %v", none, err)
+	}
+}
+
+// TestFrequent holds the selection of frequent values equal to sorting all of them.
+func TestFrequent(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	for _, size := range []int{0, 1, 19, 20, 21, 40, 41, 700} {
+		counts := map[string]uint64{}
+		for i := range size {
+			counts[fmt.Sprintf("v%d", i)] = 1 + uint64(r.IntN(6)*r.IntN(6))
+		}
+		all := frequent(maps.All(counts), size+1)
+		if !slices.IsSortedFunc(all, func(a, b concord.FacetValue) int {
+			return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Value, b.Value))
+		}) || len(all) != size {
+			t.Fatalf("%d values: %v", size, all)
+		}
+		if got := frequent(maps.All(counts), 20); !slices.Equal(got, all[:min(20, size)]) {
+			t.Fatalf("%d values: got %v, want %v", size, got, all[:min(20, size)])
+		}
 	}
 }

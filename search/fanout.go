@@ -89,7 +89,7 @@ func (f *Fanout) Search(ctx context.Context, req concord.Request) (*concord.Answ
 	} else {
 		out = Combine(answers, req.Offset, req.Limit)
 		if req.Bare {
-			out.Facets = combineFacets(answers, facetMost(req))
+			out.Facets = combineFacets(answers, true)
 		} else {
 			err = f.fill(ctx, out, shards, answers, req, failures)
 		}
