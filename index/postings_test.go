@@ -92,6 +92,9 @@ func TestPostingsWalks(t *testing.T) {
 					break
 				}
 				checkIntersect(t, &p, r)
+				if d, all := p.Doc(), p.Positions(nil); p.At(d) != want.impacts[i] || !slices.Equal(p.IntersectAt(nil, all), all) {
+					t.Fatalf("%s: At(%d) finds other positions", word, d)
+				}
 				if n := len(p.Positions(nil)); n != want.freqs[i] || p.Impact() != want.impacts[i] {
 					t.Fatalf("%s: document %d has %d positions, want %d", word, want.docs[i], n, want.freqs[i])
 				}
