@@ -12,7 +12,7 @@ const mergeCheck = 4096
 
 // Merge writes one segment at path, which must not exist, of the live documents of segs. Where two have a document with the same
 // URL, that of the later segment is kept. Nothing is read again by the analyser: postings are renumbered and get new impacts
-// by the lengths in cfg. Memory grows by about 200 bytes a document, not with the text; with cfg.Reorder by up to 300 MB more (see
+// by the lengths in cfg. Memory grows by about 200 bytes a document, not with the text; with cfg.Reorder by more (see
 // there). The segments stay as they are. Errors: those of ctx; Corrupt when a segment is damaged; Conflict when path exists.
 func Merge(ctx context.Context, path string, segs []*Segment, cfg Config) (SegmentInfo, error) {
 	scoring, err := cfg.scoring()
