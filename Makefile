@@ -46,7 +46,7 @@ bench: build
 # two hours of an idle machine; BENCH_INDEX='--passes 3 --warmup 5' is quick.
 bench-index:
 	$(GO) build -o bin/concord-bench ./cmd/concord-bench
-	bin/concord-bench compare --engines concord,lucene,lucene-bp,tantivy,bleve,pisa --rebuild concord --scaling 10k,100k,1M --overlap \
+	bin/concord-bench compare --engines concord,concord-bp,lucene,lucene-bp,tantivy,bleve,pisa --rebuild concord,concord-bp --scaling 10k,100k,1M --overlap \
 		--relevance --report docs/INDEX-BENCHMARKS.md $(BENCH_INDEX)
 
 # The Go benchmarks of all packages.

@@ -3,6 +3,7 @@ package game
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -127,9 +128,12 @@ func (r *Run) took(command string, i int) (Took, bool) {
 	return all[i], true
 }
 
-// bestPeer returns the fastest of all runs but the first.
+// bestPeer returns the fastest of all runs but the first and other forms of it: "concord-bp" is no peer of "concord".
 func bestPeer(runs []*Run, command string, i int) (best time.Duration, peer string) {
 	for _, r := range runs[1:] {
+		if strings.HasPrefix(r.Engine, runs[0].Engine) {
+			continue
+		}
 		if t, ok := r.took(command, i); ok && (peer == "" || t.Best < best) {
 			best, peer = t.Best, r.Engine
 		}

@@ -27,7 +27,7 @@ type contender struct {
 const ours = "concord"
 
 // contenders in the order of tables.
-var contenders = []contender{{name: ours}, {name: "lucene", peer: "lucene"}, {name: "lucene-bp", peer: "lucene", from: "lucene"},
+var contenders = []contender{{name: ours}, {name: "concord-bp", from: ours}, {name: "lucene", peer: "lucene"}, {name: "lucene-bp", peer: "lucene", from: "lucene"},
 	{name: "tantivy", peer: "tantivy"}, {name: "bleve", peer: "bleve"}, {name: "pisa", peer: "pisa"}}
 
 func (e *contender) indexArgs(dir string) []string {
@@ -69,7 +69,7 @@ func runCompare(ctx context.Context, args []string) error {
 	fs.StringVar(&c.data, "data", filepath.Join("..", "shared", "data"), "directory with wiki/wiki-en.jsonl.zst and speed/search-benchmark-game-queries.jsonl")
 	corpora := fs.String("corpora", "articles,paragraphs,pages", "corpora to search: articles, paragraphs, pages, 10k, 100k, 1M")
 	fs.StringVar(&c.sites, "sites", defaultSites(), "directory of unpacked documentation packages, for the corpus pages")
-	engines := fs.String("engines", "concord,lucene,lucene-bp,tantivy,bleve,pisa", "engines to compare; the first beside the others")
+	engines := fs.String("engines", "concord,concord-bp,lucene,lucene-bp,tantivy,bleve,pisa", "engines to compare; the first beside the others")
 	classes := fs.String("classes", "", "classes of queries; empty: all")
 	commands := fs.String("commands", strings.Join(game.Game.Commands, ","), "commands to measure")
 	rebuild := fs.String("rebuild", "", "engines whose indexes are built again")

@@ -57,7 +57,7 @@ func englishDocument(n int, title, text string) *index.Document {
 	return &index.Document{URL: numberURL(n), Language: "en", Body: game.WithoutStops(title + "\n" + text)}
 }
 
-// engine answers queries from one segment. Documents are numbered as in the corpus: that is the order of their URLs.
+// engine answers queries from one segment. The order of URLs is that of the corpus, so the rank of a document is its number there.
 type engine struct {
 	searcher *search.Searcher
 	snapshot *search.Snapshot
@@ -110,9 +110,10 @@ func (e *engine) Top(q query.Node, k int) ([]game.Scored, error) {
 	if err != nil {
 		return nil, err
 	}
+	seg := e.snapshot.Segments()[0]
 	out := make([]game.Scored, len(best))
 	for i, b := range best {
-		out[i] = game.Scored{Doc: int(b.Doc), Score: b.Score}
+		out[i] = game.Scored{Doc: int(seg.Rank(b.Doc)), Score: b.Score}
 	}
 	return out, nil
 }

@@ -154,6 +154,41 @@ func (j *indexJob) build(ctx context.Context, in io.Reader, name string, conv co
 	return r, err
 }
 
+// runReorder makes a game's index with reordered documents of one without.
+func runReorder(ctx context.Context, args []string) error {
+	dirs, err := parseArgs(flags("reorder"), args, 2)
+	if err != nil {
+		return err
+	}
+	seg, err := index.Open(filepath.Join(dirs[0], gameSegment))
+	if err != nil {
+		return err
+	}
+	defer seg.Close()
+	if err := os.MkdirAll(dirs[1], 0o755); err != nil {
+		return err
+	}
+	began, cpu := time.Now(), cpuSeconds()
+	cfg := builderConfig()
+	cfg.Reorder = true
+	path := filepath.Join(dirs[1], gameSegment)
+	info, err := index.Merge(ctx, path, []*index.Segment{seg}, cfg)
+	if err != nil {
+		return err
+	}
+	r := &indexReport{Documents: info.Docs, Seconds: time.Since(began).Seconds(), CPUSeconds: cpuSeconds() - cpu, Bytes: info.Bytes,
+		Written: info.Bytes, PeakMemory: peakMemory(), Threads: 1}
+	if r.ColdOpen, err = coldOpen(path); err != nil {
+		return err
+	}
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	fmt.Println(string(data))
+	return os.WriteFile(filepath.Join(dirs[1], reportFile), append(data, '\n'), 0o644)
+}
+
 func runWords(_ context.Context, args []string) error {
 	fs := flags("words")
 	paragraphs := fs.Bool("paragraphs", false, "cut text on newlines into pieces of at least 100 characters")

@@ -1,6 +1,7 @@
 // Command concord-bench answers: how fast, how small and how right is the index, beside the best of the field?
 //
 //	concord-bench index --out DIR [--paragraphs] [--threads N] < CORPUS.jsonl
+//	concord-bench reorder FROM DIR                      the same index, documents numbered by recursive graph bisection
 //	concord-bench serve DIR                             commands of the search benchmark game, one a line
 //	concord-bench search DIR --run FILE --k 1000 < queries.tsv
 //	concord-bench compare                               all peers, the report of docs/INDEX-BENCHMARKS.md
@@ -30,6 +31,7 @@ type command struct {
 
 var commands = []command{
 	{"index", "--out DIR [--paragraphs] [--threads N] [--memory MB] [--game] < CORPUS.jsonl", runIndex},
+	{"reorder", "FROM DIR", runReorder},
 	{"serve", "DIR", runServe},
 	{"search", "DIR --run FILE [--k 1000] < queries.tsv", runSearch},
 	{"compare", "[flags; -h lists them]", runCompare},
