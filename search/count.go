@@ -1,6 +1,8 @@
 package search
 
 import (
+	"math/bits"
+
 	"concord/index"
 	"concord/pack"
 )
@@ -93,18 +95,46 @@ func countBeside(c *or, deletes *index.Deletes) (uint64, bool) {
 		}
 	}
 	big := c.any[most]
-	if (sum-big.cost())*probeRatio > big.cost() {
+	list := big.(*word).lists[0]
+	if len(c.any) == 2 {
+		rare := c.any[1-most].(*word).lists[0]
+		if int(rare.DocCount())*meetRatio > big.cost() {
+			return 0, false
+		}
+		return uint64(sum - common(rare, list)), true
+	}
+	if (sum-big.cost())*2*probeRatio > big.cost() {
 		return 0, false
 	}
 	others := &or{}
 	others.any = append(append(others.any, c.any[:most]...), c.any[most+1:]...)
 	n := uint64(big.cost())
 	for d := others.next(0); d != index.NoDoc; d = others.next(d + 1) {
-		if !big.has(d) {
+		if list.At(d) == 0 {
 			n++
 		}
 	}
 	return n, true
+}
+
+// meetRatio is how many postings can be marked in a bitmap in the time that a document of another list takes to meet them by the block.
+const meetRatio = 5
+
+// common counts the documents that both lists have, going by the blocks of the rarer one.
+func common(rare, list *index.Postings) (n int) {
+	for ok := rare.SeekBlock(0); ok; ok = rare.NextBlock() {
+		docs, _ := rare.Block()
+		for len(docs) > 0 && list.SeekBlock(index.DocID(docs[0])) {
+			to := len(docs)
+			if last := uint32(list.BlockLast()); docs[to-1] > last {
+				to = lowerBound(docs, last+1)
+			}
+			lo, hi := list.Common(docs[:to])
+			n += bits.OnesCount64(lo) + bits.OnesCount64(hi)
+			docs = docs[to:]
+		}
+	}
+	return n
 }
 
 // countStages counts what comes to the end of the stages.

@@ -107,7 +107,25 @@ func (c *phrase) at(doc index.DocID, need uint32) (uint32, bool) {
 	return worth(c.weight, c.seg.ImpactOf(c.field, doc, found)), true
 }
 
-func (c *phrase) mark(w *window, out *pack.Bitmap) { markEach(c, w, out) }
+// mark looks at those documents of the window that have all words of one form.
+func (c *phrase) mark(w *window, out *pack.Bitmap) {
+	if len(c.ahead) == 0 {
+		markEach(c, w, out)
+		return
+	}
+	mine := w.bitmap()
+	markList(c.ahead[0], w, mine)
+	for _, l := range c.ahead[1:] {
+		other := w.bitmap()
+		markList(l, w, other)
+		mine.And(other)
+		w.release(other)
+	}
+	keepEach(c, w, mine)
+	out.Or(mine)
+	w.release(mine)
+}
+
 func (c *phrase) keep(w *window, out *pack.Bitmap) { keepEach(c, w, out) }
 
 // occurrences returns the positions where the phrase begins in a document that has all of its words: those of its rarest word,

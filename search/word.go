@@ -21,9 +21,6 @@ type word struct {
 // worth is what a posting adds to a score.
 func worth(weight uint32, impact byte) uint32 { return weight * (index.ImpactOffset + uint32(impact)) }
 
-// maxWorth is an upper bound of the worth of all postings of a list.
-func maxWorth(weight uint32, l *index.Postings) uint32 { return worth(weight, l.MaxImpact()) }
-
 // leastImpact returns the smallest impact whose worth exceeds need, above 255 when there is none.
 func leastImpact(weight uint32, need int64) int {
 	if need < 0 {
@@ -108,12 +105,27 @@ func cut(l *index.Postings, docs []uint32, impacts []byte, base, end index.DocID
 	if len(docs) == 0 || docs[0] >= uint32(base) && l.BlockLast() < end {
 		return docs, impacts
 	}
-	from, _ := slices.BinarySearch(docs, uint32(base))
-	to, _ := slices.BinarySearch(docs, uint32(end))
+	from, to := lowerBound(docs, uint32(base)), lowerBound(docs, uint32(end))
 	if impacts != nil {
 		impacts = impacts[from:to]
 	}
 	return docs[from:to], impacts
+}
+
+// lowerBound returns the place of the first document from doc on.
+func lowerBound(docs []uint32, doc uint32) int {
+	lo, n := 0, len(docs)
+	for n > 1 { // no branch depends on a document
+		half := n / 2
+		if docs[lo+half-1] < doc {
+			lo += half
+		}
+		n -= half
+	}
+	if n == 1 && docs[lo] < doc {
+		lo++
+	}
+	return lo
 }
 
 func (c *word) keep(w *window, out *pack.Bitmap) {
