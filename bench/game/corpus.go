@@ -27,6 +27,7 @@ type Document struct {
 	ID    string `json:"_id"`
 	Title string `json:"title"`
 	Text  string `json:"text"`
+	Words bool   `json:"-"` // Text is as AppendWords makes it
 }
 
 // ReadCorpus calls yield with the documents of a corpus, in order. A line is a JSON object with _id, title and text, or,
@@ -46,7 +47,7 @@ func ReadCorpus(r io.Reader, yield func(Document) error) error {
 			if !ok {
 				return concord.Errorf(concord.Invalid, "line %d of the corpus is neither an object nor a number, a tab and words", n)
 			}
-			d.ID, d.Text = string(id), string(text)
+			d.ID, d.Text, d.Words = string(id), string(text), true
 		}
 		if err := yield(d); err != nil {
 			return err

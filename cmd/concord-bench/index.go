@@ -96,6 +96,9 @@ func (j *indexJob) run(ctx context.Context, in *os.File, gameOnly bool) (*indexR
 	report, err := j.build(ctx, src, gameSegment, func(n int, d *game.Document, buf []byte) (*index.Document, []byte) {
 		names.WriteString(d.ID)
 		names.WriteByte('\n')
+		if d.Words {
+			return gameDocument(n, d.Text), buf
+		}
 		buf = game.AppendWords(buf[:0], d.Text)
 		return gameDocument(n, string(buf)), buf
 	})
