@@ -96,7 +96,7 @@ func (c *and) keepRest(w *window, out *pack.Bitmap, all []clause) {
 			return
 		}
 		drop := w.bitmap()
-		if out.Count()*probeRatio < w.share(k.cost()) { // few are left: look only at these
+		if w.fewer(out.Count(), k.cost()) { // few are left: look only at these
 			*drop = *out
 			k.keep(w, drop)
 		} else {
@@ -158,7 +158,7 @@ func (c *or) mark(w *window, out *pack.Bitmap) {
 }
 
 func (c *or) keep(w *window, out *pack.Bitmap) {
-	if out.Count()*probeRatio < w.share(c.cost()) {
+	if w.fewer(out.Count(), c.cost()) {
 		keepEach(c, w, out)
 		return
 	}

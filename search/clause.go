@@ -39,6 +39,22 @@ type window struct {
 // share estimates how many of n documents lie in the window.
 func (w *window) share(n int) int { return n * int(w.end-w.base) / max(int(w.docs), 1) }
 
+// fewer reports whether looking so few documents up takes less than marking the n documents of a list.
+func (w *window) fewer(few, n int) bool {
+	if n*bitmapGap >= int(w.docs) {
+		return few*markedBits < w.share(n)
+	}
+	return few*markedDocs < w.share(n)
+}
+
+// What can be done in the time a document is looked up, measured: so many documents marked of blocks that are bitmaps, which they are where a
+// list has more than one document of bitmapGap, and of others.
+const (
+	bitmapGap  = 5
+	markedBits = 100
+	markedDocs = 16
+)
+
 // words returns the part of a bitmap that the window's documents take.
 func (w *window) words(b *pack.Bitmap) []uint64 { return b[:(w.end-w.base+63)/64] }
 

@@ -5,6 +5,7 @@ import (
 
 	"concord/index"
 	"concord/pack"
+	"concord/query"
 )
 
 // sparse is the density, in matches of the rarest part in stretchLen documents, below which documents are looked at one by one rather
@@ -24,6 +25,9 @@ func countsApart(seg *index.Segment, c clause) bool {
 	case *word:
 		return len(c.lists) == 1 && seg.Deletes() == nil
 	case *and:
+		if len(c.all) == 1 && len(c.none) == 0 {
+			return countsApart(seg, c.all[0])
+		}
 		return perStretch(c.cost(), seg) >= sparse && c.simple()
 	}
 	return false
@@ -42,7 +46,7 @@ func (c *and) simple() bool {
 // count returns the exact number of live documents of a segment that match the plan.
 func count(x *scratch, p *plan, i int, seg *index.Segment) (uint64, error) {
 	used := x.used
-	c, err := p.compile(i, seg, x)
+	c, err := p.compilePart(withoutMaybe(p.root), i, seg, x)
 	if err != nil {
 		return 0, err
 	}
@@ -52,6 +56,24 @@ func count(x *scratch, p *plan, i int, seg *index.Segment) (uint64, error) {
 	}
 	x.used = used
 	return n, err
+}
+
+// withoutMaybe returns what decides about matches.
+func withoutMaybe(root query.Node) query.Node {
+	a, ok := root.(query.And)
+	if !ok {
+		return root
+	}
+	var nodes []query.Node
+	for _, n := range a.Nodes {
+		if _, ok := n.(query.Maybe); !ok {
+			nodes = append(nodes, n)
+		}
+	}
+	if len(nodes) == 1 {
+		return nodes[0]
+	}
+	return query.And{Nodes: nodes}
 }
 
 func countClause(x *scratch, seg *index.Segment, c clause) (uint64, error) {
@@ -103,7 +125,7 @@ func countBeside(c *or, deletes *index.Deletes) (uint64, bool) {
 		}
 		return uint64(sum - common(rare, list)), true
 	}
-	if (sum-big.cost())*2*probeRatio > big.cost() {
+	if (sum-big.cost())*2*markedDocs > big.cost() {
 		return 0, false
 	}
 	others := &or{}

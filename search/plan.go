@@ -297,8 +297,13 @@ func idf(docs, df uint64) float64 {
 
 // compile returns the clause of the whole query for segment i of the snapshot, with cursors of x.
 func (p *plan) compile(i int, seg *index.Segment, x *scratch) (clause, error) {
+	return p.compilePart(p.root, i, seg, x)
+}
+
+// compilePart is compile for a part of the query.
+func (p *plan) compilePart(part query.Node, i int, seg *index.Segment, x *scratch) (clause, error) {
 	c := compiler{p, i, seg, x}
-	return c.node(p.root)
+	return c.node(part)
 }
 
 type compiler struct {

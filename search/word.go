@@ -7,9 +7,6 @@ import (
 	"concord/pack"
 )
 
-// probeRatio is how many postings can be read in bulk in the time one is looked up.
-const probeRatio = 12
-
 // word matches documents with one of several index terms: the forms a word of the query has in the languages of the collection. Each
 // form that a document has adds to its score.
 type word struct {
@@ -129,7 +126,7 @@ func lowerBound(docs []uint32, doc uint32) int {
 }
 
 func (c *word) keep(w *window, out *pack.Bitmap) {
-	if out.Count()*probeRatio < w.share(c.cost()) {
+	if w.fewer(out.Count(), c.cost()) {
 		keepEach(c, w, out)
 		return
 	}
