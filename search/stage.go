@@ -159,9 +159,13 @@ func (r *run) count(b *batch) {
 
 // ask applies a stage document by document.
 func (r *run) ask(b *batch, s *stage, need int64) {
+	has := s.has
 	if p, ok := s.clause.(*phrase); ok && s.role == must {
 		for _, l := range p.ahead {
 			b.meet(l)
+		}
+		if p.single {
+			has = p.occurs
 		}
 	}
 	n := 0
@@ -179,7 +183,7 @@ func (r *run) ask(b *batch, s *stage, need int64) {
 			if r.top.k > 0 {
 				more, ok = s.at(index.DocID(doc), uint32(max(0, need-int64(score))))
 			} else if s.role == must {
-				ok = s.has(index.DocID(doc))
+				ok = has(index.DocID(doc))
 			}
 			if !ok && s.role == must || int64(score+more) <= need {
 				continue
