@@ -222,6 +222,42 @@ func (p *Postings) Common(docs []uint32) (lo, hi uint64) {
 	return pack.MaskCommon(docs, p.docs[:p.n])
 }
 
+// Meet is Common, and says for each document the block has which of its postings that is, in order of documents.
+func (p *Postings) Meet(docs []uint32, places *[blockLen]byte) (lo, hi uint64) {
+	if lo, hi = p.Common(docs); lo|hi == 0 {
+		return 0, 0
+	}
+	n := 0
+	if p.unpacked == p.block && bits.OnesCount64(lo)+bits.OnesCount64(hi) > fewMet {
+		mineLo, mineHi := pack.MaskCommon(p.docs[:p.n], docs)
+		for half, mask := range [2]uint64{mineLo, mineHi} {
+			for ; mask != 0; mask &= mask - 1 {
+				places[n&(blockLen-1)] = byte(half*64 + bits.TrailingZeros64(mask))
+				n++
+			}
+		}
+		return lo, hi
+	}
+	for half, mask := range [2]uint64{lo, hi} {
+		for ; mask != 0; mask &= mask - 1 {
+			doc := docs[half*64+bits.TrailingZeros64(mask)]
+			if p.unpacked == p.block {
+				places[n&(blockLen-1)] = byte(pack.LowerBound(&p.docs, p.n, doc))
+			} else {
+				places[n&(blockLen-1)] = byte(p.bit(doc))
+			}
+			n++
+		}
+	}
+	return lo, hi
+}
+
+// fewMet is up to how many documents places are searched one by one.
+const fewMet = 6
+
+// BlockNumber returns the number of the current block.
+func (p *Postings) BlockNumber() int { return p.block }
+
 // bit returns which posting of a block stored as bitmap is that of document t, -1: none.
 func (p *Postings) bit(t uint32) int {
 	first := uint32(p.BlockFirst())

@@ -50,6 +50,16 @@ func (p *Postings) PositionsAt(dst []uint32) []uint32 {
 	return p.positionsOf(dst, p.found.block, p.found.i)
 }
 
+// PositionsOf is Positions for posting i of a block that Meet told of.
+func (p *Postings) PositionsOf(dst []uint32, block, i int) []uint32 {
+	return p.positionsOf(dst, block, i)
+}
+
+// IntersectOf is Intersect for posting i of a block that Meet told of.
+func (p *Postings) IntersectOf(dst, wanted []uint32, block, i int) []uint32 {
+	return p.intersectOf(dst, wanted, block, i)
+}
+
 // positionsOf appends the positions of posting i of a block.
 func (p *Postings) positionsOf(dst []uint32, block, i int) []uint32 {
 	from, to, ok := p.span(block, i)

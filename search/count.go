@@ -84,7 +84,7 @@ func countClause(x *scratch, seg *index.Segment, c clause) (uint64, error) {
 			return uint64(c.cost()), nil
 		}
 	case *or:
-		if n, ok := countBeside(c, deletes); ok {
+		if n, ok := countBeside(c, seg.Docs(), deletes); ok {
 			return n, nil
 		}
 	}
@@ -101,7 +101,7 @@ func countClause(x *scratch, seg *index.Segment, c clause) (uint64, error) {
 
 // countBeside counts the matches of alternatives of which one is far more frequent than the others: they are its documents, and
 // those of the others that it does not have.
-func countBeside(c *or, deletes *index.Deletes) (uint64, bool) {
+func countBeside(c *or, docs int, deletes *index.Deletes) (uint64, bool) {
 	if deletes != nil {
 		return 0, false
 	}
@@ -118,14 +118,18 @@ func countBeside(c *or, deletes *index.Deletes) (uint64, bool) {
 	}
 	big := c.any[most]
 	list := big.(*word).lists[0]
+	marked := 1 // documents of the frequent list that are marked in the time of one of others
+	if big.cost()*bitmapGap >= docs {
+		marked = markedBits / markedDocs
+	}
 	if len(c.any) == 2 {
 		rare := c.any[1-most].(*word).lists[0]
-		if int(rare.DocCount())*meetRatio > big.cost() {
+		if int(rare.DocCount())*meetRatio*marked > big.cost() {
 			return 0, false
 		}
 		return uint64(sum - common(rare, list)), true
 	}
-	if (sum-big.cost())*2*markedDocs > big.cost() {
+	if (sum-big.cost())*2*markedDocs*marked > big.cost() {
 		return 0, false
 	}
 	others := &or{}

@@ -14,8 +14,9 @@ type phrase struct {
 	field  index.Field
 	words  []*word           // as they follow each other; the same word may stand in several places
 	byCost []int             // places, rarest word first
-	single bool              // every word has one form: what meets all words has them all
-	ahead  []*index.Postings // cursors of their own, of words that candidates meet before they are looked at one by one
+	ahead  []*index.Postings // cursors of their own, one a word, where every word has one form and there is no slop
+	which  []int             // the cursor of each place
+	met    []met             // one a cursor
 	weight uint32
 	slop   uint32
 	starts []uint32
@@ -24,10 +25,8 @@ type phrase struct {
 
 func newPhrase(seg *index.Segment, field index.Field, words []*word, weight uint32, slop int) *phrase {
 	p := &phrase{seg: seg, field: field, words: words, weight: weight, slop: uint32(slop)}
-	p.single = true
-	for i, w := range words {
+	for i := range words {
 		p.byCost = append(p.byCost, i)
-		p.single = p.single && len(w.lists) == 1
 	}
 	slices.SortStableFunc(p.byCost, func(a, b int) int { return words[a].cost() - words[b].cost() })
 	return p
@@ -94,10 +93,9 @@ func (c *phrase) limit(doc index.DocID) byte {
 	return least
 }
 
-func (c *phrase) has(doc index.DocID) bool { return c.limit(doc) > 0 && c.occurs(doc) }
-
-// occurs is has for a document that has all words.
-func (c *phrase) occurs(doc index.DocID) bool { return len(c.occurrences(doc)) > 0 }
+func (c *phrase) has(doc index.DocID) bool {
+	return c.limit(doc) > 0 && len(c.occurrences(doc)) > 0
+}
 
 func (c *phrase) at(doc index.DocID, need uint32) (uint32, bool) {
 	limit := c.limit(doc)

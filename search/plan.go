@@ -399,16 +399,7 @@ func (p *compiler) phrase(n query.Phrase) (clause, error) {
 		words = append(words, w)
 	}
 	c := newPhrase(p.seg, indexField(n.Field), words, weight, n.Slop)
-	for _, i := range c.byCost {
-		if w := words[i]; len(w.lists) == 1 && slices.Index(words, w) == i {
-			l := p.x.postings()
-			if err := l.Reset(p.seg, w.lists[0].Term()); err != nil {
-				return nil, err
-			}
-			c.ahead = append(c.ahead, l)
-		}
-	}
-	return c, nil
+	return c, c.lookAhead(p.x)
 }
 
 func (p *compiler) or(nodes []query.Node) (clause, error) {

@@ -127,11 +127,7 @@ func (r *run) flow() {
 			return
 		}
 		rest -= int64(s.here)
-		if w, ok := s.clause.(*word); ok && len(w.lists) == 1 && s.role != not {
-			r.lookup(b, w.lists[0], w.weight, s, r.need(rest, s.role))
-		} else {
-			r.ask(b, s, r.need(rest, s.role))
-		}
+		r.apply(b, s, r.need(rest, s.role))
 	}
 	if decided == len(r.stages) {
 		r.count(b)
@@ -140,6 +136,28 @@ func (r *run) flow() {
 		r.top.offer(b.scores[i], index.DocID(b.docs[i]))
 	}
 	b.n = 0
+}
+
+// apply sends the batch through one stage, the way that is quickest for it.
+func (r *run) apply(b *batch, s *stage, need int64) {
+	switch c := s.clause.(type) {
+	case *word:
+		switch {
+		case len(c.lists) > 1 || s.role == not:
+		case s.role == must:
+			r.require(b, c.lists[0], c.weight, need)
+			return
+		default:
+			r.lookup(b, c.lists[0], c.weight, need)
+			return
+		}
+	case *phrase:
+		if c.ahead != nil && s.role == must {
+			c.meet(b, need, r.top.k > 0)
+			return
+		}
+	}
+	r.ask(b, s, need)
 }
 
 // count takes out deleted documents and counts the others.
@@ -159,15 +177,6 @@ func (r *run) count(b *batch) {
 
 // ask applies a stage document by document.
 func (r *run) ask(b *batch, s *stage, need int64) {
-	has := s.has
-	if p, ok := s.clause.(*phrase); ok && s.role == must {
-		for _, l := range p.ahead {
-			b.meet(l)
-		}
-		if p.single {
-			has = p.occurs
-		}
-	}
 	n := 0
 	for i := range b.n {
 		doc, score := b.docs[i], b.scores[i]
@@ -183,7 +192,7 @@ func (r *run) ask(b *batch, s *stage, need int64) {
 			if r.top.k > 0 {
 				more, ok = s.at(index.DocID(doc), uint32(max(0, need-int64(score))))
 			} else if s.role == must {
-				ok = has(index.DocID(doc))
+				ok = s.has(index.DocID(doc))
 			}
 			if !ok && s.role == must || int64(score+more) <= need {
 				continue
@@ -196,32 +205,23 @@ func (r *run) ask(b *batch, s *stage, need int64) {
 	b.n = n
 }
 
-// lookup applies a stage that is one posting list.
-func (r *run) lookup(b *batch, l *index.Postings, weight uint32, s *stage, need int64) {
+// lookup applies a stage that is one posting list, where documents need not have it.
+func (r *run) lookup(b *batch, l *index.Postings, weight uint32, need int64) {
 	n := 0
-	required := s.role == must
 	last := int64(-1) // end of the list's current block
 	var here int64    // the most it adds up to there
 	for i := range b.n {
 		doc, score := b.docs[i], b.scores[i]
 		if int64(doc) > last {
-			if l.SeekBlock(index.DocID(doc)) {
-				last, here = int64(l.BlockLast()), int64(worth(weight, l.BlockMax()))
-			} else {
-				last, here = int64(index.NoDoc), 0
-			}
+			last, here = ahead(l, weight, doc)
 		}
 		if int64(score)+here <= need {
 			continue
 		}
-		m := byte(0)
 		if here > 0 {
-			m = l.At(index.DocID(doc))
-		}
-		if m > 0 {
-			score += worth(weight, m)
-		} else if required {
-			continue
+			if m := l.At(index.DocID(doc)); m > 0 {
+				score += worth(weight, m)
+			}
 		}
 		if int64(score) <= need {
 			continue
@@ -232,27 +232,66 @@ func (r *run) lookup(b *batch, l *index.Postings, weight uint32, s *stage, need 
 	b.n = n
 }
 
-// meet keeps the documents that a posting list has, block by block.
-func (b *batch) meet(l *index.Postings) {
-	n := 0
+// ahead places a list on the first block that ends at a document or later and returns where it ends, and the most it adds up to there.
+func ahead(l *index.Postings, weight, doc uint32) (last, most int64) {
+	if !l.SeekBlock(index.DocID(doc)) {
+		return int64(index.NoDoc), 0
+	}
+	return int64(l.BlockLast()), int64(worth(weight, l.BlockMax()))
+}
+
+// require applies a stage that is one posting list, where documents must have it, by the blocks of the list.
+func (r *run) require(b *batch, l *index.Postings, weight uint32, need int64) {
+	kept := 0
 	for i := 0; i < b.n; {
-		if !l.SeekBlock(index.DocID(b.docs[i])) {
+		last, here := ahead(l, weight, b.docs[i])
+		if here == 0 {
 			break
 		}
-		last := uint32(l.BlockLast())
-		to := i + 1
-		for to < b.n && to < i+pack.BlockLen && b.docs[to] <= last {
-			to++
+		// Those that may make it move to the front of what is left.
+		from, to := i, i
+		for i < b.n && i < from+pack.BlockLen && int64(b.docs[i]) <= last {
+			if int64(b.scores[i])+here > need {
+				b.docs[to], b.scores[to] = b.docs[i], b.scores[i]
+				to++
+			}
+			i++
 		}
-		lo, hi := l.Common(b.docs[i:to])
-		for half, mask := range [2]uint64{lo, hi} {
-			for ; mask != 0; mask &= mask - 1 {
-				k := i + half*64 + bits.TrailingZeros64(mask)
-				b.docs[n], b.scores[n] = b.docs[k], b.scores[k]
-				n++
+		kept = r.requireBlock(b, l, weight, need, from, to, kept)
+	}
+	b.n = kept
+}
+
+// requireBlock moves those of the candidates from to to-1, all within the list's current block, that are in it to place kept and on.
+func (r *run) requireBlock(b *batch, l *index.Postings, weight uint32, need int64, from, to, kept int) int {
+	keep := func(i int, m byte) {
+		if score := b.scores[i] + worth(weight, m); int64(score) > need {
+			b.docs[kept], b.scores[kept] = b.docs[i], score
+			kept++
+		}
+	}
+	if to-from < fewAt {
+		for i := from; i < to; i++ {
+			if m := l.At(index.DocID(b.docs[i])); m > 0 {
+				keep(i, m)
 			}
 		}
-		i = to
+		return kept
 	}
-	b.n = n
+	lo, hi := l.Meet(b.docs[from:to], &r.s.places)
+	if lo|hi == 0 {
+		return kept
+	}
+	impacts := l.BlockImpacts()
+	next := 0
+	for half, mask := range [2]uint64{lo, hi} {
+		for ; mask != 0; mask &= mask - 1 {
+			keep(from+half*64+bits.TrailingZeros64(mask), impacts[r.s.places[next]&(pack.BlockLen-1)])
+			next++
+		}
+	}
+	return kept
 }
+
+// fewAt is the number of candidates in a block from which on they are not looked up one by one.
+const fewAt = 3

@@ -24,8 +24,11 @@ type scratch struct {
 	ticks    int
 	lists    []*index.Postings // handed out to clauses, and, behind them, free
 	used     int
+	met      []met // handed out to phrases, and, behind them, free
+	usedMet  int
 	window   window
 	above    []uint16
+	places   [pack.BlockLen]byte
 	merged   []uint64 // see unionSource.merge
 	spare    []uint64
 	run      []uint64
@@ -43,6 +46,15 @@ func (s *scratch) postings() *index.Postings {
 	}
 	s.used++
 	return s.lists[s.used-1]
+}
+
+// meetings returns room for what documents have of n lists.
+func (s *scratch) meetings(n int) []met {
+	if s.usedMet+n > len(s.met) {
+		s.met, s.usedMet = make([]met, 2*n), 0
+	}
+	s.usedMet += n
+	return s.met[s.usedMet-n : s.usedMet : s.usedMet]
 }
 
 // damage returns what ended a list early.
@@ -70,7 +82,7 @@ func (s *Snapshot) scratch(ctx context.Context) *scratch {
 	if x == nil {
 		x = new(scratch)
 	}
-	x.ctx, x.ticks, x.used = ctx, 0, 0
+	x.ctx, x.ticks, x.used, x.usedMet = ctx, 0, 0, 0
 	x.batch.n = 0
 	return x
 }
@@ -159,7 +171,6 @@ func (r *run) source(c clause) source {
 		if w := c.rarest(); len(w.lists) == 1 {
 			s := newStage(c, must, docs)
 			r.stages = append(r.stages, s)
-			c.ahead = c.ahead[1:] // the source has this word
 			src = &listSource{list: w.lists[0], weight: c.weight, scorer: s}
 		}
 	}

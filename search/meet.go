@@ -1,0 +1,157 @@
+package search
+
+import (
+	"math/bits"
+
+	"concord/index"
+	"concord/pack"
+)
+
+// met says where the documents of a batch are in one posting list.
+type met struct {
+	blocks  [pack.BlockLen]uint32
+	places  [pack.BlockLen]byte
+	impacts [pack.BlockLen]byte
+}
+
+// lookAhead gives a phrase without slop, each word of which has one form, cursors for meet.
+func (c *phrase) lookAhead(x *scratch) error {
+	if c.slop > 0 {
+		return nil
+	}
+	var cursors []*index.Postings
+	var which []int
+	for i, w := range c.words {
+		if len(w.lists) != 1 {
+			return nil
+		}
+		first := i
+		for k := range i {
+			if c.words[k] == w {
+				first = k
+				break
+			}
+		}
+		if first < i {
+			which = append(which, which[first])
+			continue
+		}
+		l := x.postings()
+		if err := l.Reset(c.seg, w.lists[0].Term()); err != nil {
+			return err
+		}
+		which = append(which, len(cursors))
+		cursors = append(cursors, l)
+	}
+	c.ahead, c.which, c.met = cursors, which, x.meetings(len(cursors))
+	return nil
+}
+
+// meet keeps the documents of a batch that have the phrase and, with score, adds what they get for it where the sum exceeds need. It goes by
+// the blocks of each list, and then by the documents that have all words: only of these positions are read.
+func (c *phrase) meet(b *batch, need int64, score bool) {
+	kept := 0
+	for from := 0; from < b.n; from += pack.BlockLen {
+		docs, scores := b.docs[from:min(from+pack.BlockLen, b.n)], b.scores[from:min(from+pack.BlockLen, b.n)]
+		n := len(docs)
+		for done, i := range c.byCost {
+			if c.firstOf(i) {
+				n = c.meetList(c.which[i], docs[:n], scores[:n], c.byCost[:done])
+			}
+		}
+		for k := range n {
+			more, ok := c.atMet(k, index.DocID(docs[k]), need-int64(scores[k]), score)
+			if sum := scores[k] + more; ok && int64(sum) > need {
+				b.docs[kept], b.scores[kept] = docs[k], sum
+				kept++
+			}
+		}
+	}
+	b.n = kept
+}
+
+// firstOf reports whether the word at a place of the phrase is at none before it in order of cost.
+func (c *phrase) firstOf(place int) bool {
+	for _, i := range c.byCost {
+		if i == place {
+			return true
+		}
+		if c.which[i] == c.which[place] {
+			return false
+		}
+	}
+	return true
+}
+
+// meetList moves the documents that list number which has to the front, with what is known of them from the lists of the places done, and
+// returns how many they are.
+func (c *phrase) meetList(which int, docs, scores []uint32, done []int) (n int) {
+	l, m := c.ahead[which], &c.met[which]
+	var places [pack.BlockLen]byte
+	for i := 0; i < len(docs); {
+		if !l.SeekBlock(index.DocID(docs[i])) {
+			break
+		}
+		to := len(docs)
+		if last := uint32(l.BlockLast()); docs[to-1] > last {
+			to = i + lowerBound(docs[i:], last+1)
+		}
+		lo, hi := l.Meet(docs[i:to], &places)
+		next := 0
+		for half, mask := range [2]uint64{lo, hi} {
+			for ; mask != 0; mask &= mask - 1 {
+				k := i + half*64 + bits.TrailingZeros64(mask)
+				place := places[next]
+				next++
+				for _, other := range done {
+					c.met[c.which[other]].move(n, k)
+				}
+				docs[n], scores[n] = docs[k], scores[k]
+				m.blocks[n], m.places[n], m.impacts[n] = uint32(l.BlockNumber()), place, l.BlockImpacts()[place]
+				n++
+			}
+		}
+		i = to
+	}
+	return n
+}
+
+func (m *met) move(to, from int) {
+	m.blocks[to], m.places[to], m.impacts[to] = m.blocks[from], m.places[from], m.impacts[from]
+}
+
+// atMet is at for a document, number k of those met.
+func (c *phrase) atMet(k int, doc index.DocID, need int64, score bool) (uint32, bool) {
+	least := byte(255)
+	for i := range c.met {
+		least = min(least, c.met[i].impacts[k])
+	}
+	if score && int64(worth(c.weight, least)) <= need {
+		return 0, false
+	}
+	first := c.byCost[0]
+	shift := uint32(first) // starts are this much too large
+	l, m := c.ahead[c.which[first]], &c.met[c.which[first]]
+	starts := l.PositionsOf(c.starts[:0], int(m.blocks[k]), int(m.places[k]))
+	c.starts = starts[:0]
+	for len(starts) > 0 && starts[0] < shift {
+		starts = starts[1:]
+	}
+	for _, i := range c.byCost[1:] {
+		for j := range starts {
+			starts[j] += uint32(i) - shift
+		}
+		shift = uint32(i)
+		l, m := c.ahead[c.which[i]], &c.met[c.which[i]]
+		if starts = l.IntersectOf(starts[:0], starts, int(m.blocks[k]), int(m.places[k])); len(starts) == 0 {
+			return 0, false
+		}
+	}
+	if len(starts) == 0 || !score {
+		return 0, len(starts) > 0
+	}
+	for j := range starts {
+		starts[j] -= shift
+	}
+	return worth(c.weight, c.seg.ImpactOf(c.field, doc, starts)), true
+}
