@@ -29,6 +29,29 @@ func loadDict(s *section) (d *vellum.FST, err error) {
 	return d, nil
 }
 
+// lazyDict is the dictionary of a field, read when it is first used: checking the words of a large segment takes longer than opening the
+// rest of it.
+type lazyDict struct {
+	once sync.Once
+	fst  *vellum.FST
+	err  error
+}
+
+// dict returns the dictionary of a field. Errors: Corrupt, every time.
+func (f *file) dict(field Field) (*vellum.FST, error) {
+	d := &f.dicts[field]
+	d.once.Do(func() {
+		s := f.sections[secDictAll+sectionID(field)]
+		if s.checked != nil {
+			if d.err = s.verify(); d.err != nil {
+				return
+			}
+		}
+		d.fst, d.err = loadDict(s)
+	})
+	return d.fst, d.err
+}
+
 // Term is a dictionary entry: where a word's postings are and how many documents have it.
 type Term struct {
 	DocCount  uint32 // documents, deleted ones included
@@ -41,7 +64,11 @@ type Term struct {
 func (s *Segment) Term(f Field, word string) (t Term, found bool, err error) {
 	id := secDictAll + sectionID(f)
 	defer guard(id, &err)
-	at, ok, err := s.dicts[f].Get([]byte(word))
+	d, err := s.dict(f)
+	if err != nil {
+		return Term{}, false, err
+	}
+	at, ok, err := d.Get([]byte(word))
 	if err != nil {
 		return Term{}, false, concord.Errorf(concord.Corrupt, "section %q: %w", id, err)
 	}
@@ -58,7 +85,11 @@ func (s *Segment) Words(f Field, prefix string, yield func(word []byte, t Term) 
 	id := secDictAll + sectionID(f)
 	defer guard(id, &err)
 	w := s.newWalk()
-	it, err := s.dicts[f].Search(w, []byte(prefix), prefixEnd(prefix))
+	d, err := s.dict(f)
+	if err != nil {
+		return err
+	}
+	it, err := d.Search(w, []byte(prefix), prefixEnd(prefix))
 	return s.walk(f, w, it, err, yield)
 }
 
@@ -196,6 +227,10 @@ func (s *Segment) Fuzzy(field Field, f *Fuzzy, yield func(word []byte, t Term) b
 	id := secDictAll + sectionID(field)
 	defer guard(id, &err)
 	w := &fuzzyWalk{*s.newWalk(), f.dfa}
-	it, err := s.dicts[field].Search(w, nil, nil)
+	d, err := s.dict(field)
+	if err != nil {
+		return err
+	}
+	it, err := d.Search(w, nil, nil)
 	return s.walk(field, &w.walk, it, err, yield)
 }

@@ -106,7 +106,11 @@ func (in *mergeInput) firstWord(f Field) (err error) {
 	id := secDictAll + sectionID(f)
 	defer guard(id, &err)
 	in.walk = in.seg.newWalk()
-	in.fst, err = in.seg.dicts[f].Search(in.walk, nil, nil)
+	d, err := in.seg.dict(f)
+	if err != nil {
+		return err
+	}
+	in.fst, err = d.Search(in.walk, nil, nil)
 	return in.current(f, err)
 }
 

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/blevesearch/vellum"
 	"github.com/klauspost/compress/zstd"
 
 	"concord"
@@ -38,7 +37,7 @@ type file struct {
 	sections  [endSection]*section
 	meta      meta
 	cols      *columns
-	dicts     [NumFields]*vellum.FST
+	dicts     [NumFields]lazyDict
 	rankWidth int     // bits of a rank
 	weigher   weigher // how the impacts were computed
 	zstd      *zstd.Decoder
@@ -117,7 +116,10 @@ func (f *file) parse() (err error) {
 		return concord.Errorf(concord.Corrupt, "section %q: not a whole number of entries", secStoreIndex)
 	}
 	for field := range NumFields {
-		if f.dicts[field], err = loadDict(f.sections[secDictAll+sectionID(field)]); err != nil {
+		if f.sections[secDictAll+sectionID(field)].checked != nil {
+			continue // checked, and loaded, when it is first used
+		}
+		if _, err = f.dict(field); err != nil {
 			return err
 		}
 	}
