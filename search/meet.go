@@ -2,6 +2,7 @@ package search
 
 import (
 	"math/bits"
+	"slices"
 
 	"concord/index"
 	"concord/pack"
@@ -44,6 +45,11 @@ func (c *phrase) lookAhead(x *scratch) error {
 		cursors = append(cursors, l)
 	}
 	c.ahead, c.which, c.met = cursors, which, x.meetings(len(cursors))
+	for _, i := range append(c.byCost[1:len(c.byCost):len(c.byCost)], c.byCost[0]) {
+		if !slices.Contains(c.order, which[i]) {
+			c.order = append(c.order, which[i])
+		}
+	}
 	return nil
 }
 
@@ -54,10 +60,8 @@ func (c *phrase) meet(b *batch, need int64, score bool) {
 	for from := 0; from < b.n; from += pack.BlockLen {
 		docs, scores := b.docs[from:min(from+pack.BlockLen, b.n)], b.scores[from:min(from+pack.BlockLen, b.n)]
 		n := len(docs)
-		for done, i := range c.byCost {
-			if c.firstOf(i) {
-				n = c.meetList(c.which[i], docs[:n], scores[:n], c.byCost[:done])
-			}
+		for done, list := range c.order {
+			n = c.meetList(list, docs[:n], scores[:n], c.order[:done])
 		}
 		for k := range n {
 			more, ok := c.atMet(k, index.DocID(docs[k]), need-int64(scores[k]), score)
@@ -70,20 +74,7 @@ func (c *phrase) meet(b *batch, need int64, score bool) {
 	b.n = kept
 }
 
-// firstOf reports whether the word at a place of the phrase is at none before it in order of cost.
-func (c *phrase) firstOf(place int) bool {
-	for _, i := range c.byCost {
-		if i == place {
-			return true
-		}
-		if c.which[i] == c.which[place] {
-			return false
-		}
-	}
-	return true
-}
-
-// meetList moves the documents that list number which has to the front, with what is known of them from the lists of the places done, and
+// meetList moves the documents that list number which has to the front, with what is known of them from the lists done, and
 // returns how many they are.
 func (c *phrase) meetList(which int, docs, scores []uint32, done []int) (n int) {
 	l, m := c.ahead[which], &c.met[which]
@@ -97,17 +88,17 @@ func (c *phrase) meetList(which int, docs, scores []uint32, done []int) (n int) 
 			to = i + lowerBound(docs[i:], last+1)
 		}
 		lo, hi := l.Meet(docs[i:to], &places)
-		next := 0
+		next, block, impacts := 0, uint32(l.BlockNumber()), l.BlockImpacts()
 		for half, mask := range [2]uint64{lo, hi} {
 			for ; mask != 0; mask &= mask - 1 {
 				k := i + half*64 + bits.TrailingZeros64(mask)
-				place := places[next]
+				place := places[next&(pack.BlockLen-1)]
 				next++
 				for _, other := range done {
-					c.met[c.which[other]].move(n, k)
+					c.met[other].move(n, k)
 				}
 				docs[n], scores[n] = docs[k], scores[k]
-				m.blocks[n], m.places[n], m.impacts[n] = uint32(l.BlockNumber()), place, l.BlockImpacts()[place]
+				m.blocks[n], m.places[n], m.impacts[n] = block, place, impacts[place]
 				n++
 			}
 		}

@@ -16,6 +16,7 @@ type phrase struct {
 	byCost []int             // places, rarest word first
 	ahead  []*index.Postings // cursors of their own, one a word, where every word has one form and there is no slop
 	which  []int             // the cursor of each place
+	order  []int             // in which cursors meet candidates: the rarest last, as it is what most often has led to them
 	met    []met             // one a cursor
 	weight uint32
 	slop   uint32
