@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"concord/bench/game"
@@ -120,6 +121,7 @@ type convert func(n int, d *game.Document, buf []byte) (*index.Document, []byte)
 // build writes one segment of a corpus.
 func (j *indexJob) build(ctx context.Context, in io.Reader, name string, conv convert) (r *indexReport, err error) {
 	resetPeak()
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(j.memory + j.memory/4)) // garbage may take a quarter of what builders may
 	began, cpu := time.Now(), cpuSeconds()
 	path := filepath.Join(j.dir, name)
 	w, err := newWriter(path, j.config, j.threads, j.memory)
