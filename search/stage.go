@@ -142,13 +142,8 @@ func (r *run) flow() {
 func (r *run) apply(b *batch, s *stage, need int64) {
 	switch c := s.clause.(type) {
 	case *word:
-		switch {
-		case len(c.lists) > 1 || s.role == not:
-		case s.role == must:
-			r.require(b, c.lists[0], c.weight, need)
-			return
-		default:
-			r.lookup(b, c.lists[0], c.weight, need)
+		if len(c.lists) == 1 && s.role != not {
+			r.pass(b, c.lists[0], c.weight, s.role == must, need)
 			return
 		}
 	case *phrase:
@@ -205,47 +200,14 @@ func (r *run) ask(b *batch, s *stage, need int64) {
 	b.n = n
 }
 
-// lookup applies a stage that is one posting list, where documents need not have it.
-func (r *run) lookup(b *batch, l *index.Postings, weight uint32, need int64) {
-	n := 0
-	last := int64(-1) // end of the list's current block
-	var here int64    // the most it adds up to there
-	for i := range b.n {
-		doc, score := b.docs[i], b.scores[i]
-		if int64(doc) > last {
-			last, here = ahead(l, weight, doc)
-		}
-		if int64(score)+here <= need {
-			continue
-		}
-		if here > 0 {
-			if m := l.At(index.DocID(doc)); m > 0 {
-				score += worth(weight, m)
-			}
-		}
-		if int64(score) <= need {
-			continue
-		}
-		b.docs[n], b.scores[n] = doc, score
-		n++
-	}
-	b.n = n
-}
-
-// ahead places a list on the first block that ends at a document or later and returns where it ends, and the most it adds up to there.
-func ahead(l *index.Postings, weight, doc uint32) (last, most int64) {
-	if !l.SeekBlock(index.DocID(doc)) {
-		return int64(index.NoDoc), 0
-	}
-	return int64(l.BlockLast()), int64(worth(weight, l.BlockMax()))
-}
-
-// require applies a stage that is one posting list, where documents must have it, by the blocks of the list.
-func (r *run) require(b *batch, l *index.Postings, weight uint32, need int64) {
+// pass applies a stage that is one posting list, by the blocks of the list.
+func (r *run) pass(b *batch, l *index.Postings, weight uint32, required bool, need int64) {
 	kept := 0
 	for i := 0; i < b.n; {
-		last, here := ahead(l, weight, b.docs[i])
-		if here == 0 {
+		last, here := int64(index.NoDoc), int64(0) // the list has ended
+		if l.SeekBlock(index.DocID(b.docs[i])) {
+			last, here = int64(l.BlockLast()), int64(worth(weight, l.BlockMax()))
+		} else if required {
 			break
 		}
 		// Those that may make it move to the front of what is left.
@@ -257,37 +219,54 @@ func (r *run) require(b *batch, l *index.Postings, weight uint32, need int64) {
 			}
 			i++
 		}
-		kept = r.requireBlock(b, l, weight, need, from, to, kept)
+		if here == 0 {
+			copy(b.docs[kept:], b.docs[from:to])
+			kept += copy(b.scores[kept:], b.scores[from:to])
+			continue
+		}
+		kept = r.passBlock(b, l, weight, required, need, from, to, kept)
 	}
 	b.n = kept
 }
 
-// requireBlock moves those of the candidates from to to-1, all within the list's current block, that are in it to place kept and on.
-func (r *run) requireBlock(b *batch, l *index.Postings, weight uint32, need int64, from, to, kept int) int {
+// passBlock moves those of the candidates from to to-1, all within the list's current block, that stay to place kept and on.
+func (r *run) passBlock(b *batch, l *index.Postings, weight uint32, required bool, need int64, from, to, kept int) int {
 	keep := func(i int, m byte) {
-		if score := b.scores[i] + worth(weight, m); int64(score) > need {
+		score := b.scores[i]
+		if m > 0 {
+			score += worth(weight, m)
+		} else if required {
+			return
+		}
+		if int64(score) > need {
 			b.docs[kept], b.scores[kept] = b.docs[i], score
 			kept++
 		}
 	}
 	if to-from < fewAt {
 		for i := from; i < to; i++ {
-			if m := l.At(index.DocID(b.docs[i])); m > 0 {
-				keep(i, m)
-			}
+			keep(i, l.At(index.DocID(b.docs[i])))
 		}
 		return kept
 	}
 	lo, hi := l.Meet(b.docs[from:to], &r.s.places)
-	if lo|hi == 0 {
+	places := r.s.places[:]
+	if lo|hi == 0 && required {
 		return kept
 	}
 	impacts := l.BlockImpacts()
-	next := 0
 	for half, mask := range [2]uint64{lo, hi} {
+		next, end := from+64*half, min(from+64*half+64, to)
 		for ; mask != 0; mask &= mask - 1 {
-			keep(from+half*64+bits.TrailingZeros64(mask), impacts[r.s.places[next]&(pack.BlockLen-1)])
-			next++
+			i := from + 64*half + bits.TrailingZeros64(mask)
+			for ; next < i && !required; next++ {
+				keep(next, 0)
+			}
+			keep(i, impacts[places[0]&(pack.BlockLen-1)])
+			places, next = places[1:], i+1
+		}
+		for ; next < end && !required; next++ {
+			keep(next, 0)
 		}
 	}
 	return kept
