@@ -42,12 +42,13 @@ fuzz:
 bench: build
 	$(GO) run ./bench $(BENCH)
 
-# Compares the index with Lucene, Tantivy, bleve and PISA, which it builds first; replaces the tables of docs/INDEX-BENCHMARKS.md. Some
-# two hours of an idle machine; BENCH_INDEX='--passes 3 --warmup 5' is quick.
+# Compares the index with Lucene, Tantivy, bleve and PISA, which it builds first; replaces the tables of docs/INDEX-BENCHMARKS.md and
+# docs/INDEX-GROWTH.md. Some two hours of an idle machine; BENCH_INDEX='--passes 3 --warmup 5' is quick.
 bench-index:
 	$(GO) build -o bin/concord-bench ./cmd/concord-bench
-	bin/concord-bench compare --engines concord,concord-bp,lucene,lucene-bp,tantivy,bleve,pisa --rebuild concord,concord-bp --scaling 10k,100k,1M --overlap \
-		--relevance --report docs/INDEX-BENCHMARKS.md $(BENCH_INDEX)
+	bin/concord-bench compare --rebuild concord,concord-bp --overlap --relevance --report docs/INDEX-BENCHMARKS.md $(BENCH_INDEX)
+	bin/concord-bench compare --rebuild concord --corpora '' --scaling 10k,100k,1M --engines concord,lucene,tantivy \
+		--report docs/INDEX-GROWTH.md $(BENCH_INDEX)
 
 # The Go benchmarks of all packages.
 microbench:
