@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"concord"
+	"concord/query"
 )
 
 var (
@@ -67,4 +68,11 @@ func (s *Searcher) Search(ctx context.Context, req concord.Request) (*concord.An
 	}
 	defer snap.Release()
 	return snap.Search(ctx, req)
+}
+
+func parse(q string) (query.Node, error) {
+	if err := validate(concord.Request{Query: q, Limit: 1}); err != nil {
+		return nil, err
+	}
+	return query.Parse(q)
 }
