@@ -120,9 +120,6 @@ func (p *Postings) findBlock(t uint32) int {
 	return b
 }
 
-// Blocks returns the number of blocks.
-func (p *Postings) Blocks() int { return p.blocks }
-
 // BlockLast returns the last document of the current block; there must be one, as SeekBlock and NextBlock say.
 func (p *Postings) BlockLast() DocID { return DocID(p.last) }
 
@@ -173,6 +170,21 @@ func (p *Postings) Block() (docs []uint32, impacts []byte) {
 		return nil, nil
 	}
 	return p.docs[:p.n], p.impacts
+}
+
+// BlockIn is Block without the documents before base and from end on.
+func (p *Postings) BlockIn(base, end DocID) (docs []uint32, impacts []byte) {
+	if docs, impacts = p.Block(); len(docs) == 0 {
+		return nil, nil
+	}
+	from, to := 0, p.n
+	if docs[0] < uint32(base) {
+		from = pack.LowerBound(&p.docs, p.n, uint32(base))
+	}
+	if p.last >= uint32(end) {
+		to = pack.LowerBound(&p.docs, p.n, uint32(end))
+	}
+	return docs[from:to], impacts[from:to]
 }
 
 // BlockImpacts returns the impacts of the current block without unpacking its documents; nothing on damage.

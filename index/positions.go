@@ -29,79 +29,41 @@ type positionReader struct {
 	wide    bool   // offsets have 4 bytes, not 2
 	chunks  []byte // first positions, then the other positions by 128
 
-	// decoded: of a short list; of a block where pack.QuickRice says so, the gaps by chunk
+	// What is decoded: all of a short list, which has no chunks; of a block, where pack.QuickRice says so, the rest by the chunk.
 	decoded  bool
 	starts   [blockLen + 1]uint32 // where the gaps of each posting are
 	firsts   pack.Block
-	gaps     []uint32
-	number   uint32 // of the chunk that gapBlock is, -1: none
+	gaps     []uint32 // of a short list
+	number   uint32   // of the chunk that gapBlock is, -1: none
 	gapBlock pack.Block
 }
 
 // Positions appends the positions of the current posting to dst, in order. Those of FieldAll lie in one space for all parts. Damage
 // makes it return dst unchanged, and Err says so.
-func (p *Postings) Positions(dst []uint32) []uint32 { return p.positionsOf(dst, p.unpacked, p.i) }
+func (p *Postings) Positions(dst []uint32) []uint32 { return p.PositionsOf(dst, p.unpacked, p.i) }
 
-// PositionsAt is Positions for the posting that At found last.
-func (p *Postings) PositionsAt(dst []uint32) []uint32 {
-	if p.found.doc == NoDoc {
-		return dst
-	}
-	return p.positionsOf(dst, p.found.block, p.found.i)
-}
-
-// PositionsOf is Positions for posting i of a block that Meet told of.
+// PositionsOf is Positions for posting i of a block, as Found and Meet tell.
 func (p *Postings) PositionsOf(dst []uint32, block, i int) []uint32 {
-	return p.positionsOf(dst, block, i)
-}
-
-// IntersectOf is Intersect for posting i of a block that Meet told of.
-func (p *Postings) IntersectOf(dst, wanted []uint32, block, i int) []uint32 {
-	return p.intersectOf(dst, wanted, block, i)
-}
-
-// positionsOf appends the positions of posting i of a block.
-func (p *Postings) positionsOf(dst []uint32, block, i int) []uint32 {
 	from, to, ok := p.span(block, i)
 	if !ok {
 		return dst
 	}
-	if p.term.DocCount < blockLen {
-		dst, ok = p.where.appendShort(dst, i, from, to)
-	} else {
-		dst, ok = p.where.append(dst, i, from, to)
-	}
-	if !ok {
+	if dst, ok = p.where.append(dst, i, from, to); !ok {
 		p.corrupt("malformed positions")
 	}
 	return dst
 }
 
-// Intersect appends to dst those of the wanted positions, which ascend, at which the current posting has an occurrence. It reads no further than
-// the last of them: for looking few positions up it is faster than Positions. wanted may be the memory that dst appends to, as in
-// Intersect(starts[:0], starts). Damage makes it return dst unchanged, and Err says so.
-func (p *Postings) Intersect(dst, wanted []uint32) []uint32 {
-	return p.intersectOf(dst, wanted, p.unpacked, p.i)
-}
-
-// IntersectAt is Intersect for the posting that At found last.
-func (p *Postings) IntersectAt(dst, wanted []uint32) []uint32 {
-	if p.found.doc == NoDoc {
-		return dst
-	}
-	return p.intersectOf(dst, wanted, p.found.block, p.found.i)
-}
-
-// intersectOf is Intersect for posting i of a block.
-func (p *Postings) intersectOf(dst, wanted []uint32, block, i int) []uint32 {
+// IntersectOf appends to dst those of the wanted positions, which ascend, at which posting i of a block has an occurrence. It reads no
+// further than the last of them: for looking few positions up it is faster than PositionsOf. wanted may be the memory that dst appends to, as in
+// IntersectOf(starts[:0], starts, block, i). Damage makes it return dst unchanged, and Err says so.
+func (p *Postings) IntersectOf(dst, wanted []uint32, block, i int) []uint32 {
 	from, to, ok := p.span(block, i)
 	if !ok {
 		return dst
 	}
 	at := len(dst)
-	if p.term.DocCount < blockLen {
-		dst = p.where.intersectShort(dst, wanted, i, from, to)
-	} else if dst, ok = p.where.intersect(dst, wanted, i, from, to); !ok {
+	if dst, ok = p.where.intersect(dst, wanted, i, from, to); !ok {
 		p.corrupt("malformed positions")
 		return dst[:at]
 	}
@@ -124,19 +86,15 @@ func (p *Postings) span(block, i int) (from, to uint32, ok bool) {
 	}
 	w := &p.where
 	switch {
-	case p.term.DocCount < blockLen:
-		return w.starts[i], w.starts[i+1], true
 	case w.decoded:
 		from, to = w.starts[i], w.starts[i+1]
-		if from > to || to > w.extra {
-			p.corrupt("malformed frequencies")
-			return 0, 0, false
-		}
-		return from, to, true
+		ok = from <= to
 	case w.extra == 0:
 		return 0, 0, true
+	default:
+		from, to, ok = sumsAt(w.sums, w.highs, i, w.k)
 	}
-	if from, to, ok = sumsAt(w.sums, w.highs, i, w.k); !ok || to > w.extra {
+	if !ok || to > w.extra {
 		p.corrupt("malformed frequencies")
 		return 0, 0, false
 	}
@@ -182,8 +140,8 @@ func (w *positionReader) append(dst []uint32, i int, from, to uint32) ([]uint32,
 	}
 	at := len(dst)
 	dst = append(dst, uint32(pos))
-	if w.decoded {
-		for from < to {
+	for from < to {
+		if w.decoded {
 			gaps, ok := w.gapsIn(from, to)
 			if !ok {
 				return dst[:at], false
@@ -193,18 +151,19 @@ func (w *positionReader) append(dst []uint32, i int, from, to uint32) ([]uint32,
 				dst = append(dst, uint32(pos))
 			}
 			from += uint32(len(gaps))
+			continue
 		}
-		return dst, pos <= maxPosition
-	}
-	for from < to {
 		c, first, end, ok := w.gapsFrom(from, to)
 		if !ok {
 			return dst[:at], false
 		}
-		if dst, pos, ok = c.appendSums(dst, first, end, pos); !ok || pos > maxPosition {
+		if dst, pos, ok = c.appendSums(dst, first, end, pos); !ok {
 			return dst[:at], false
 		}
 		from += uint32(end - first)
+	}
+	if pos > maxPosition {
+		return dst[:at], false
 	}
 	return dst, true
 }
@@ -221,24 +180,33 @@ func (w *positionReader) intersect(kept, wanted []uint32, i int, from, to uint32
 		}
 		wanted = wanted[1:]
 	}
-	if w.decoded {
-		return w.intersectDecoded(kept, wanted, from, to, pos)
-	}
 	for from < to && len(wanted) > 0 {
+		if w.decoded {
+			gaps, ok := w.gapsIn(from, to)
+			if !ok {
+				return kept, false
+			}
+			wanted, kept, pos = intersectGaps(kept, wanted, gaps, pos)
+			from += uint32(len(gaps))
+			continue
+		}
 		c, first, end, ok := w.gapsFrom(from, to)
 		if !ok {
 			return kept, false
 		}
-		if wanted, kept, pos, ok = c.intersect(kept, wanted, first, end, pos); !ok || pos > maxPosition {
+		if wanted, kept, pos, ok = c.intersect(kept, wanted, first, end, pos); !ok {
 			return kept, false
 		}
 		from += uint32(end - first)
 	}
-	return kept, true
+	return kept, pos <= maxPosition
 }
 
-// gapsIn returns the gaps from number from on, up to to or to the end of a chunk, of a block that is decoded.
+// gapsIn returns the gaps from number from on, up to to or to the end of a chunk, of what is decoded.
 func (w *positionReader) gapsIn(from, to uint32) ([]uint32, bool) {
+	if w.chunks == nil {
+		return w.gaps[from:to], true
+	}
 	number := from / positionChunk
 	n := min(w.extra-number*positionChunk, positionChunk)
 	if w.number != number {
@@ -255,32 +223,26 @@ func (w *positionReader) gapsIn(from, to uint32) ([]uint32, bool) {
 	return w.gapBlock[from%positionChunk : min(to-number*positionChunk, n)], true
 }
 
-// intersectDecoded is the rest of intersect, after the first position.
-func (w *positionReader) intersectDecoded(kept, wanted []uint32, from, to uint32, pos uint64) ([]uint32, bool) {
-	for from < to && len(wanted) > 0 {
-		gaps, ok := w.gapsIn(from, to)
-		if !ok {
-			return kept, false
+// intersectGaps appends to kept those of the wanted positions that gaps lead to from pos. It returns those that are left, what was kept, and
+// where it came to.
+func intersectGaps(kept, wanted, gaps []uint32, pos uint64) (left, found []uint32, end uint64) {
+	next := uint64(wanted[0])
+	for _, gap := range gaps {
+		if pos += uint64(gap) + 1; pos < next {
+			continue
 		}
-		from += uint32(len(gaps))
-		next := uint64(wanted[0])
-		for _, gap := range gaps {
-			if pos += uint64(gap) + 1; pos < next {
-				continue
+		for len(wanted) > 0 && uint64(wanted[0]) <= pos {
+			if uint64(wanted[0]) == pos {
+				kept = append(kept, wanted[0])
 			}
-			for len(wanted) > 0 && uint64(wanted[0]) <= pos {
-				if uint64(wanted[0]) == pos {
-					kept = append(kept, wanted[0])
-				}
-				wanted = wanted[1:]
-			}
-			if len(wanted) == 0 {
-				break
-			}
-			next = uint64(wanted[0])
+			wanted = wanted[1:]
 		}
+		if len(wanted) == 0 {
+			break
+		}
+		next = uint64(wanted[0])
 	}
-	return kept, pos <= maxPosition
+	return wanted, kept, pos
 }
 
 // decode reads first positions and where gaps are, of all postings of the block.
@@ -299,38 +261,6 @@ func (w *positionReader) decode() bool {
 		return true
 	}
 	return pack.UnpackSums(&w.starts, w.sums, w.highs, w.n, w.k)
-}
-
-// appendShort is append for a short list, which is decoded.
-func (w *positionReader) appendShort(dst []uint32, i int, from, to uint32) ([]uint32, bool) {
-	at, pos := len(dst), uint64(w.firsts[i])
-	dst = append(dst, w.firsts[i])
-	for _, gap := range w.gaps[from:to] {
-		pos += uint64(gap) + 1
-		dst = append(dst, uint32(pos))
-	}
-	if pos > maxPosition {
-		return dst[:at], false
-	}
-	return dst, true
-}
-
-// intersectShort is intersect for a short list, which is decoded.
-func (w *positionReader) intersectShort(kept, wanted []uint32, i int, from, to uint32) []uint32 {
-	pos := uint64(w.firsts[i])
-	for {
-		for len(wanted) > 0 && uint64(wanted[0]) <= pos {
-			if uint64(wanted[0]) == pos {
-				kept = append(kept, wanted[0])
-			}
-			wanted = wanted[1:]
-		}
-		if from == to || len(wanted) == 0 {
-			return kept
-		}
-		pos += uint64(w.gaps[from]) + 1
-		from++
-	}
 }
 
 // chunk returns the bytes of a chunk; false when the offsets are damaged.

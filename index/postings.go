@@ -10,11 +10,11 @@ import (
 //
 // There are three ways to use one, all of them forward only and free to be mixed:
 //
-//   - posting by posting: Next, Advance, Run, and Impact, Positions and Freq of the current posting;
+//   - posting by posting: Next, Advance, and Impact, Positions and Freq of the current posting;
 //   - block by block: SeekBlock and NextBlock place it on a block by the directory alone, where BlockMax and BlockLast cost nothing,
-//     and then Block, BlockImpacts or BlockBits read as much of the block as is needed;
-//   - by lookup: At answers whether a document is in the list, and with which impact, unpacking as little as it can; PositionsAt
-//     returns the positions of what it found.
+//     and then Block, BlockIn, BlockImpacts or BlockBits read as much of the block as is needed;
+//   - by lookup: At answers whether a document is in the list, Common and Meet which of many are in the block, unpacking as little as they can;
+//     PositionsOf and IntersectOf read the positions of what was found.
 //
 // When bytes turn out to be damaged the list ends early and Err says so: whoever reads a list to its end must ask Err.
 type Postings struct {
@@ -147,17 +147,10 @@ func (p *Postings) end() DocID {
 // Advance goes to the first posting with a document of at least target, not backwards, and returns its document.
 func (p *Postings) Advance(target DocID) DocID {
 	t := uint32(target)
-	switch {
-	case p.doc == NoDoc:
-		return NoDoc
-	case p.unpacked == p.block && p.i >= 0 && p.i < p.n:
-		if p.doc >= target {
-			return p.doc
-		}
-	case p.unpacked == p.block && p.i >= p.n: // Run took the rest of the block
-		t = max(t, p.last+1)
+	if p.doc == NoDoc || p.unpacked == p.block && p.i >= 0 && p.doc >= target {
+		return p.doc
 	}
-	if !p.SeekBlock(DocID(t)) {
+	if !p.SeekBlock(target) {
 		return p.end()
 	}
 	if !p.unpack() {
@@ -218,6 +211,9 @@ func (p *Postings) At(target DocID) byte {
 	return p.impacts[i]
 }
 
+// Found returns where the posting is that At found last.
+func (p *Postings) Found() (block, place int) { return p.found.block, p.found.i }
+
 // search returns which posting of the unpacked block is that of document t, -1: none from the current one on.
 func (p *Postings) search(t uint32) int {
 	i := max(p.i, 0)
@@ -244,6 +240,9 @@ func (p *Postings) MaxImpactIn(first, last DocID) byte {
 		}
 		return p.maxShort
 	}
+	if first == 0 && uint32(last) >= p.lastDoc(p.blocks-1) {
+		return p.term.MaxImpact
+	}
 	var m byte
 	for b := p.findBlock(uint32(first)); b < p.blocks; b++ {
 		if b > 0 && p.lastDoc(b-1) >= uint32(last) {
@@ -257,31 +256,4 @@ func (p *Postings) MaxImpactIn(first, last DocID) byte {
 		m = max(m, p.maxima[b])
 	}
 	return m
-}
-
-// Run returns the postings from the current one on that lie in the unpacked block and before end, and moves p behind
-// them. The slices are valid until p moves to another block. An empty run means that the current document is at or after end.
-//
-//	for p.Advance(start) < end {
-//		docs, impacts := p.Run(end)
-//	}
-func (p *Postings) Run(end DocID) (docs []uint32, impacts []byte) {
-	from := p.i
-	if p.doc == NoDoc || p.doc >= end {
-		return nil, nil
-	}
-	to := p.n
-	if p.last >= uint32(end) {
-		to = pack.LowerBound(&p.docs, p.n, uint32(end))
-	}
-	docs, impacts = p.docs[from:to], p.impacts[from:to]
-	p.i = to
-	if to < p.n {
-		p.doc = DocID(p.docs[to])
-	} else if p.block+1 >= p.blocks {
-		p.doc = NoDoc
-	} else {
-		p.doc = DocID(p.last) // the next block is unpacked when it is asked for
-	}
-	return docs, impacts
 }

@@ -92,7 +92,9 @@ func TestPostingsWalks(t *testing.T) {
 					break
 				}
 				checkIntersect(t, &p, r)
-				if d, all := p.Doc(), p.Positions(nil); p.At(d) != want.impacts[i] || !slices.Equal(p.IntersectAt(nil, all), all) {
+				d, all := p.Doc(), p.Positions(nil)
+				m := p.At(d)
+				if block, place := p.Found(); m != want.impacts[i] || !slices.Equal(p.IntersectOf(nil, all, block, place), all) {
 					t.Fatalf("%s: At(%d) finds other positions", word, d)
 				}
 				if n := len(p.Positions(nil)); n != want.freqs[i] || p.Impact() != want.impacts[i] {
@@ -105,32 +107,32 @@ func TestPostingsWalks(t *testing.T) {
 				}
 				at = max(at+DocID(1+r.IntN(step)), p.Doc())
 			}
-			testRuns(t, word, &p, reset, want, r, round)
+			testBlocks(t, word, &p, reset, want, r, round)
 		}
 	}
 }
 
-// testRuns walks a list window by window and holds the bounds of windows to be bounds.
-func testRuns(t *testing.T, word string, p *Postings, reset func(), want plain, r *rand.Rand, round int) {
+// testBlocks walks a list window by window and holds the bounds of windows to be bounds.
+func testBlocks(t *testing.T, word string, p *Postings, reset func(), want plain, r *rand.Rand, round int) {
 	reset()
 	var docs []DocID
 	var impacts []byte
 	for at := DocID(0); at < 20_000; {
 		end := at + DocID(1+r.IntN(5000))
-		if p.Advance(at) == NoDoc {
+		if !p.SeekBlock(at) {
 			break
 		}
 		bound := p.MaxImpactIn(at, end-1)
 		from := len(docs)
-		for p.Advance(at) < end {
-			d, m := p.Run(end)
-			if len(d) == 0 {
-				t.Fatalf("%s: empty run", word)
-			}
+		for ok := true; ok && p.BlockFirst() < end; ok = p.NextBlock() {
+			d, m := p.BlockIn(at, end)
 			for i := range d {
 				docs = append(docs, DocID(d[i]))
 			}
 			impacts = append(impacts, m...)
+			if p.BlockLast() >= end {
+				break
+			}
 		}
 		for _, m := range impacts[from:] {
 			if m > bound {
@@ -150,7 +152,7 @@ func testRuns(t *testing.T, word string, p *Postings, reset func(), want plain, 
 		at = end
 	}
 	if !slices.Equal(docs, want.docs) || !slices.Equal(impacts, want.impacts) {
-		t.Fatalf("%s: runs give %d postings, want %d", word, len(docs), len(want.docs))
+		t.Fatalf("%s: blocks give %d postings, want %d", word, len(docs), len(want.docs))
 	}
 }
 
@@ -351,7 +353,7 @@ func TestPatchedBlocks(t *testing.T) {
 	}
 }
 
-// checkIntersect holds Intersect equal to looking wanted positions up in Positions.
+// checkIntersect holds IntersectOf equal to looking wanted positions up in Positions.
 func checkIntersect(t *testing.T, p *Postings, r *rand.Rand) {
 	t.Helper()
 	all := p.Positions(nil)
@@ -365,11 +367,11 @@ func checkIntersect(t *testing.T, p *Postings, r *rand.Rand) {
 			want = append(want, at)
 		}
 	}
-	if got := p.Intersect(wanted[:0], slices.Clone(wanted)); !slices.Equal(got, want) {
+	if got := p.IntersectOf(wanted[:0], slices.Clone(wanted), p.unpacked, p.i); !slices.Equal(got, want) {
 		t.Fatalf("of the positions %v: %v, want %v", all, got, want)
 	}
 	wanted = slices.Clone(all)
-	if got := p.Intersect(wanted[:0], wanted); !slices.Equal(got, all) {
+	if got := p.IntersectOf(wanted[:0], wanted, p.unpacked, p.i); !slices.Equal(got, all) {
 		t.Fatalf("of the positions %v themselves: %v", all, got)
 	}
 }

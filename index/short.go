@@ -127,7 +127,7 @@ func (p *Postings) parseShort(b []byte) bool {
 		if !ok {
 			return false
 		}
-		sumGaps(p.docs[:p.n], ^uint32(0))
+		pack.PrefixSum(p.docs[:p.n], p.docs[:p.n], ^uint32(0)) // that sums ascend is asked when all is read
 		rest = after
 	}
 	if p.n >= bareLen {
@@ -148,7 +148,7 @@ func (p *Postings) computeImpacts() error {
 	p.impacts = p.shortImpacts[:p.n]
 	var buf [64]uint32
 	for i := range p.n {
-		positions, ok := p.where.appendShort(buf[:0], i, p.where.starts[i], p.where.starts[i+1])
+		positions, ok := p.where.append(buf[:0], i, p.where.starts[i], p.where.starts[i+1])
 		if !ok {
 			return p.corrupt("malformed positions")
 		}
@@ -199,6 +199,7 @@ func (p *Postings) parseShortPositions(b []byte) bool {
 		}
 	}
 	w.starts[p.n] = uint32(len(w.gaps))
+	w.extra, w.chunks, w.decoded = uint32(len(w.gaps)), nil, true
 	return r.OK()
 }
 
@@ -212,14 +213,6 @@ func (p *Postings) unpackTail(base uint32) bool {
 	if !ok || len(rest) != 0 {
 		return false
 	}
-	sumGaps(p.docs[:p.n], base)
+	pack.PrefixSum(p.docs[:p.n], p.docs[:p.n], base) // that sums ascend is asked below
 	return ascend(p.docs[:p.n], base)
-}
-
-// sumGaps makes documents of gaps less one.
-func sumGaps(docs []uint32, base uint32) {
-	for i, g := range docs {
-		base += g + 1
-		docs[i] = base
-	}
 }

@@ -157,13 +157,4 @@ func (c *or) mark(w *window, out *pack.Bitmap) {
 	}
 }
 
-func (c *or) keep(w *window, out *pack.Bitmap) {
-	if w.fewer(out.Count(), c.cost()) {
-		keepEach(c, w, out)
-		return
-	}
-	mine := w.bitmap()
-	c.mark(w, mine)
-	out.And(mine)
-	w.release(mine)
-}
+func (c *or) keep(w *window, out *pack.Bitmap) { keepMarked(c, w, out) }

@@ -99,3 +99,15 @@ func keepEach(c clause, w *window, out *pack.Bitmap) {
 		}
 	}
 }
+
+// keepMarked is keep for clauses that can be marked: where many documents are left, that is quicker.
+func keepMarked(c clause, w *window, out *pack.Bitmap) {
+	if w.fewer(out.Count(), c.cost()) {
+		keepEach(c, w, out)
+		return
+	}
+	mine := w.bitmap()
+	c.mark(w, mine)
+	out.And(mine)
+	w.release(mine)
+}

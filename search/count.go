@@ -172,6 +172,12 @@ func countStages(x *scratch, seg *index.Segment, c clause) (uint64, error) {
 }
 
 func countWindows(x *scratch, seg *index.Segment, c clause) (n uint64, err error) {
+	err = eachMatching(x, seg, c, func(_ *window, matching *pack.Bitmap) { n += uint64(matching.Count()) })
+	return n, err
+}
+
+// eachMatching calls f with every window of a segment in which live documents may match, and a bitmap of those that do.
+func eachMatching(x *scratch, seg *index.Segment, c clause, f func(w *window, matching *pack.Bitmap)) error {
 	mark := c.mark
 	if a, ok := c.(*and); ok {
 		mark = a.markAlone
@@ -180,13 +186,13 @@ func countWindows(x *scratch, seg *index.Segment, c clause) (n uint64, err error
 	w.docs = docs
 	for base := c.next(0); base < docs; base = c.next(w.end) {
 		if err := x.tick(); err != nil {
-			return 0, err
+			return err
 		}
 		w.base, w.end = base, min(base+pack.BitmapLen, docs)
 		x.matching.Clear()
 		mark(w, &x.matching)
 		seg.Deletes().Unmark(&x.matching, w.base, w.end)
-		n += uint64(x.matching.Count())
+		f(w, &x.matching)
 	}
-	return n, nil
+	return nil
 }

@@ -281,7 +281,7 @@ func (e *explainer) addPattern(docs map[index.DocID]bestTerm, word []byte, t ind
 
 func (e *explainer) phrase(n query.Phrase) (concord.Explanation, error) {
 	out := concord.Explanation{Text: n.String()}
-	e.x.used = 0
+	e.x.begin()
 	c := compiler{e.plan, e.number, e.seg, e.x}
 	k, err := c.phrase(n)
 	if err != nil {

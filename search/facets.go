@@ -21,7 +21,7 @@ func (s *Snapshot) facets(ctx context.Context, p *plan, req concord.Request) ([]
 	all := make([][]facetCounter, len(req.Facets)) // of each, one a segment
 	x := s.scratch(ctx)
 	for i, seg := range s.segments {
-		x.used = 0
+		x.begin()
 		c, err := p.compile(i, seg, x)
 		if err != nil {
 			return nil, 0, err
@@ -172,27 +172,6 @@ func (c *yearCounter) each(yield func(string, uint64) bool) {
 }
 
 func (c *yearCounter) most() int { return len(c.near) + len(c.others) }
-
-// eachMatching calls f with every window of a segment in which live documents may match, and a bitmap of those that do.
-func eachMatching(x *scratch, seg *index.Segment, c clause, f func(w *window, matching *pack.Bitmap)) error {
-	mark := c.mark
-	if a, ok := c.(*and); ok {
-		mark = a.markAlone
-	}
-	w, docs := &x.window, index.DocID(seg.Docs())
-	w.docs = docs
-	for base := c.next(0); base < docs; base = c.next(w.end) {
-		if err := x.tick(); err != nil {
-			return err
-		}
-		w.base, w.end = base, min(base+pack.BitmapLen, docs)
-		x.matching.Clear()
-		mark(w, &x.matching)
-		seg.Deletes().Unmark(&x.matching, w.base, w.end)
-		f(w, &x.matching)
-	}
-	return nil
-}
 
 // facetMost returns how many values of a facet an answer has.
 func facetMost(field string, bare bool) int {

@@ -83,33 +83,26 @@ func (c *listSource) block(r *run, base, end index.DocID) bool {
 	return b.n > 0
 }
 
-// scoredList is a posting list and what its impact steps are worth.
-type scoredList struct {
+// unionList is one list of a union.
+type unionList struct {
 	*index.Postings
-	weight uint32
+	weight uint32 // what an impact step is worth
 	limit  uint32 // the most it adds anywhere
-	here   uint32 // and in the window
+	stage  *stage // looks documents of other lists up; its bounds are those of the window
 }
 
 // unionSource finds the documents that are in any of several lists, window by window: windows of pack.WindowLen documents, to whose sums
 // impacts are added, or where postings are far apart windows as long as blocks, in which they are merged. Lists that together cannot lift a document into the
 // results are not read but looked up for the documents of the others (MaxScore: Turtle and Flood 1995, with the bounds of each
 // window as Lucene has it).
-type unionSource struct {
-	lists []*scoredList
-	stage []*stage // one a list, for lookups
-	order []int    // lists by what they can add in the window, least first
-}
+type unionSource struct{ lists []*unionList }
 
 func newUnionSource(words []*word, docs int) *unionSource {
 	c := &unionSource{}
 	for _, w := range words {
 		for _, l := range w.lists {
-			one := &word{lists: []*index.Postings{l}, weight: w.weight}
-			s := newStage(one, maybe, docs)
-			c.lists = append(c.lists, &scoredList{Postings: l, weight: w.weight, limit: s.limit})
-			c.stage = append(c.stage, s)
-			c.order = append(c.order, len(c.order))
+			s := newStage(&word{lists: []*index.Postings{l}, weight: w.weight}, maybe, docs)
+			c.lists = append(c.lists, &unionList{l, w.weight, s.limit, s})
 		}
 	}
 	return c
@@ -124,8 +117,10 @@ func (c *unionSource) each(r *run) error {
 			return err
 		}
 		w.base, w.end = base, min(max(base+pack.WindowLen, c.reach(base)), r.docs)
-		c.window(r, stages)
-		r.stages = stages
+		err := c.window(r, stages)
+		if r.stages = stages; err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -138,9 +133,8 @@ func (c *unionSource) next(r *run, from index.DocID) index.DocID {
 	need := r.need(r.rest(), must)
 	var sum int64
 	next := index.NoDoc
-	c.sort(func(l *scoredList) uint32 { return l.limit })
-	for _, i := range c.order {
-		l := c.lists[i]
+	c.sort(func(l *unionList) uint32 { return l.limit })
+	for _, l := range c.lists {
 		if sum += int64(l.limit); sum <= need {
 			continue
 		}
@@ -169,74 +163,66 @@ func (c *unionSource) reach(base index.DocID) index.DocID {
 	return reach
 }
 
-// sort orders the lists by a key: an insertion sort, as they are few and nearly in order.
-func (c *unionSource) sort(key func(*scoredList) uint32) {
-	for i := 1; i < len(c.order); i++ {
-		for j := i; j > 0 && key(c.lists[c.order[j]]) < key(c.lists[c.order[j-1]]); j-- {
-			c.order[j], c.order[j-1] = c.order[j-1], c.order[j]
+// sort orders the lists by a key, the smallest first: an insertion sort, as they are few and nearly in order.
+func (c *unionSource) sort(key func(*unionList) uint32) {
+	for i := 1; i < len(c.lists); i++ {
+		for j := i; j > 0 && key(c.lists[j]) < key(c.lists[j-1]); j-- {
+			c.lists[j], c.lists[j-1] = c.lists[j-1], c.lists[j]
 		}
 	}
 }
 
 // window sends the candidates of one window.
-func (c *unionSource) window(r *run, stages []*stage) {
+func (c *unionSource) window(r *run, stages []*stage) error {
 	w := &r.s.window
 	rest, possible := r.look(w.base, w.end-1)
 	if !possible {
-		return
+		return nil
 	}
 	need := r.need(rest, must)
-	for i, l := range c.lists {
-		l.here = boundIn(l.weight, l.Postings, w.base, w.end-1)
-		c.stage[i].here = l.here
-		c.stage[i].limit = l.here
+	for _, l := range c.lists {
+		l.stage.here = boundIn(l.weight, l.Postings, w.base, w.end-1)
+		l.stage.limit = l.stage.here
 	}
-	c.sort(func(l *scoredList) uint32 { return l.here })
-	// The first lists, up to optional, cannot make a result together.
+	c.sort(func(l *unionList) uint32 { return l.stage.here })
+	// The first lists, up to optional, cannot make a result together. Where all that match are counted, need is so low that none can be left out.
 	optional, sum := 0, int64(0)
-	for optional < len(c.order) && sum+int64(c.lists[c.order[optional]].here) <= need {
-		sum += int64(c.lists[c.order[optional]].here)
+	for optional < len(c.lists) && sum+int64(c.lists[optional].stage.here) <= need {
+		sum += int64(c.lists[optional].stage.here)
 		optional++
 	}
-	if optional == len(c.order) {
-		return
-	}
-	if r.exact && len(stages) > 0 { // all that match must be counted, scored or not
-		optional, sum = 0, 0
+	if optional == len(c.lists) {
+		return nil
 	}
 	r.stages = r.s.stages[:0]
-	for i := optional - 1; i >= 0; i-- {
-		if s := c.stage[c.order[i]]; s.here > 0 {
-			r.stages = append(r.stages, s)
-		}
+	for i := optional - 1; i >= 0 && c.lists[i].stage.here > 0; i-- {
+		r.stages = append(r.stages, c.lists[i].stage)
 	}
 	r.stages = append(r.stages, stages...)
 	r.s.stages = r.stages
-	if optional == len(c.order)-1 && !r.exact {
-		l := c.lists[c.order[optional]]
-		one := listSource{list: l.Postings, weight: l.weight}
-		_ = one.between(r, w.base, w.end) // its only error is that of the context, which each asks for again
-		return
+	matter := c.lists[optional:]
+	switch {
+	case len(matter) == 1 && !r.exact:
+		one := listSource{list: matter[0].Postings, weight: matter[0].weight}
+		return one.between(r, w.base, w.end)
+	case w.end-w.base > pack.WindowLen:
+		c.merge(r, matter, need-sum)
+	default:
+		c.sum(r, matter, need-sum, len(stages) == 0)
 	}
-	if w.end-w.base > pack.WindowLen {
-		c.merge(r, c.order[optional:], need-sum)
-	} else {
-		c.sum(r, c.order[optional:], need-sum, len(stages) == 0)
-	}
+	return nil
 }
 
 // merge is sum for windows in which every list has a block at most.
-func (c *unionSource) merge(r *run, lists []int, need int64) {
+func (c *unionSource) merge(r *run, lists []*unionList, need int64) {
 	s := r.s
 	w := &s.window
 	all := s.merged[:0] // document above score
-	for _, i := range lists {
-		l := c.lists[i]
-		if l.here == 0 || !l.SeekBlock(w.base) {
+	for _, l := range lists {
+		if l.stage.here == 0 || !l.SeekBlock(w.base) {
 			continue
 		}
-		docs, impacts := l.Block()
-		docs, impacts = cut(l.Postings, docs, impacts, w.base, w.end)
+		docs, impacts := l.BlockIn(w.base, w.end)
 		s.run = s.run[:0]
 		for k, d := range docs {
 			s.run = append(s.run, uint64(d)<<32|uint64(worth(l.weight, impacts[k])))
@@ -275,11 +261,11 @@ func mergeRuns(dst, a, b []uint64) []uint64 {
 }
 
 // sum adds up the impacts of some lists and sends the documents whose sum exceeds need.
-func (c *unionSource) sum(r *run, lists []int, need int64, last bool) {
+func (c *unionSource) sum(r *run, lists []*unionList, need int64, last bool) {
 	s := r.s
 	w, b := &s.window, &s.batch
-	for _, i := range lists {
-		if l := c.lists[i]; l.here > 0 {
+	for _, l := range lists {
+		if l.stage.here > 0 {
 			addList(w, &s.sums, l)
 		}
 	}
@@ -306,13 +292,12 @@ func (c *unionSource) sum(r *run, lists []int, need int64, last bool) {
 }
 
 // addList adds a list's impacts in the window to the sums.
-func addList(w *window, sums *pack.Sums, l *scoredList) {
+func addList(w *window, sums *pack.Sums, l *unionList) {
 	for ok := l.SeekBlock(w.base); ok && l.BlockFirst() < w.end; ok = l.NextBlock() {
 		if b, impacts, first, span, ok := l.BlockBits(); ok {
 			sums.AddBits(b, span, impacts, int(first)-int(w.base), l.weight, index.ImpactOffset)
 		} else {
-			docs, impacts := l.Block()
-			docs, impacts = cut(l.Postings, docs, impacts, w.base, w.end)
+			docs, impacts := l.BlockIn(w.base, w.end)
 			sums.AddScaled(docs, impacts, uint32(w.base), l.weight, index.ImpactOffset)
 		}
 		if l.BlockLast() >= w.end {

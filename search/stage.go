@@ -100,9 +100,10 @@ func (r *run) look(first, last index.DocID) (sum int64, possible bool) {
 	return sum, true
 }
 
-// need returns the score that must be exceeded before the stages from i on, which can add rest at most.
-func (r *run) need(rest int64, r0 role) int64 {
-	if r.exact && r0 != maybe {
+// need returns the score that a candidate must exceed where a part of some role has been applied and what follows can add rest at most. What
+// decides about matches leaves nothing out that must be counted.
+func (r *run) need(rest int64, part role) int64 {
+	if r.exact && part != maybe {
 		return -1
 	}
 	return r.top.least - rest

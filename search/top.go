@@ -39,6 +39,9 @@ type scratch struct {
 	matching pack.Bitmap
 }
 
+// begin takes everything back that was handed out, before the next segment.
+func (s *scratch) begin() { s.used, s.usedMet = 0, 0 }
+
 // postings returns an unused cursor.
 func (s *scratch) postings() *index.Postings {
 	if s.used == len(s.lists) {
@@ -82,8 +85,8 @@ func (s *Snapshot) scratch(ctx context.Context) *scratch {
 	if x == nil {
 		x = new(scratch)
 	}
-	x.ctx, x.ticks, x.used, x.usedMet = ctx, 0, 0, 0
-	x.batch.n = 0
+	x.ctx, x.ticks, x.batch.n = ctx, 0, 0
+	x.begin()
 	return x
 }
 
@@ -94,7 +97,7 @@ func (s *Snapshot) top(ctx context.Context, p *plan, k int, exact bool) (best []
 	}
 	x := s.scratch(ctx)
 	for i, seg := range s.segments {
-		x.used = 0
+		x.begin()
 		x.top.reset(seg, k, floorOf(best, k))
 		n, err := topOf(x, p, i, seg, exact)
 		if err != nil {

@@ -87,26 +87,13 @@ func markList(l *index.Postings, w *window, out *pack.Bitmap) {
 		if b, _, first, span, ok := l.BlockBits(); ok {
 			out.OrBits(b, span, int(first)-int(w.base))
 		} else {
-			docs, _ := l.Block()
-			docs, _ = cut(l, docs, nil, w.base, w.end)
+			docs, _ := l.BlockIn(w.base, w.end)
 			out.SetDocs(docs, uint32(w.base))
 		}
 		if l.BlockLast() >= w.end {
 			return
 		}
 	}
-}
-
-// cut returns the part of a block's postings from base to end-1.
-func cut(l *index.Postings, docs []uint32, impacts []byte, base, end index.DocID) ([]uint32, []byte) {
-	if len(docs) == 0 || docs[0] >= uint32(base) && l.BlockLast() < end {
-		return docs, impacts
-	}
-	from, to := lowerBound(docs, uint32(base)), lowerBound(docs, uint32(end))
-	if impacts != nil {
-		impacts = impacts[from:to]
-	}
-	return docs[from:to], impacts
 }
 
 // lowerBound returns the place of the first document from doc on.
@@ -125,16 +112,7 @@ func lowerBound(docs []uint32, doc uint32) int {
 	return lo
 }
 
-func (c *word) keep(w *window, out *pack.Bitmap) {
-	if w.fewer(out.Count(), c.cost()) {
-		keepEach(c, w, out)
-		return
-	}
-	mine := w.bitmap()
-	c.mark(w, mine)
-	out.And(mine)
-	w.release(mine)
-}
+func (c *word) keep(w *window, out *pack.Bitmap) { keepMarked(c, w, out) }
 
 // positions returns the positions of all forms in a document that has one of them, in order, valid until the next call.
 func (c *word) positions(doc index.DocID) []uint32 {
@@ -142,7 +120,8 @@ func (c *word) positions(doc index.DocID) []uint32 {
 	sources := 0
 	for _, l := range c.lists {
 		if l.At(doc) > 0 {
-			out = l.PositionsAt(out)
+			block, place := l.Found()
+			out = l.PositionsOf(out, block, place)
 			sources++
 		}
 	}
@@ -156,8 +135,10 @@ func (c *word) positions(doc index.DocID) []uint32 {
 // intersect keeps the positions, which ascend, at which the word stands in a document that has it.
 func (c *word) intersect(doc index.DocID, wanted []uint32) []uint32 {
 	if len(c.lists) == 1 {
-		c.lists[0].At(doc)
-		return c.lists[0].IntersectAt(wanted[:0], wanted)
+		l := c.lists[0]
+		l.At(doc)
+		block, place := l.Found()
+		return l.IntersectOf(wanted[:0], wanted, block, place)
 	}
 	kept := wanted[:0]
 	all := c.positions(doc)
