@@ -288,11 +288,11 @@ func (e *explainer) phrase(n query.Phrase) (concord.Explanation, error) {
 		return out, err
 	}
 	ph, ok := k.(*phrase)
-	if !ok || ph.limit(e.doc) == 0 {
+	if !ok || ph.limitAt(e.doc) == 0 {
 		out.Details = []string{"not all of its words are " + in(indexField(n.Field))}
 		return out, e.x.damage()
 	}
-	found := slices.Clone(ph.occurrences(e.doc))
+	found := slices.Clone(ph.occurrences(e.doc, unmet))
 	if err := e.x.damage(); err != nil {
 		return out, err
 	}

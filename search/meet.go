@@ -26,14 +26,7 @@ func (c *phrase) lookAhead(x *scratch) error {
 		if len(w.lists) != 1 {
 			return nil
 		}
-		first := i
-		for k := range i {
-			if c.words[k] == w {
-				first = k
-				break
-			}
-		}
-		if first < i {
+		if first := slices.Index(c.words, w); first < i {
 			which = append(which, which[first])
 			continue
 		}
@@ -120,29 +113,9 @@ func (c *phrase) atMet(k int, doc index.DocID, need int64, score bool) (uint32, 
 	if score && int64(worth(c.weight, least)) <= need {
 		return 0, false
 	}
-	first := c.byCost[0]
-	shift := uint32(first) // starts are this much too large
-	l, m := c.ahead[c.which[first]], &c.met[c.which[first]]
-	starts := l.PositionsOf(c.starts[:0], int(m.blocks[k]), int(m.places[k]))
-	c.starts = starts[:0]
-	for len(starts) > 0 && starts[0] < shift {
-		starts = starts[1:]
+	found := c.occurrences(doc, k)
+	if len(found) == 0 || !score {
+		return 0, len(found) > 0
 	}
-	for _, i := range c.byCost[1:] {
-		for j := range starts {
-			starts[j] += uint32(i) - shift
-		}
-		shift = uint32(i)
-		l, m := c.ahead[c.which[i]], &c.met[c.which[i]]
-		if starts = l.IntersectOf(starts[:0], starts, int(m.blocks[k]), int(m.places[k])); len(starts) == 0 {
-			return 0, false
-		}
-	}
-	if len(starts) == 0 || !score {
-		return 0, len(starts) > 0
-	}
-	for j := range starts {
-		starts[j] -= shift
-	}
-	return worth(c.weight, c.seg.ImpactOf(c.field, doc, starts)), true
+	return worth(c.weight, c.seg.ImpactOf(c.field, doc, found)), true
 }

@@ -49,36 +49,22 @@ func (c *phrase) next(from index.DocID) index.DocID {
 
 func (c *phrase) cost() int { return c.rarest().cost() }
 
-// bound: the phrase occurs no more often than any of its words, and impacts grow with occurrences. A word of several forms
-// may occur more often than each of them, and with slop the words may stand in parts of different weight.
 func (c *phrase) bound(first, last index.DocID) uint32 {
-	least := byte(255)
-	for _, w := range c.words {
-		var m byte
-		for _, l := range w.lists {
-			if x := l.MaxImpactIn(first, last); x > 0 && m > 0 {
-				m = 255
-			} else {
-				m = max(m, x)
-			}
-		}
-		if m == 0 {
-			return 0
-		}
-		if c.slop == 0 {
-			least = min(least, m)
-		}
+	if m := c.limit(func(l *index.Postings) byte { return l.MaxImpactIn(first, last) }); m > 0 {
+		return worth(c.weight, m)
 	}
-	return worth(c.weight, least)
+	return 0
 }
 
-// limit returns an upper bound of the phrase's impact in a document, 0 when a word is missing.
-func (c *phrase) limit(doc index.DocID) byte {
+// limit returns an upper bound of the phrase's impact, 0 where a word is missing, by the impacts of its words' lists: the phrase occurs
+// no more often than any of its words, and impacts grow with occurrences. But a word of several forms may occur more often than each of them,
+// and with slop the words may stand in parts of different weight.
+func (c *phrase) limit(impact func(*index.Postings) byte) byte {
 	least := byte(255)
 	for _, i := range c.byCost {
 		var m byte
 		for _, l := range c.words[i].lists {
-			if x := l.At(doc); x > 0 && m > 0 {
+			if x := impact(l); x > 0 && m > 0 {
 				m = 255
 			} else {
 				m = max(m, x)
@@ -94,16 +80,21 @@ func (c *phrase) limit(doc index.DocID) byte {
 	return least
 }
 
+// limitAt is limit for one document.
+func (c *phrase) limitAt(doc index.DocID) byte {
+	return c.limit(func(l *index.Postings) byte { return l.At(doc) })
+}
+
 func (c *phrase) has(doc index.DocID) bool {
-	return c.limit(doc) > 0 && len(c.occurrences(doc)) > 0
+	return c.limitAt(doc) > 0 && len(c.occurrences(doc, unmet)) > 0
 }
 
 func (c *phrase) at(doc index.DocID, need uint32) (uint32, bool) {
-	limit := c.limit(doc)
+	limit := c.limitAt(doc)
 	if limit == 0 || worth(c.weight, limit) <= need {
 		return 0, false
 	}
-	found := c.occurrences(doc)
+	found := c.occurrences(doc, unmet)
 	if len(found) == 0 {
 		return 0, false
 	}
@@ -131,29 +122,51 @@ func (c *phrase) mark(w *window, out *pack.Bitmap) {
 
 func (c *phrase) keep(w *window, out *pack.Bitmap) { keepEach(c, w, out) }
 
-// occurrences returns the positions where the phrase begins in a document that has all of its words: those of its rarest word,
-// shifted, thinned out word by word.
-func (c *phrase) occurrences(doc index.DocID) []uint32 {
+// unmet stands for a document that no cursors have met: its words' own cursors are asked.
+const unmet = -1
+
+// occurrences returns the positions where the phrase begins in a document that has all of its words, number k of those met: those of its
+// rarest word, shifted, thinned out word by word.
+func (c *phrase) occurrences(doc index.DocID, k int) []uint32 {
 	if c.slop > 0 {
 		return c.sloppy.occurrences(c, doc)
 	}
 	shift := uint32(c.byCost[0]) // starts are this much too large
-	starts := append(c.starts[:0], c.rarest().positions(doc)...)
+	starts := c.positions(c.byCost[0], doc, k)
 	for len(starts) > 0 && starts[0] < shift {
 		starts = starts[1:]
 	}
 	for _, i := range c.byCost[1:] {
-		for k := range starts {
-			starts[k] += uint32(i) - shift
+		for j := range starts {
+			starts[j] += uint32(i) - shift
 		}
 		shift = uint32(i)
-		if starts = c.words[i].intersect(doc, starts); len(starts) == 0 {
-			break
+		if starts = c.intersect(i, doc, k, starts); len(starts) == 0 {
+			return nil
 		}
 	}
-	for k := range starts {
-		starts[k] -= shift
+	for j := range starts {
+		starts[j] -= shift
 	}
-	c.starts = starts[:0]
 	return starts
+}
+
+// positions returns where the word at a place of the phrase stands, in memory of c.
+func (c *phrase) positions(place int, doc index.DocID, k int) []uint32 {
+	if k == unmet {
+		c.starts = append(c.starts[:0], c.words[place].positions(doc)...)
+	} else {
+		l, m := c.ahead[c.which[place]], &c.met[c.which[place]]
+		c.starts = l.PositionsOf(c.starts[:0], int(m.blocks[k]), int(m.places[k]))
+	}
+	return c.starts
+}
+
+// intersect keeps the positions at which the word at a place of the phrase stands.
+func (c *phrase) intersect(place int, doc index.DocID, k int, wanted []uint32) []uint32 {
+	if k == unmet {
+		return c.words[place].intersect(doc, wanted)
+	}
+	l, m := c.ahead[c.which[place]], &c.met[c.which[place]]
+	return l.IntersectOf(wanted[:0], wanted, int(m.blocks[k]), int(m.places[k]))
 }
