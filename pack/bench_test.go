@@ -83,15 +83,12 @@ func BenchmarkBitmapBlock(b *testing.B) {
 		benchLevels(b, fmt.Sprintf("OrBits/%02d", gap), func() { marks.OrBits(bitmap, span, 100) })
 		benchLevels(b, fmt.Sprintf("AddScaled/%02d", gap), func() { sums.AddScaled(docs[:], impacts, 0, 300, 32) })
 		benchLevels(b, fmt.Sprintf("SetDocs/%02d", gap), func() { marks.SetDocs(docs[:], 0) })
-		benchLevels(b, fmt.Sprintf("MaskDocs/%02d", gap), func() { marks.MaskDocs(docs[:], 0) })
 	}
 }
 
 func BenchmarkBlock(b *testing.B) {
 	r := rand.New(rand.NewPCG(5, 6))
 	docs, _, _, impacts := blockOfGap(10)
-	var begin [BlockLen + 1]uint32
-	benchLevels(b, "Starts", func() { Starts(&begin, &docs) })
 	benchLevels(b, "MaskAtLeast/128", func() { MaskAtLeast(impacts, 200) })
 	benchLevels(b, "MaskAtLeast/100", func() { MaskAtLeast(impacts[:100], 200) })
 	targets := make([]uint32, 1024)
@@ -141,7 +138,6 @@ func BenchmarkWindow(b *testing.B) {
 	benchLevels(b, "And", func() { x.And(&y) })
 	benchLevels(b, "AndNot", func() { x.AndNot(&y) })
 	benchLevels(b, "Count", func() { x.Count() })
-	benchLevels(b, "AndCount", func() { AndCount(&x, &y) })
 	dst := make([]uint16, 0, WindowLen)
 	for _, gap := range []int{1, 2, 10, 100, 1000} {
 		var sums Sums

@@ -2,10 +2,6 @@ package pack
 
 import "encoding/binary"
 
-// Starts turns counts less one into where each begins: out[i] is the sum of counts[j]+1 over j < i, modulo 2^32, so that out[128] is
-// the sum of all.
-func Starts(out *[BlockLen + 1]uint32, counts *Block) { starts(out, counts) }
-
 // MaskAtLeast sets bit i, counted from the lowest of lo to the highest of hi, when impacts[i] >= least. Bytes after the first 128 are
 // not read.
 func MaskAtLeast(impacts []byte, least byte) (lo, hi uint64) {
@@ -22,20 +18,6 @@ func LowerBound(b *Block, n int, target uint32) int {
 // comes after is not read.
 func MaskCommon(a, b []uint32) (lo, hi uint64) {
 	return maskCommon(a[:min(len(a), BlockLen)], b[:min(len(b), BlockLen)])
-}
-
-func startsScalar(out *[BlockLen + 1]uint32, counts *Block) {
-	var sum uint32
-	for i := 0; i < BlockLen; i += 4 {
-		c := counts[i : i+4 : i+4]
-		o := out[i : i+4 : i+4]
-		o[0] = sum
-		o[1] = o[0] + c[0] + 1
-		o[2] = o[1] + c[1] + 1
-		o[3] = o[2] + c[2] + 1
-		sum = o[3] + c[3] + 1
-	}
-	out[BlockLen] = sum
 }
 
 // Constants of arithmetic on eight bytes in one word.

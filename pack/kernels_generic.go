@@ -12,22 +12,17 @@ func unpackBits(out *Block, src []byte, first uint32, span int) bool {
 func addBits(s *Sums, src []byte, span int, impacts []byte, at int, weight, offset uint32) {
 	addBitsScalar(s, src, span, impacts, at, weight, offset)
 }
-func orBits(b *Bitmap, src []byte, span, at int)      { orBitsScalar(b, src, span, at) }
-func starts(out *[BlockLen + 1]uint32, counts *Block) { startsScalar(out, counts) }
+func orBits(b *Bitmap, src []byte, span, at int) { orBitsScalar(b, src, span, at) }
 func maskAtLeast(impacts []byte, least byte) (lo, hi uint64) {
 	return maskAtLeastScalar(impacts, least)
 }
-func lowerBound(b *Block, n int, target uint32) int { return lowerBoundScalar(b, n, target) }
-func maskCommon(a, b []uint32) (lo, hi uint64)      { return maskCommonScalar(a, b) }
-func bitmapAnd(b, o *Bitmap)                        { bitmapAndScalar(b, o) }
-func bitmapOr(b, o *Bitmap)                         { bitmapOrScalar(b, o) }
-func bitmapAndNot(b, o *Bitmap)                     { bitmapAndNotScalar(b, o) }
-func bitmapCount(b *Bitmap) int                     { return bitmapCountScalar(b) }
-func bitmapAndCount(a, b *Bitmap) int               { return bitmapAndCountScalar(a, b) }
-func setDocs(b *Bitmap, docs []uint32, base uint32) { setDocsScalar(b, docs, base) }
-func maskDocs(b *Bitmap, docs []uint32, base uint32) (lo, hi uint64) {
-	return maskDocsScalar(b, docs, base)
-}
+func lowerBound(b *Block, n int, target uint32) int           { return lowerBoundScalar(b, n, target) }
+func maskCommon(a, b []uint32) (lo, hi uint64)                { return maskCommonScalar(a, b) }
+func bitmapAnd(b, o *Bitmap)                                  { bitmapAndScalar(b, o) }
+func bitmapOr(b, o *Bitmap)                                   { bitmapOrScalar(b, o) }
+func bitmapAndNot(b, o *Bitmap)                               { bitmapAndNotScalar(b, o) }
+func bitmapCount(b *Bitmap) int                               { return bitmapCountScalar(b) }
+func setDocs(b *Bitmap, docs []uint32, base uint32)           { setDocsScalar(b, docs, base) }
 func countNonZero(s *Sums) int                                { return countNonZeroScalar(s) }
 func above(dst *[WindowLen]uint16, s *Sums, least uint32) int { return aboveScalar(dst, s, least) }
 func addScaled(s *Sums, docs []uint32, impacts []byte, base, weight, offset uint32) {

@@ -65,23 +65,6 @@ func checkUnpack(t *testing.T, src []byte, width int, base uint32) {
 	}
 }
 
-func TestStartsLevels(t *testing.T) {
-	atEveryLevel(t, func(t *testing.T) {
-		r := rand.New(rand.NewPCG(3, 4))
-		for range 100 {
-			counts := (*Block)(guardedWords(t, BlockLen))
-			copy(counts[:], skewed(r, BlockLen, 32))
-			var want, got [BlockLen + 1]uint32
-			for i, c := range counts {
-				want[i+1] = want[i] + c + 1
-			}
-			if Starts(&got, counts); got != want {
-				t.Fatalf("%v", got)
-			}
-		}
-	})
-}
-
 // FuzzKernels compares every level with the plain kernels on arbitrary bytes.
 func FuzzKernels(f *testing.F) {
 	f.Add(make([]byte, 600), uint16(300), int16(-40), uint32(9))
@@ -114,10 +97,9 @@ func FuzzKernels(f *testing.F) {
 			runs             [BlockLen + 1]uint32
 			sums, scaled     Sums
 			or               Bitmap
-			mask             [6]uint64
+			mask             [4]uint64
 			bound            int
-			begin            [BlockLen + 1]uint32
-			count            [4]int
+			count            [3]int
 			above            [WindowLen]uint16
 		}
 		var first *outcome
@@ -143,17 +125,14 @@ func FuzzKernels(f *testing.F) {
 			o.or.OrBits(src, int(span), int(at))
 			o.mask[0], o.mask[1] = MaskAtLeast(src, byte(x))
 			o.mask[2], o.mask[3] = MaskCommon(left, right)
-			o.mask[4], o.mask[5] = o.or.MaskDocs(words, x)
 			var sorted Block
 			o.bound = LowerBound(&sorted, copy(sorted[:], left), x)
-			Starts(&o.begin, &sorted)
 			o.count[0], o.count[1] = o.sums.CountNonZero(), o.or.Count()
 			copy(o.above[:], o.sums.AppendAbove(nil, x))
 			set := o.or
 			set.SetDocs(near, x)
-			o.count[2] = AndCount(&o.or, &set)
 			set.AndNot(&o.or)
-			o.count[3] = set.Count()
+			o.count[2] = set.Count()
 			o.scaled.AddScaled(left[:min(len(left), 1)], src, x, x, x)
 			if first == nil {
 				first = &o

@@ -80,38 +80,17 @@ func UnpackDeltas(out *Block, src []byte, width int, base uint32) bool {
 	return true
 }
 
-// At returns value i of a packed stream of n values, without touching the others. It reports false when src is too
-// short or i is not below n.
-func At(src []byte, n, width, i int) (uint32, bool) {
-	if uint(width) > MaxWidth || uint(i) >= uint(n) || len(src) < Size(n, width) {
-		return 0, false
-	}
-	return at(src, width, i), true
-}
-
-// at is At without checks: the bits of value i lie inside src.
-func at(src []byte, width, i int) uint32 {
+// At returns value i of a packed stream without touching the others; bits beyond the end of src are zero.
+func At(src []byte, width, i int) uint32 {
 	bit := i * width
 	b := bit >> 3
-	mask := uint64(1)<<width - 1
-	if b+8 <= len(src) {
-		return uint32(binary.LittleEndian.Uint64(src[b:]) >> (bit & 7) & mask)
-	}
 	var x uint64
-	for k, c := range src[b:] {
-		x |= uint64(c) << (8 * k)
+	if b+8 <= len(src) {
+		x = binary.LittleEndian.Uint64(src[b:])
+	} else {
+		for k, c := range src[min(b, len(src)):] {
+			x |= uint64(c) << (8 * k)
+		}
 	}
-	return uint32(x >> (bit & 7) & mask)
-}
-
-// Range appends the values from..to-1 of a packed stream of n values to dst. It reports false when src is too short or
-// the range does not lie within n.
-func Range(dst []uint32, src []byte, n, width, from, to int) ([]uint32, bool) {
-	if uint(width) > MaxWidth || n < 0 || len(src) < Size(n, width) || from < 0 || to > n || from > to {
-		return dst, false
-	}
-	for i := from; i < to; i++ {
-		dst = append(dst, at(src, width, i))
-	}
-	return dst, true
+	return uint32(x >> (bit & 7) & (1<<width - 1))
 }

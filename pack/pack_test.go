@@ -46,16 +46,8 @@ func TestEveryWidth(t *testing.T) {
 		}
 		for n := 0; n <= BlockLen; n += 13 {
 			short := Append(nil, values[:n], width)
-			if got, ok := Range(nil, short, n, width, n/3, n); !ok || !slices.Equal(got, values[n/3:n]) {
-				t.Fatalf("width %d, %d values: Range differs", width, n)
-			}
-			if n > 0 {
-				if v, ok := At(short, n, width, n-1); !ok || v != values[n-1] {
-					t.Fatalf("width %d: At differs", width)
-				}
-				if _, ok := At(short[:max(0, len(short)-1)], n, width, n-1); ok && width > 0 {
-					t.Fatalf("width %d: At read a cut stream", width)
-				}
+			if len(short) != Size(n, width) || !slices.Equal(twin(short, n, width), values[:n]) {
+				t.Fatalf("width %d: %d packed values differ from the layout", width, n)
 			}
 		}
 		if width > 0 {
@@ -68,6 +60,31 @@ func TestEveryWidth(t *testing.T) {
 	var out Block
 	if Unpack(&out, make([]byte, 1000), 33) || Unpack(&out, nil, -1) {
 		t.Error("width out of range unpacked")
+	}
+}
+
+// TestAt holds single values equal to those of the unpacked block, at every width, of sources that are whole, go on, or end anywhere.
+func TestAt(t *testing.T) {
+	r := rand.New(rand.NewPCG(37, 38))
+	for width := range MaxWidth + 1 {
+		packed := Append(nil, randomValues(r, BlockLen, width), width)
+		for end := range len(packed) + 12 {
+			src := guarded(t, end)
+			for i := range src[copy(src, packed):] {
+				src[len(packed)+i] = 255
+			}
+			whole := make([]byte, max(len(packed), end))
+			copy(whole, src)
+			var want Block
+			if !Unpack(&want, whole, width) {
+				t.Fatalf("width %d: not unpacked", width)
+			}
+			for i, v := range want {
+				if got := At(src, width, i); got != v {
+					t.Fatalf("width %d, %d bytes: value %d is %d, not %d", width, end, i, got, v)
+				}
+			}
+		}
 	}
 }
 
@@ -118,8 +135,10 @@ func FuzzPack(f *testing.F) {
 		if got := twin(packed, len(values), w); !slices.Equal(got, values) {
 			t.Fatal("packed bits differ from the layout")
 		}
-		if got, ok := Range(nil, packed, len(values), w, 0, len(values)); !ok || !slices.Equal(got, values) {
-			t.Fatal("Range differs")
+		for i, v := range values {
+			if At(packed, w, i) != v {
+				t.Fatal("At differs")
+			}
 		}
 		var out, plain Block
 		if Unpack(&out, b, int(extra)) { // arbitrary bytes at an arbitrary width
@@ -158,6 +177,14 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
+// interval marks the documents from..to-1.
+func interval(from, to uint32) (b Bitmap) {
+	for i := from; i < to; i++ {
+		b.Set(i)
+	}
+	return b
+}
+
 func TestWindow(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	var b, c Bitmap
@@ -176,10 +203,9 @@ func TestWindow(t *testing.T) {
 	for range 200 {
 		from := uint32(r.IntN(BitmapLen))
 		to := from + uint32(r.IntN(BitmapLen+1-int(from)))
-		var f Bitmap
-		f.Fill(from, to)
-		if f.Count() != int(to-from) || to > from && (!f.Has(from) || !f.Has(to-1)) {
-			t.Fatalf("Fill(%d, %d) marks %d", from, to, f.Count())
+		f := interval(from, to)
+		if f.Count() != int(to-from) {
+			t.Fatalf("%d of the documents from %d to %d are marked", f.Count(), from, to)
 		}
 		g := b
 		g.And(&f)

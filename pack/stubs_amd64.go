@@ -14,11 +14,6 @@ func unpack512(out *uint32, src *byte, n int, width int)
 //go:noescape
 func unpackDeltas512(out *uint32, src *byte, n int, width int, base uint32)
 
-// starts512 is Starts.
-//
-//go:noescape
-func starts512(out *uint32, counts *uint32)
-
 // unpack2 unpacks groups of eight values of a width from 1 to 25. For each it reads the 16 bytes from width/2 after its beginning.
 //
 //go:noescape
@@ -28,11 +23,6 @@ func unpack2(out *uint32, src *byte, groups int, width int)
 //
 //go:noescape
 func unpackDeltas2(out *uint32, src *byte, groups int, width int, base uint32)
-
-// starts2 is Starts.
-//
-//go:noescape
-func starts2(out *uint32, counts *uint32)
 
 // unpackBits512 writes the numbers of the set bits of words 64-bit words of src and of last, counted from first. It returns how many there are, or more than 128, and less than 256, when it gave up. It is dense when words with more than 16 bits set are many.
 //
@@ -79,11 +69,6 @@ func maskCommon512(a *uint32, na int, b *uint32, nb int, mask *uint64)
 //go:noescape
 func maskCommon2(a *uint32, na int, b *uint32, nb int, mask *uint8)
 
-// maskDocs512 is MaskDocs of n documents, n at most 128.
-//
-//go:noescape
-func maskDocs512(b *uint64, docs *uint32, n int, base uint32) (lo uint64, hi uint64)
-
 // bitmapAnd512 keeps in b what o marks.
 //
 //go:noescape
@@ -123,16 +108,6 @@ func bitmapCount512(b *uint64) int
 //
 //go:noescape
 func bitmapCount2(b *uint64) int
-
-// bitmapAndCount512 is AndCount.
-//
-//go:noescape
-func bitmapAndCount512(b *uint64, o *uint64) int
-
-// bitmapAndCount2 is AndCount.
-//
-//go:noescape
-func bitmapAndCount2(b *uint64, o *uint64) int
 
 // countNonZero512 is CountNonZero.
 //

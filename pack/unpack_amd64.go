@@ -57,14 +57,3 @@ func lastGroups(src []byte, width, n int) (tail [64]byte) {
 	copy(tail[:], src[n*width:groups2*width])
 	return tail
 }
-
-func starts(out *[BlockLen + 1]uint32, counts *Block) {
-	switch active {
-	case levelAVX512:
-		starts512(&out[0], &counts[0])
-	case levelAVX2:
-		starts2(&out[0], &counts[0])
-	default:
-		startsScalar(out, counts)
-	}
-}

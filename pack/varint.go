@@ -21,9 +21,6 @@ func (r *Reader) OK() bool { return !r.bad }
 // Len returns the number of bytes left.
 func (r *Reader) Len() int { return len(r.buf) }
 
-// Rest returns the bytes left, without consuming them.
-func (r *Reader) Rest() []byte { return r.buf }
-
 // Uvarint reads one integer.
 func (r *Reader) Uvarint() uint64 {
 	if len(r.buf) > 0 && r.buf[0] < 0x80 {

@@ -22,21 +22,8 @@ type Sums [WindowLen]uint32
 // Set marks document i.
 func (b *Bitmap) Set(i uint32) { b[i/64%(BitmapLen/64)] |= 1 << (i % 64) }
 
-// Has reports whether document i is marked.
-func (b *Bitmap) Has(i uint32) bool { return b[i/64%(BitmapLen/64)]>>(i%64)&1 != 0 }
-
 // Clear unmarks all.
 func (b *Bitmap) Clear() { *b = Bitmap{} }
-
-// Fill marks documents from..to-1 of the window; to is at most BitmapLen.
-func (b *Bitmap) Fill(from, to uint32) {
-	for from < to {
-		w, lo := from/64, from%64
-		hi := min(to-w*64, 64)
-		b[w] |= ^uint64(0) << lo & (^uint64(0) >> (64 - hi))
-		from = w*64 + hi
-	}
-}
 
 // And keeps what both mark.
 func (b *Bitmap) And(o *Bitmap) { bitmapAnd(b, o) }
@@ -50,9 +37,6 @@ func (b *Bitmap) AndNot(o *Bitmap) { bitmapAndNot(b, o) }
 // Count returns the number of marked documents.
 func (b *Bitmap) Count() int { return bitmapCount(b) }
 
-// AndCount returns the number of documents that both mark.
-func AndCount(a, b *Bitmap) int { return bitmapAndCount(a, b) }
-
 // Empty reports whether nothing is marked.
 func (b *Bitmap) Empty() bool {
 	var or uint64
@@ -64,12 +48,6 @@ func (b *Bitmap) Empty() bool {
 
 // SetDocs marks the documents docs[i]-base; they ascend, and all of them lie in the window.
 func (b *Bitmap) SetDocs(docs []uint32, base uint32) { setDocs(b, docs, base) }
-
-// MaskDocs sets bit i, counted from the lowest of lo to the highest of hi, when the document docs[i]-base is marked. All of them lie in
-// the window (others are taken modulo its length); documents after the first 128 are not read.
-func (b *Bitmap) MaskDocs(docs []uint32, base uint32) (lo, hi uint64) {
-	return maskDocs(b, docs[:min(len(docs), BlockLen)], base)
-}
 
 // Clear sets all sums to zero.
 func (s *Sums) Clear() { *s = Sums{} }
@@ -131,14 +109,6 @@ func bitmapCountScalar(b *Bitmap) int {
 	return n
 }
 
-func bitmapAndCountScalar(a, b *Bitmap) int {
-	n := 0
-	for i, w := range a {
-		n += bits.OnesCount64(w & b[i])
-	}
-	return n
-}
-
 func setDocsScalar(b *Bitmap, docs []uint32, base uint32) {
 	for len(docs) >= 4 {
 		i, j, k, l := docs[0]-base, docs[1]-base, docs[2]-base, docs[3]-base
@@ -152,20 +122,6 @@ func setDocsScalar(b *Bitmap, docs []uint32, base uint32) {
 		i := d - base
 		b[i/64%(BitmapLen/64)] |= 1 << (i % 64)
 	}
-}
-
-func maskDocsScalar(b *Bitmap, docs []uint32, base uint32) (lo, hi uint64) {
-	half := min(len(docs), 64)
-	return maskDocs64(b, docs[:half], base), maskDocs64(b, docs[half:], base)
-}
-
-// maskDocs64 is MaskDocs of at most 64 documents, the last first.
-func maskDocs64(b *Bitmap, docs []uint32, base uint32) (mask uint64) {
-	for i := len(docs) - 1; i >= 0; i-- {
-		d := docs[i] - base
-		mask = mask<<1 | b[d/64%(BitmapLen/64)]>>(d%64)&1
-	}
-	return mask
 }
 
 func countNonZeroScalar(s *Sums) int {

@@ -13,13 +13,6 @@ func setDocs(b *Bitmap, docs []uint32, base uint32) {
 	setDocsScalar(b, docs, base)
 }
 
-func maskDocs(b *Bitmap, docs []uint32, base uint32) (lo, hi uint64) {
-	if active == levelAVX512 && len(docs) > 0 {
-		return maskDocs512(&b[0], &docs[0], len(docs), base)
-	}
-	return maskDocsScalar(b, docs, base)
-}
-
 func bitmapAnd(b, o *Bitmap) {
 	switch active {
 	case levelAVX512:
@@ -61,16 +54,6 @@ func bitmapCount(b *Bitmap) int {
 		return bitmapCount2(&b[0])
 	}
 	return bitmapCountScalar(b)
-}
-
-func bitmapAndCount(a, b *Bitmap) int {
-	switch active {
-	case levelAVX512:
-		return bitmapAndCount512(&a[0], &b[0])
-	case levelAVX2:
-		return bitmapAndCount2(&a[0], &b[0])
-	}
-	return bitmapAndCountScalar(a, b)
 }
 
 func countNonZero(s *Sums) int {

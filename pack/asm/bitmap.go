@@ -11,20 +11,18 @@ const bitmapBytes = bitmapLen / 8
 // bitmapUnroll is the registers that a loop over a bitmap handles in one round.
 const bitmapUnroll = 8
 
-// overBitmap emits a loop over the bitmap at b, and that at o if it is not nil. each emits what is done with the step bytes from i*step.
-func overBitmap(b, o reg.GPVirtual, step int, each func(i int)) {
-	end := GP64()
-	LEAQ(at(b, bitmapBytes), end)
+// overBitmap emits a loop over one or more bitmaps side by side. each emits what is done with the step bytes from i*step.
+func overBitmap(step int, each func(i int), bitmaps ...reg.GPVirtual) {
+	past := GP64()
+	LEAQ(at(bitmaps[0], bitmapBytes), past)
 	Label("loop")
 	for i := range bitmapUnroll {
 		each(i)
 	}
-	for _, p := range []reg.GPVirtual{b, o} {
-		if p != nil {
-			ADDQ(U32(uint32(bitmapUnroll*step)), p)
-		}
+	for _, b := range bitmaps {
+		ADDQ(U32(uint32(bitmapUnroll*step)), b)
 	}
-	CMPQ(b, end)
+	CMPQ(bitmaps[0], past)
 	JB(LabelRef("loop"))
 }
 
@@ -49,7 +47,7 @@ func bitmaps() {
 			if op.invert { // the instruction complements the operand that is a register
 				b, o = o, b
 			}
-			overBitmap(b, o, step, func(i int) {
+			overBitmap(step, func(i int) {
 				from, with := at(b, i*step), at(o, i*step)
 				to := from
 				if op.invert {
@@ -66,58 +64,37 @@ func bitmaps() {
 					op.op2(with, v, v)
 					VMOVDQU(v, to)
 				}
-			})
-			VZEROUPPER()
-			RET()
+			}, b, o)
+			end()
 		}
 	}
-	bitmapCount("bitmapCount", "(b *uint64) int", "is Count.", false)
-	bitmapCount("bitmapAndCount", "(b, o *uint64) int", "is AndCount.", true)
+	bitmapCount()
 }
 
-// bitmapCount writes both forms of a count: of one bitmap or of what is in two.
-func bitmapCount(name, signature, doc string, both bool) {
-	kernel(name+"512", signature, doc)
+// bitmapCount writes both forms of a count.
+func bitmapCount() {
+	kernel("bitmapCount512", "(b *uint64) int", "is Count.")
 	b := pointer("b")
-	var o reg.GPVirtual
-	if both {
-		o = pointer("o")
-	}
 	sum := [2]reg.VecVirtual{ZMM(), ZMM()}
 	VPXORQ(sum[0], sum[0], sum[0])
 	VPXORQ(sum[1], sum[1], sum[1])
-	overBitmap(b, o, 64, func(i int) {
+	overBitmap(64, func(i int) {
 		v := ZMM()
-		if both {
-			VMOVDQU64(at(b, 64*i), v)
-			VPANDQ(at(o, 64*i), v, v)
-			VPOPCNTQ(v, v)
-		} else {
-			VPOPCNTQ(at(b, 64*i), v)
-		}
+		VPOPCNTQ(at(b, 64*i), v)
 		VPADDQ(v, sum[i%2], sum[i%2])
-	})
+	}, b)
 	VPADDQ(sum[1], sum[0], sum[0])
-	returnSum(sum[0], true)
+	end(sumOf512(sum[0], true))
 
-	kernel(name+"2", signature, doc)
+	kernel("bitmapCount2", "(b *uint64) int", "is Count.")
 	b = pointer("b")
-	if both {
-		o = pointer("o")
-	}
-	n, c, w := GP64(), GP64(), GP64()
+	n, c := GP64(), GP64()
 	XORQ(n, n)
-	overBitmap(b, o, 8, func(i int) {
-		if both {
-			MOVQ(at(b, 8*i), w)
-			ANDQ(at(o, 8*i), w)
-			POPCNTQ(w, c)
-		} else {
-			XORQ(c, c) // older processors wait for what the register held
-			POPCNTQ(at(b, 8*i), c)
-		}
+	overBitmap(8, func(i int) {
+		XORQ(c, c) // older processors wait for what the register held
+		POPCNTQ(at(b, 8*i), c)
 		ADDQ(c, n)
-	})
+	}, b)
 	result(0, n)
 	RET()
 }
@@ -163,8 +140,7 @@ func setDocs512() {
 	ADDQ(U8(64), docs)
 	DECQ(groups)
 	JNZ(LabelRef("loop"))
-	VZEROUPPER()
-	RET()
+	end()
 }
 
 // setDocs2 writes SetDocs by bytes, so that fewer of the marks wait for the one before: where and what are computed eight at a time and
@@ -197,6 +173,5 @@ func setDocs2() {
 	ADDQ(U8(32), docs)
 	DECQ(groups)
 	JNZ(LabelRef("loop"))
-	VZEROUPPER()
-	RET()
+	end()
 }

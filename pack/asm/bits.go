@@ -6,13 +6,30 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// lowMask returns the register as a mask of its lowest n bits, all when n is 64 or more (but below 256).
-func lowMask(n reg.GPVirtual) reg.OpmaskVirtual {
-	m, k := GP64(), K()
-	MOVQ(I32(-1), m)
-	BZHIQ(n, m, m)
-	KMOVQ(m, k)
-	return k
+// nextWord emits the beginning of a loop over 64-bit words, one of which comes into w: it goes to lastWord behind them, whose code may
+// go back to word with one more.
+func nextWord(src, words, w reg.GPVirtual) {
+	Label("next")
+	DECQ(words)
+	JL(LabelRef("lastWord"))
+	MOVQ(at(src, 0), w)
+	ADDQ(U8(8), src)
+	Label("word")
+}
+
+// endOfBits emits the end of both forms of unpackBits: after the words comes the last one if it is not zero, then n is returned, or total when a
+// word has brought too many.
+func endOfBits(words, w, n, total reg.GPVirtual) {
+	Label("lastWord")
+	CMPQ(words, I8(-1))
+	JNE(LabelRef("finish"))
+	Load(Param("last"), w)
+	TESTQ(w, w)
+	JNE(LabelRef("word"))
+	Label("finish")
+	MOVQ(n, total)
+	Label("end")
+	end(total)
 }
 
 // unpackBits512 goes by 64 bits: the numbers 0..63 of the set ones are squeezed together as bytes, then widened 16 at a time. Few words
@@ -44,12 +61,7 @@ func unpackBits512() {
 	}
 	shiftDown := func() { VALIGND(U8(4), packed, packed, packed) }
 
-	Label("next")
-	DECQ(words)
-	JL(LabelRef("lastWord"))
-	MOVQ(at(src, 0), w)
-	ADDQ(U8(8), src)
-	Label("word")
+	nextWord(src, words, w)
 	POPCNTQ(w, c)
 	LEAQ(indexed(n, c, 1, 0), total)
 	k := K()
@@ -94,18 +106,7 @@ func unpackBits512() {
 	SUBQ(U8(zmmLen), c)
 	JMP(LabelRef("carefulLoop"))
 
-	Label("lastWord")
-	CMPQ(words, I8(-1))
-	JNE(LabelRef("finish"))
-	Load(Param("last"), w)
-	TESTQ(w, w)
-	JNE(LabelRef("word"))
-	Label("finish")
-	MOVQ(n, total)
-	Label("end")
-	VZEROUPPER()
-	result(0, total)
-	RET()
+	endOfBits(words, w, n, total)
 }
 
 // bitsOfByte holds the numbers of the set bits of each byte, eight bytes a row.
@@ -141,12 +142,7 @@ func unpackBits2() {
 	XORQ(n, n)
 	w, total := GP64(), GP64()
 
-	Label("next")
-	DECQ(words)
-	JL(LabelRef("lastWord"))
-	MOVQ(at(src, 0), w)
-	ADDQ(U8(8), src)
-	Label("word")
+	nextWord(src, words, w)
 	POPCNTQ(w, total)
 	ADDQ(n, total)
 	CMPQ(total, U8(blockLen-8))
@@ -182,18 +178,7 @@ func unpackBits2() {
 	BLSRQ(w, w)
 	JMP(LabelRef("bit"))
 
-	Label("lastWord")
-	CMPQ(words, I8(-1))
-	JNE(LabelRef("finish"))
-	Load(Param("last"), w)
-	TESTQ(w, w)
-	JNE(LabelRef("word"))
-	Label("finish")
-	MOVQ(n, total)
-	Label("end")
-	VZEROUPPER()
-	result(0, total)
-	RET()
+	endOfBits(words, w, n, total)
 }
 
 // addBits512 spreads the impacts of 64 places to the bytes of the set bits, in one instruction, sets as many bytes to the offset, and
@@ -227,12 +212,7 @@ func addBits512() {
 	SUBQ(shift, back)
 
 	w, x := GP64(), GP64()
-	Label("next")
-	DECQ(whole)
-	JL(LabelRef("noWord"))
-	MOVQ(at(src, 0), w)
-	ADDQ(U8(8), src)
-	Label("word")
+	nextWord(src, whole, w)
 	SHRQ(U8(1), before)
 	SHRXQ(back, before, before)
 	SHLXQ(shift, w, x)
@@ -266,16 +246,13 @@ func addBits512() {
 	SUBQ(x, left)
 	JG(LabelRef("next"))
 	Label("end")
-	VZEROUPPER()
-	RET()
-	Label("noWord") // the last one, then zeros
+	end()
+	Label("lastWord") // the last one, then zeros
 	MOVQ(last, w)
 	XORQ(last, last)
 	JMP(LabelRef("word"))
 	Label("few") // of impacts: no byte after them may be read, and bits without one add nothing
-	kl, taken := K(), GP64()
-	MOVQ(I32(-1), taken)
-	BZHIQ(left, taken, taken)
+	kl, taken := K(), lowBits(left)
 	KMOVQ(taken, kl)
 	PDEPQ(x, taken, x)
 	KMOVQ(x, k)
@@ -334,6 +311,5 @@ func orBits512() {
 	Label("more")
 	SUBQ(U8(8), n)
 	JG(LabelRef("next"))
-	VZEROUPPER()
-	RET()
+	end()
 }

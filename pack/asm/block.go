@@ -26,8 +26,7 @@ func maskAtLeast512() {
 			CMOVQLT(rest, n)
 		}
 	}
-	VZEROUPPER()
-	RET()
+	end()
 }
 
 func maskAtLeast2() {
@@ -50,8 +49,7 @@ func maskAtLeast2() {
 		ORQ(part[0], part[1])
 		result(half, part[1])
 	}
-	VZEROUPPER()
-	RET()
+	end()
 }
 
 // lowerBound512 compares all 128 values and takes the first that is not less.
@@ -62,18 +60,10 @@ func lowerBound512() {
 	broadcast("target", target)
 	var half [2]reg.GPVirtual
 	for h := range half {
-		var k [4]reg.OpmaskVirtual
-		for i := range k {
-			k[i] = K()
-			v := ZMM()
-			VMOVDQU32(at(b, 256*h+64*i), v)
-			VPCMPUD(U8(atLeast), target, v, k[i])
-		}
-		KUNPCKWD(k[0], k[1], k[1])
-		KUNPCKWD(k[2], k[3], k[3])
-		KUNPCKDQ(k[1], k[3], k[3])
+		k0, k1 := compare64(atLeast, target, b, 256*h)
+		KUNPCKDQ(k0, k1, k1)
 		half[h] = GP64()
-		KMOVQ(k[3], half[h])
+		KMOVQ(k1, half[h])
 	}
 	lo, hi := GP64(), GP64()
 	TZCNTQ(half[1], hi)
@@ -81,60 +71,34 @@ func lowerBound512() {
 	TZCNTQ(half[0], lo)
 	TESTQ(half[0], half[0])
 	CMOVQEQ(hi, lo)
-	VZEROUPPER()
-	result(0, lo)
-	RET()
-}
-
-// maskDocs512 gathers the words of 16 documents and tests the bit of each.
-func maskDocs512() {
-	kernel("maskDocs512", "(b *uint64, docs *uint32, n int, base uint32) (lo, hi uint64)", "is MaskDocs of n documents, n at most 128.")
-	b, docs, n := pointer("b"), pointer("docs"), pointer("n")
-	base, one, words := ZMM(), ZMM(), ZMM()
-	broadcast("base", base)
-	broadcastConst(1, one)
-	broadcastConst(bitmapLen/32-1, words)
-	half := [2]reg.GPVirtual{GP64(), GP64()}
-	XORQ(half[0], half[0])
-	XORQ(half[1], half[1])
-	for g := range blockLen / zmmLen {
-		CMPQ(n, U8(zmmLen*g))
-		JLE(LabelRef("end"))
-		left := GP64()
-		LEAQ(at(n, -zmmLen*g), left)
-		load := lowMask(left)
-		d, word, bit, found, k := ZMM(), ZMM(), ZMM(), ZMM(), K()
-		VMOVDQU32_Z(at(docs, 64*g), load, d)
-		VPSUBD(base, d, d)
-		VPSRLD(U8(5), d, word)
-		VPANDD(words, word, word)
-		VPROLVD(d, one, bit)
-		KMOVW(load, k)
-		VPXORD(found, found, found)
-		VPGATHERDD(Mem{Base: b, Index: word, Scale: 4}, k, found)
-		VPTESTMD(found, bit, load, load)
-		m := GP64()
-		KMOVW(load, m.As32())
-		SHLQ(U8(zmmLen*g%64), m)
-		ORQ(m, half[g/4])
-	}
-	Label("end")
-	VZEROUPPER()
-	result(0, half[0])
-	result(1, half[1])
-	RET()
+	end(lo)
 }
 
 // commonStep is how many values of b are compared with 16 of a at a time.
 const commonStep = 8
+
+// moveOn emits what follows a step, which was compared with a group of a whose last value is most: to the next step while there is one and most
+// may be in it, then behind the last one of the group.
+func moveOn(b, endB, most reg.GPVirtual) {
+	CMPL(at(b, 4*commonStep-4), most)
+	JA(LabelRef("groupDone")) // the step may hold values of the next group
+	JEQ(LabelRef("both"))
+	ADDQ(U8(4*commonStep), b)
+	CMPQ(b, endB)
+	JB(LabelRef("step"))
+	JMP(LabelRef("groupDone"))
+	Label("both")
+	ADDQ(U8(4*commonStep), b)
+	Label("groupDone")
+}
 
 // maskCommon512 compares 16 values of a with each of eight of b, and moves on in b while these are not beyond the 16.
 func maskCommon512() {
 	kernel("maskCommon512", "(a *uint32, na int, b *uint32, nb int, mask *uint64)",
 		"sets bit i of mask when a[i], for i < na, is one of the nb values of b. Both ascend and are not empty; na is at most 128, nb is a multiple of 8.")
 	a, na, b, nb, mask := pointer("a"), pointer("na"), pointer("b"), pointer("nb"), pointer("mask")
-	end := GP64()
-	LEAQ(indexed(b, nb, 4, 0), end)
+	endB := GP64()
+	LEAQ(indexed(b, nb, 4, 0), endB)
 	lastOfA := GP64()
 	LEAQ(indexed(a, na, 4, -4), lastOfA)
 
@@ -163,16 +127,7 @@ func maskCommon512() {
 	KANDW(k[2], k[3], k[3])
 	KANDW(k[1], k[3], k[3])
 	KANDW(k[3], apart, apart)
-	CMPL(at(b, 4*commonStep-4), most)
-	JA(LabelRef("groupDone")) // the step may hold values of the next group
-	JEQ(LabelRef("both"))
-	ADDQ(U8(4*commonStep), b)
-	CMPQ(b, end)
-	JB(LabelRef("step"))
-	JMP(LabelRef("groupDone"))
-	Label("both")
-	ADDQ(U8(4*commonStep), b)
-	Label("groupDone")
+	moveOn(b, endB, most)
 	KANDNW(load, apart, apart)
 	m := GP32()
 	KMOVW(apart, m)
@@ -181,11 +136,10 @@ func maskCommon512() {
 	ADDQ(U8(4*zmmLen), a)
 	SUBQ(U8(zmmLen), na)
 	JLE(LabelRef("end"))
-	CMPQ(b, end)
+	CMPQ(b, endB)
 	JB(LabelRef("group"))
 	Label("end")
-	VZEROUPPER()
-	RET()
+	end()
 }
 
 // maskCommon2 is maskCommon512 for eight values of a; the caller sees to it that these are whole groups.
@@ -193,8 +147,8 @@ func maskCommon2() {
 	kernel("maskCommon2", "(a *uint32, na int, b *uint32, nb int, mask *uint8)",
 		"sets bit i of mask when a[i], for i < na, is one of the nb values of b. Both ascend and are not empty, and both lengths are multiples of 8.")
 	a, na, b, nb, mask := pointer("a"), pointer("na"), pointer("b"), pointer("nb"), pointer("mask")
-	end, endA := GP64(), GP64()
-	LEAQ(indexed(b, nb, 4, 0), end)
+	endB, endA := GP64(), GP64()
+	LEAQ(indexed(b, nb, 4, 0), endB)
 	LEAQ(indexed(a, na, 4, 0), endA)
 
 	Label("group")
@@ -210,16 +164,7 @@ func maskCommon2() {
 		VPCMPEQD(x, v, x)
 		VPOR(x, found, found)
 	}
-	CMPL(at(b, 4*commonStep-4), most)
-	JA(LabelRef("groupDone")) // the step may hold values of the next group
-	JEQ(LabelRef("both"))
-	ADDQ(U8(4*commonStep), b)
-	CMPQ(b, end)
-	JB(LabelRef("step"))
-	JMP(LabelRef("groupDone"))
-	Label("both")
-	ADDQ(U8(4*commonStep), b)
-	Label("groupDone")
+	moveOn(b, endB, most)
 	m := GP32()
 	VMOVMSKPS(found, m)
 	MOVB(m.As8(), at(mask, 0))
@@ -227,9 +172,8 @@ func maskCommon2() {
 	ADDQ(U8(4*ymmLen), a)
 	CMPQ(a, endA)
 	JAE(LabelRef("end"))
-	CMPQ(b, end)
+	CMPQ(b, endB)
 	JB(LabelRef("group"))
 	Label("end")
-	VZEROUPPER()
-	RET()
+	end()
 }

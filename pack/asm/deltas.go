@@ -56,7 +56,7 @@ func unpackDeltas512() {
 	CMPQ(width, U8(maxWordWidth))
 	JA(LabelRef("each"))
 
-	tab := tableRow(sumTable, width)
+	tab := tableRow(sumTable, tableSize, width)
 	source, pick, keep, ones, count := ZMM(), ZMM(), ZMM(), ZMM(), ZMM()
 	VMOVDQU32(at(tab, rowSource), source)
 	VMOVDQU32(at(tab, rowPick), pick)
@@ -145,22 +145,6 @@ func (p prefix512) sum(v reg.VecVirtual, from int) {
 	VPADDD(total, p.carry, p.carry)
 }
 
-func starts512() {
-	kernel("starts512", "(out *uint32, counts *uint32)", "is Starts.")
-	out, counts := pointer("out"), pointer("counts")
-	p := newPrefix512()
-	VPXORD(p.carry, p.carry, p.carry)
-	VMOVD(p.carry.AsX(), at(out, 0))
-	for g := range blockLen / zmmLen {
-		v := ZMM()
-		VMOVDQU32(at(counts, 64*g), v)
-		p.sum(v, 1)
-		VMOVDQU32(v, at(out, 64*g+4))
-	}
-	VZEROUPPER()
-	RET()
-}
-
 func unpackDeltas2() {
 	kernel("unpackDeltas2", "(out *uint32, src *byte, groups, width int, base uint32)",
 		"unpacks gaps less one as unpack2 does and adds them up from base.")
@@ -203,20 +187,4 @@ func (p prefix2) sum(v reg.VecVirtual) {
 	VPERMD(v, p.last, total)
 	VPADDD(p.carry, v, v)
 	VPADDD(total, p.carry, p.carry)
-}
-
-func starts2() {
-	kernel("starts2", "(out *uint32, counts *uint32)", "is Starts.")
-	out, counts := pointer("out"), pointer("counts")
-	p := newPrefix2()
-	VPXOR(p.carry, p.carry, p.carry)
-	VMOVD(p.zero.AsX(), at(out, 0))
-	for g := range blockLen / ymmLen {
-		v := YMM()
-		VMOVDQU(at(counts, 32*g), v)
-		p.sum(v)
-		VMOVDQU(v, at(out, 32*g+4))
-	}
-	VZEROUPPER()
-	RET()
 }

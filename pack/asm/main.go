@@ -8,8 +8,6 @@
 package main
 
 import (
-	"fmt"
-
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -26,8 +24,6 @@ const (
 
 // Predicates of VPCMPU and of other comparisons, from the Intel manual.
 const (
-	equal    = 0
-	less     = 1
 	atMost   = 2
 	notEqual = 4
 	atLeast  = 5
@@ -39,10 +35,8 @@ func main() {
 	unpackTables()
 	unpack512()
 	unpackDeltas512()
-	starts512()
 	unpack2()
 	unpackDeltas2()
-	starts2()
 	unpackBits512()
 	unpackBits2()
 	addBits512()
@@ -52,7 +46,6 @@ func main() {
 	lowerBound512()
 	maskCommon512()
 	maskCommon2()
-	maskDocs512()
 	bitmaps()
 	sums512()
 	sums2()
@@ -80,9 +73,45 @@ func indexed(base, index reg.Register, scale uint8, disp int) Mem {
 	return Mem{Base: base, Index: index, Scale: scale, Disp: disp}
 }
 
-func label(format string, args ...any) string { return fmt.Sprintf(format, args...) }
-
 func result(index int, r reg.Register) { Store(r, ReturnIndex(index)) }
+
+// end leaves a kernel that used vectors, with results.
+func end(results ...reg.Register) {
+	VZEROUPPER()
+	for i, r := range results {
+		result(i, r)
+	}
+	RET()
+}
+
+// lowBits returns a register whose lowest n bits are set, all when n is 64 or more (but below 256).
+func lowBits(n reg.GPVirtual) reg.GPVirtual {
+	m := GP64()
+	MOVQ(I32(-1), m)
+	BZHIQ(n, m, m)
+	return m
+}
+
+// lowMask is lowBits as a mask of lanes.
+func lowMask(n reg.GPVirtual) reg.OpmaskVirtual {
+	k := K()
+	KMOVQ(lowBits(n), k)
+	return k
+}
+
+// compare64 compares 64 values without a sign with those of a register, and returns two masks of 32.
+func compare64(predicate uint8, with reg.VecVirtual, values reg.GPVirtual, disp int) (lo, hi reg.OpmaskVirtual) {
+	var k [4]reg.OpmaskVirtual
+	for i := range k {
+		v := ZMM()
+		k[i] = K()
+		VMOVDQU32(at(values, disp+64*i), v)
+		VPCMPUD(U8(predicate), with, v, k[i])
+	}
+	KUNPCKWD(k[0], k[1], k[1])
+	KUNPCKWD(k[2], k[3], k[3])
+	return k[1], k[3]
+}
 
 // broadcast sets every lane to a parameter of four bytes.
 func broadcast(param string, lanes reg.VecVirtual) {
@@ -96,7 +125,7 @@ func broadcastConst(v uint32, lanes reg.VecVirtual) {
 	broadcastReg(r, lanes)
 }
 
-func broadcastReg(r reg.GPVirtual, lanes reg.VecVirtual) {
+func broadcastReg(r reg.Register, lanes reg.VecVirtual) {
 	if lanes.Size() == 64 {
 		VPBROADCASTD(r, lanes)
 		return

@@ -39,21 +39,13 @@ func unary512(name, doc string, high func(g, v reg.VecVirtual, places reg.GPVirt
 
 	out, lows, size, width := pointer("out"), pointer("lows"), pointer("size"), pointer("width")
 	n := pointer("n")
-	tab := tableRow(table, width)
+	tab := tableRow(table, tableSize, width)
 	index, shift, mask, up, number, step := ZMM(), ZMM(), ZMM(), ZMM(), ZMM(), ZMM()
 	VMOVDQU32(at(tab, rowBytes), index)
 	VMOVDQU32(at(tab, rowShifts), shift)
-	m := GP64()
-	MOVQ(I32(-1), m)
-	BZHIQ(width, m, m)
-	VPBROADCASTD(m.As32(), mask)
+	broadcastReg(lowBits(width).As32(), mask)
 	VPBROADCASTD(width.As32(), up)
-	if ones {
-		broadcastConst(0x00010001, number)
-	} else {
-		VPMOVZXBD(bitNumbers, number)
-		broadcastConst(zmmLen, step)
-	}
+	firstNumbers(ones, number, step)
 	ADDQ(width, width) // the bytes of a group
 	places := GP64()
 	LEAQ(at(reg.StackPointer, placesAt), places)
@@ -77,17 +69,23 @@ func unary512(name, doc string, high func(g, v reg.VecVirtual, places reg.GPVirt
 	ADDQ(U8(2*zmmLen), places)
 	SUBQ(U8(zmmLen), n)
 	JG(LabelRef("group"))
-	VZEROUPPER()
-	done := GP8()
-	MOVB(U8(1), done)
-	Store(done, ReturnIndex(0))
-	RET()
+	endWith(true)
 
 	Label("part")
 	load := lowMask(size)
 	VMOVDQU8_Z(at(lows, 0), load, v)
 	VPERMB(v, index, v)
 	JMP(LabelRef("lows"))
+}
+
+// firstNumbers sets the first argument of high for the first group, and the step to that of the next.
+func firstNumbers(ones bool, number, step reg.VecVirtual) {
+	if ones {
+		broadcastConst(0x00010001, number)
+		return
+	}
+	VPMOVZXBD(bitNumbers, number)
+	broadcastConst(uint32(number.Size()/4), step)
 }
 
 // placesOfOnes512 emits the loop that finds n ones; it returns false, or goes on behind it.
@@ -97,16 +95,11 @@ func placesOfOnes512() {
 	VMOVDQU8(bitNumbers, iota)
 	VPXORD(base, base, base)
 	broadcastConst(64|64<<16, step)
-	places, end, w, c := GP64(), GP64(), GP64(), GP64()
+	places, enough, w, c := GP64(), GP64(), GP64(), GP64()
 	LEAQ(at(reg.StackPointer, placesAt), places)
-	LEAQ(indexed(places, n, 2, 0), end)
+	LEAQ(indexed(places, n, 2, 0), enough)
 	MOVW(I16(-1), at(places, -2))
-	Label("next")
-	DECQ(words)
-	JL(LabelRef("lastWord"))
-	MOVQ(at(highs, 0), w)
-	ADDQ(U8(8), highs)
-	Label("word")
+	nextWord(highs, words, w)
 	k, packed, lo, hi := K(), ZMM(), ZMM(), ZMM()
 	POPCNTQ(w, c)
 	KMOVQ(w, k)
@@ -120,17 +113,32 @@ func placesOfOnes512() {
 	VMOVDQU16(lo, at(places, 0))
 	VMOVDQU16(hi, at(places, 64))
 	LEAQ(indexed(places, c, 2, 0), places)
-	CMPQ(places, end)
+	endOfPlaces(words, w, places, enough)
+}
+
+// endOfPlaces emits the end of the loop over words: to found when places has come to enough, to the next word while there is one, and else
+// it returns false.
+func endOfPlaces(words, w, places, enough reg.GPVirtual) {
+	CMPQ(places, enough)
 	JB(LabelRef("next"))
 	JMP(LabelRef("found"))
 	Label("lastWord")
 	Load(Param("last"), w)
 	CMPQ(words, I8(-1))
 	JEQ(LabelRef("word"))
+	endWith(false)
+}
+
+// endWith leaves a kernel with a constant as its result.
+func endWith(ok bool) {
 	VZEROUPPER()
-	short := GP8()
-	XORB(short, short)
-	Store(short, ReturnIndex(0))
+	r := GP8()
+	if ok {
+		MOVB(U8(1), r)
+	} else {
+		XORB(r, r)
+	}
+	result(0, r)
 	RET()
 }
 
@@ -158,12 +166,7 @@ func unary2(name, doc string, high func(g, v reg.VecVirtual, places reg.GPVirtua
 	out, n := pointer("out"), pointer("n")
 	number, step, up := YMM(), YMM(), XMM()
 	VMOVQ(pointer("width"), up)
-	if ones {
-		broadcastConst(0x00010001, number)
-	} else {
-		VPMOVZXBD(bitNumbers, number)
-		broadcastConst(ymmLen, step)
-	}
+	firstNumbers(ones, number, step)
 	places := GP64()
 	LEAQ(at(reg.StackPointer, placesAt), places)
 	Label("group")
@@ -179,11 +182,7 @@ func unary2(name, doc string, high func(g, v reg.VecVirtual, places reg.GPVirtua
 	ADDQ(U8(2*ymmLen), places)
 	SUBQ(U8(ymmLen), n)
 	JG(LabelRef("group"))
-	VZEROUPPER()
-	done := GP8()
-	MOVB(U8(1), done)
-	Store(done, ReturnIndex(0))
-	RET()
+	endWith(true)
 }
 
 // placesOfOnes2 is placesOfOnes512 byte by byte, with a table.
@@ -192,17 +191,12 @@ func placesOfOnes2() {
 	base, step := XMM(), YMM()
 	VPXOR(base, base, base)
 	broadcastConst(8|8<<16, step)
-	tab, places, end, w := GP64(), GP64(), GP64(), GP64()
+	tab, places, enough, w := GP64(), GP64(), GP64(), GP64()
 	LEAQ(bitsOfByte, tab)
 	LEAQ(at(reg.StackPointer, placesAt), places)
-	LEAQ(indexed(places, n, 2, 0), end)
+	LEAQ(indexed(places, n, 2, 0), enough)
 	MOVW(I16(-1), at(places, -2))
-	Label("next")
-	DECQ(words)
-	JL(LabelRef("lastWord"))
-	MOVQ(at(highs, 0), w)
-	ADDQ(U8(8), highs)
-	Label("word")
+	nextWord(highs, words, w)
 	for i := range 8 {
 		b, c, v := GP32(), GP32(), XMM()
 		MOVBLZX(w.As8(), b)
@@ -216,18 +210,7 @@ func placesOfOnes2() {
 		POPCNTL(b, c)
 		LEAQ(indexed(places, c.As64(), 2, 0), places)
 	}
-	CMPQ(places, end)
-	JB(LabelRef("next"))
-	JMP(LabelRef("found"))
-	Label("lastWord")
-	Load(Param("last"), w)
-	CMPQ(words, I8(-1))
-	JEQ(LabelRef("word"))
-	VZEROUPPER()
-	short := GP8()
-	XORB(short, short)
-	Store(short, ReturnIndex(0))
-	RET()
+	endOfPlaces(words, w, places, enough)
 }
 
 // prefixSums writes both forms of PrefixSum. A sum that is not larger than its gap has passed 32 bits.
@@ -255,7 +238,7 @@ func prefixSums() {
 	ok := GP8()
 	KORTESTW(passed, passed)
 	SETEQ(ok)
-	Store(ok, ReturnIndex(0))
+	result(0, ok)
 	RET()
 
 	kernel("prefixSum2", "(dst, gaps *uint32, groups int, base uint32) bool", "is PrefixSum of groups of 8 gaps.")
@@ -281,6 +264,6 @@ func prefixSums() {
 	ok = GP8()
 	SETEQ(ok)
 	VZEROUPPER()
-	Store(ok, ReturnIndex(0))
+	result(0, ok)
 	RET()
 }

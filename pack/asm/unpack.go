@@ -81,14 +81,11 @@ func run4(b uint32) uint32 {
 // ends before 64 bytes after the last group, so that only the bytes of the group may be read; and values of up to five bytes. each gets
 // a group's 16 values and its number.
 func groups512(src, n, width reg.GPVirtual, each func(g int, v reg.VecVirtual)) {
-	tab := tableRow(table, width)
+	tab := tableRow(table, tableSize, width)
 	index, shift, mask, high := ZMM(), ZMM(), ZMM(), ZMM()
 	VMOVDQU32(at(tab, rowBytes), index)
 	VMOVDQU32(at(tab, rowShifts), shift)
-	m := GP64()
-	MOVQ(I32(-1), m)
-	BZHIQ(width, m, m)
-	VPBROADCASTD(m.As32(), mask)
+	broadcastReg(lowBits(width).As32(), mask)
 	r := newReader512(src, n, width)
 	narrow := func(g int, from Op) {
 		v := ZMM()
@@ -112,10 +109,10 @@ func groups512(src, n, width reg.GPVirtual, each func(g int, v reg.VecVirtual)) 
 	})
 }
 
-// tableRow returns the address of the rows of a width.
-func tableRow(table Mem, width reg.GPVirtual) reg.GPVirtual {
+// tableRow returns the address of the rows of a width, which take size bytes.
+func tableRow(table Mem, size uint8, width reg.GPVirtual) reg.GPVirtual {
 	row, tab := GP64(), GP64()
-	IMUL3Q(U8(tableSize), width, row)
+	IMUL3Q(U8(size), width, row)
 	LEAQ(table, tab)
 	ADDQ(row, tab)
 	return tab
@@ -144,8 +141,7 @@ func (r reader512) groups(name string, each func(g int, from Op)) {
 		each(g, at(r.src, 0))
 		ADDQ(r.step, r.src)
 	}
-	VZEROUPPER()
-	RET()
+	end()
 	Label("careful" + name)
 	r.careful(each)
 }
@@ -157,8 +153,7 @@ func (r reader512) careful(each func(g int, from Op)) {
 		ADDQ(r.step, r.src)
 		each(g, from)
 	}
-	VZEROUPPER()
-	RET()
+	end()
 }
 
 func unpack512() {
@@ -169,19 +164,11 @@ func unpack512() {
 
 // groups2 emits the loop over the groups of eight values. The two halves of a group are loaded apart, 16 bytes each.
 func groups2(src, groups, width reg.GPVirtual, each func(v reg.VecVirtual)) {
-	row, tab := GP64(), GP64()
-	IMUL3Q(U8(tableSize2), width, row)
-	LEAQ(table2, tab)
-	ADDQ(row, tab)
+	tab := tableRow(table2, tableSize2, width)
 	index, shift, mask := YMM(), YMM(), YMM()
 	VMOVDQU(at(tab, rowBytes2), index)
 	VMOVDQU(at(tab, rowShifts2), shift)
-	m := GP64()
-	MOVQ(I32(-1), m)
-	BZHIQ(width, m, m)
-	x := XMM()
-	VMOVD(m.As32(), x)
-	VPBROADCASTD(x, mask)
+	broadcastReg(lowBits(width).As32(), mask)
 	half := GP64()
 	MOVQ(width, half)
 	SHRQ(U8(1), half)
@@ -198,8 +185,7 @@ func groups2(src, groups, width reg.GPVirtual, each func(v reg.VecVirtual)) {
 	each(v)
 	DECQ(groups)
 	JNZ(LabelRef("loop"))
-	VZEROUPPER()
-	RET()
+	end()
 }
 
 func unpack2() {

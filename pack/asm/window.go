@@ -6,11 +6,16 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// returnSum returns the sum of the lanes of v: 64-bit ones or 32-bit ones.
-func returnSum(v reg.VecVirtual, quads bool) {
-	y, x, t := YMM(), XMM(), XMM()
+// sumOf512 returns the sum of the lanes of v: 64-bit ones or 32-bit ones.
+func sumOf512(v reg.VecVirtual, quads bool) reg.GPVirtual {
+	y := YMM()
 	VEXTRACTI64X4(U8(1), v, y)
 	sumLanes(y, v.AsY(), y, quads)
+	return sumOf2(y, quads)
+}
+
+func sumOf2(y reg.VecVirtual, quads bool) reg.GPVirtual {
+	x, t := XMM(), XMM()
 	VEXTRACTI128(U8(1), y, x)
 	sumLanes(x, y.AsX(), x, quads)
 	VPSHUFD(U8(0x4e), x, t)
@@ -23,9 +28,7 @@ func returnSum(v reg.VecVirtual, quads bool) {
 	} else {
 		VMOVQ(x, n)
 	}
-	VZEROUPPER()
-	result(0, n)
-	RET()
+	return n
 }
 
 func sumLanes(a, b, out Op, quads bool) {
@@ -39,8 +42,8 @@ func sumLanes(a, b, out Op, quads bool) {
 // sums512 writes the walks over all sums of a window.
 func sums512() {
 	kernel("countNonZero512", "(s *uint32) int", "is CountNonZero.")
-	s, end := pointer("s"), GP64()
-	LEAQ(at(s, 4*windowLen), end)
+	s, past := pointer("s"), GP64()
+	LEAQ(at(s, 4*windowLen), past)
 	one, sum := ZMM(), [2]reg.VecVirtual{ZMM(), ZMM()}
 	broadcastConst(1, one)
 	VPXORD(sum[0], sum[0], sum[0])
@@ -52,10 +55,10 @@ func sums512() {
 		VPADDD(v, sum[i%2], sum[i%2])
 	}
 	ADDQ(U32(256), s)
-	CMPQ(s, end)
+	CMPQ(s, past)
 	JB(LabelRef("loop"))
 	VPADDD(sum[1], sum[0], sum[0])
-	returnSum(sum[0], false)
+	end(sumOf512(sum[0], false))
 
 	places := GLOBL("firstPlaces", RODATA|NOPTR)
 	for i := range 32 {
@@ -70,36 +73,36 @@ func sums512() {
 	r := GP32()
 	MOVL(U32(32), r)
 	VPBROADCASTW(r, step)
-	out, end := GP64(), GP64()
+	out, past := GP64(), GP64()
 	MOVQ(dst, out)
-	LEAQ(at(s, 4*windowLen), end)
+	LEAQ(at(s, 4*windowLen), past)
 	Label("loop")
-	var k [4]reg.OpmaskVirtual
-	for i := range k {
-		v := ZMM()
-		k[i] = K()
-		VMOVDQU32(at(s, 64*i), v)
-		VPCMPUD(U8(greater), least, v, k[i])
-	}
-	KUNPCKWD(k[0], k[1], k[1])
-	KUNPCKWD(k[2], k[3], k[3])
+	k0, k1 := compare64(greater, least, s, 0)
 	at1 := ZMM()
 	VPADDW(step, at0, at1)
-	KORTESTD(k[1], k[3])
+	KORTESTD(k0, k1)
 	JEQ(LabelRef("none"))
-	for i, p := range []reg.VecVirtual{at0, at1} {
+	for _, half := range []struct {
+		k      reg.OpmaskVirtual
+		places reg.VecVirtual
+	}{{k0, at0}, {k1, at1}} {
 		v, n := ZMM(), GP64()
-		VPCOMPRESSW_Z(p, k[2*i+1], v)
+		VPCOMPRESSW_Z(half.places, half.k, v)
 		VMOVDQU16(v, at(out, 0)) // 32 places: they end before dst does, as no more were written than were seen
-		KMOVD(k[2*i+1], n.As32())
+		KMOVD(half.k, n.As32())
 		POPCNTL(n.As32(), n.As32())
 		LEAQ(indexed(out, n, 2, 0), out)
 	}
 	Label("none")
 	VPADDW(step, at1, at0)
 	ADDQ(U32(256), s)
-	CMPQ(s, end)
+	CMPQ(s, past)
 	JB(LabelRef("loop"))
+	returnPlaces(dst, out)
+}
+
+// returnPlaces returns how many places of two bytes lie between dst and out.
+func returnPlaces(dst, out reg.GPVirtual) {
 	VZEROUPPER()
 	SUBQ(dst, out)
 	SHRQ(U8(1), out)
@@ -109,8 +112,8 @@ func sums512() {
 
 func sums2() {
 	kernel("countNonZero2", "(s *uint32) int", "is CountNonZero.")
-	s, end := pointer("s"), GP64()
-	LEAQ(at(s, 4*windowLen), end)
+	s, past := pointer("s"), GP64()
+	LEAQ(at(s, 4*windowLen), past)
 	zero, sum := YMM(), [2]reg.VecVirtual{YMM(), YMM()}
 	VPXOR(zero, zero, zero)
 	VPXOR(sum[0], sum[0], sum[0])
@@ -122,23 +125,13 @@ func sums2() {
 		VPADDD(v, sum[i%2], sum[i%2])
 	}
 	SUBQ(I32(-128), s)
-	CMPQ(s, end)
+	CMPQ(s, past)
 	JB(LabelRef("loop"))
 	VPADDD(sum[1], sum[0], sum[0])
-	x, t := XMM(), XMM()
-	VEXTRACTI128(U8(1), sum[0], x)
-	VPADDD(x, sum[0].AsX(), x)
-	VPSHUFD(U8(0x4e), x, t)
-	VPADDD(t, x, x)
-	VPSHUFD(U8(0xb1), x, t)
-	VPADDD(t, x, x)
-	n := GP64()
-	VMOVD(x, n.As32())
+	n := sumOf2(sum[0], false)
 	MOVLQSX(n.As32(), n)
 	ADDQ(U32(windowLen), n)
-	VZEROUPPER()
-	result(0, n)
-	RET()
+	end(n)
 
 	// v > least without a sign: the larger of both is not least.
 	kernel("above2", "(dst *uint16, s *uint32, least uint32) int",
@@ -175,11 +168,7 @@ func sums2() {
 	ADDQ(U8(32), place)
 	CMPQ(place, U32(windowLen))
 	JB(LabelRef("loop"))
-	VZEROUPPER()
-	SUBQ(dst, out)
-	SHRQ(U8(1), out)
-	result(0, out)
-	RET()
+	returnPlaces(dst, out)
 }
 
 // addScaled writes both forms of AddScaled. Distinct documents make gathering and scattering right; without them, with AVX2, places and
@@ -211,8 +200,7 @@ func addScaled() {
 	ADDQ(U8(16), impacts)
 	DECQ(groups)
 	JNZ(LabelRef("loop"))
-	VZEROUPPER()
-	RET()
+	end()
 
 	kernel("addScaled2", "(s *uint32, docs *uint32, impacts *byte, groups int, base, weight, offset uint32)",
 		"is AddScaled of groups of 8 documents.")
@@ -254,6 +242,5 @@ func addScaled() {
 	ADDQ(U8(8), impacts)
 	DECQ(groups)
 	JNZ(LabelRef("loop"))
-	VZEROUPPER()
-	RET()
+	end()
 }
