@@ -23,7 +23,7 @@ func (s *Segment) Rank(doc DocID) uint32 {
 	if len(b) == 0 {
 		return uint32(doc)
 	}
-	return lowBits(b, int(doc), s.rankWidth)
+	return pack.At(b, s.rankWidth, int(doc))
 }
 
 // rank is Rank for reading where it leads: never out of range.

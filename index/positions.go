@@ -338,7 +338,7 @@ func (w *positionReader) parse(b []byte, n int) bool {
 	}
 	w.k, w.wide = int(b[0]&^wideOffsets), b[0]&wideOffsets != 0
 	low, high := sumsSize(n, extra, w.k)
-	if b = b[1:]; w.k > maxRice || low+high > uint64(len(b)) {
+	if b = b[1:]; w.k > pack.MaxRice || low+high > uint64(len(b)) {
 		return false
 	}
 	w.sums, w.highs, b = b[:low+high], b[low:low+high], b[low+high:]

@@ -15,9 +15,6 @@ import (
 // take about a tenth less than packed at one width, and any of them is found without decoding those before it: its low bits
 // have a place of their own, and its one is counted off, 64 bits at a time.
 
-// maxRice bounds the parameter, so that it can share a byte.
-const maxRice = 31
-
 // riceParam returns the parameter that makes a run of the values shortest, or nearly so.
 func riceParam(values []uint32) int {
 	var sum uint64
@@ -27,7 +24,7 @@ func riceParam(values []uint32) int {
 	mean := sum / uint64(max(1, len(values)))
 	first := max(0, bits.Len64(mean)-2)
 	best, size := first, ^uint64(0)
-	for k := first; k <= min(first+2, maxRice); k++ {
+	for k := first; k <= min(first+2, pack.MaxRice); k++ {
 		n := uint64(len(values) * k)
 		for _, v := range values {
 			n += uint64(v >> k)
@@ -171,21 +168,6 @@ var oneInByte = func() (t [256][8]uint8) {
 	return t
 }()
 
-// lowBits returns the k low bits of value i of those packed at the front of b; b must have them.
-func lowBits(b []byte, i, k int) uint32 {
-	at := i * k
-	from := at / 8
-	var w uint64
-	if from+8 <= len(b) {
-		w = binary.LittleEndian.Uint64(b[from:])
-	} else {
-		for j, c := range b[min(from, len(b)):] {
-			w |= uint64(c) << (8 * j)
-		}
-	}
-	return uint32(w>>(at%8)) & (1<<k - 1)
-}
-
 // riceChunk is a run that is read in part: a byte with the parameter and a run of n values, with more bytes behind it in memory.
 type riceChunk struct {
 	k     int
@@ -195,7 +177,7 @@ type riceChunk struct {
 
 // newRiceChunk places the parts of a chunk; false when it is too short.
 func newRiceChunk(b []byte, n int) (c riceChunk, ok bool) {
-	if len(b) == 0 || b[0] > maxRice {
+	if len(b) == 0 || b[0] > pack.MaxRice {
 		return c, false
 	}
 	c.k, c.lows = int(b[0]), b[1:]
@@ -215,7 +197,7 @@ func (c *riceChunk) at(i int) (uint64, bool) {
 		base += 64
 	}
 	at := base + bits.TrailingZeros64(word)
-	return uint64(at-last-1)<<c.k | uint64(lowBits(c.lows, i, c.k)), ok && word != 0
+	return uint64(at-last-1)<<c.k | uint64(pack.At(c.lows, c.k, i)), ok && word != 0
 }
 
 // appendSums appends sum plus the running sums of values first to end-1, each and one more, and returns the last of them; false on damage.
@@ -243,7 +225,7 @@ func (c *riceChunk) appendSums(dst []uint32, first, end int, sum uint64) ([]uint
 		if from := bit >> 3; from+8 <= len(lows) {
 			low = binary.LittleEndian.Uint64(lows[from:]) >> (bit & 7) & mask
 		} else {
-			low = uint64(lowBits(lows, first+i, k))
+			low = uint64(pack.At(lows, k, first+i))
 		}
 		sum += (uint64(at-last-1)<<k | low) + 1
 		dst[n+i] = uint32(sum)
@@ -277,7 +259,7 @@ func (c *riceChunk) intersect(kept, wanted []uint32, first, end int, sum uint64)
 		if from := bit >> 3; from+8 <= len(lows) {
 			low = binary.LittleEndian.Uint64(lows[from:]) >> (bit & 7) & mask
 		} else {
-			low = uint64(lowBits(lows, i, k))
+			low = uint64(pack.At(lows, k, i))
 		}
 		sum += (uint64(at-last-1)<<k | low) + 1
 		last = at
@@ -299,7 +281,7 @@ func (c *riceChunk) intersect(kept, wanted []uint32, first, end int, sum uint64)
 // it whole or a value is beyond 32 bits.
 func readRice(dst []uint32, b []byte, n, k int) (values []uint32, rest []byte, ok bool) {
 	size := pack.Size(n, k)
-	if k > maxRice || size > len(b) {
+	if k > pack.MaxRice || size > len(b) {
 		return dst, nil, false
 	}
 	o := newOnes(b[size:])
@@ -309,7 +291,7 @@ func readRice(dst []uint32, b []byte, n, k int) (values []uint32, rest []byte, o
 		if !ok {
 			return dst, nil, false
 		}
-		v := uint64(at-last-1)<<k | uint64(lowBits(b, i, k))
+		v := uint64(at-last-1)<<k | uint64(pack.At(b, k, i))
 		if v > 1<<32-1 {
 			return dst, nil, false
 		}
@@ -359,7 +341,7 @@ func sumsAt(b, highs []byte, i, k int) (before, after uint32, ok bool) {
 		return 0, 0, false
 	}
 	if i > 0 {
-		before = uint32(at-i+1)<<k | lowBits(b, i-1, k)
+		before = uint32(at-i+1)<<k | pack.At(b, k, i-1)
 	}
 	for word == 0 {
 		if len(rest) == 0 {
@@ -368,6 +350,6 @@ func sumsAt(b, highs []byte, i, k int) (before, after uint32, ok bool) {
 		word, rest = nextWord(rest)
 		base += 64
 	}
-	after = uint32(base+bits.TrailingZeros64(word)-i)<<k | lowBits(b, i, k)
+	after = uint32(base+bits.TrailingZeros64(word)-i)<<k | pack.At(b, k, i)
 	return before, after, before <= after
 }

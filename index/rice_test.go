@@ -132,7 +132,7 @@ func FuzzRice(f *testing.F) {
 			c.at(int(i))
 			c.intersect(nil, []uint32{3, 70, 100_000}, int(i), int(n), 0)
 		}
-		k := int(b[0]) % (maxRice + 1)
+		k := int(b[0]) % (pack.MaxRice + 1)
 		if low, _ := sumsSize(int(n), 0, k); low <= uint64(len(b)-1) {
 			sumsAt(b[1:], b[1+low:], int(i), k)
 		}

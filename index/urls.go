@@ -67,7 +67,7 @@ func (s *Segment) Lookup(url string) (doc DocID, found bool, err error) {
 		}
 	}
 	for ; lo < n && u32(b, lo) == h; lo++ {
-		d := lowBits(b[4*n:], lo, s.rankWidth)
+		d := pack.At(b[4*n:], s.rankWidth, lo)
 		if int(d) >= n {
 			return 0, false, concord.Errorf(concord.Corrupt, "section %q: document %d out of range", secURLHash, d)
 		}
