@@ -153,7 +153,7 @@ func (a *applier) retryDue(e *entry, m *fetchedMsg) int64 {
 	return 0
 }
 
-// retry puts an entry back for later. One that comes later than a crawl waits counts as failed for now.
+// retry puts an entry back for later. One that comes later than a crawl waits counts as failed until then.
 func (a *applier) retry(host string, e *entry, r *urlRecord, m *fetchedMsg, due int64) error {
 	again := *e
 	again.Tries++

@@ -168,7 +168,7 @@ func countBefore(hits []hit, i int, path string) int {
 	return n
 }
 
-// TestLongWaitsEndACrawl: what waits for longer than a crawl does counts as failed for now, and is fetched all the same.
+// TestLongWaitsEndACrawl: what waits for longer than a crawl does counts as failed until its retry, which fetches it all the same.
 func TestLongWaitsEndACrawl(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

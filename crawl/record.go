@@ -226,7 +226,7 @@ func decodeShare(b []byte) (*share, error) {
 // Flags of a queue entry.
 const (
 	entryCounted = 1 << iota // the crawl waits for it
-	entryFailed              // counted as failed for now
+	entryFailed              // counted as failed until its retry
 	entryRecrawl             // another look at a page, after its interval
 	entryAdopted             // known from an earlier crawl: fetched without conditions
 )

@@ -61,7 +61,7 @@ func TestRobots(t *testing.T) {
 			}
 			if strings.HasPrefix(c.note, "unreachable") {
 				if crawl.Failed == 0 || crawl.Queued != 0 {
-					t.Errorf("what waits for the host counts as failed for now: %+v", crawl)
+					t.Errorf("what waits for the host counts as failed already: %+v", crawl)
 				}
 				if why := r.why(s.host + "/page"); why.State != "queued" || !strings.Contains(why.Reason, "robots.txt unreachable") || why.Next.Before(time.Now().Add(50*time.Minute)) {
 					t.Errorf("why: %+v", why)

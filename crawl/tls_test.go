@@ -94,7 +94,7 @@ func TestServerClosesIdleConnections(t *testing.T) {
 	}
 }
 
-// TestHostThatIsNotThere rests as a whole, and its pages count as failed for now.
+// TestHostThatIsNotThere rests as a whole, and its pages count as failed until they are tried again.
 func TestHostThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
