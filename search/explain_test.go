@@ -38,27 +38,8 @@ func TestExplanationsAddUp(t *testing.T) {
 		docs = append(docs, randomDoc(r, i))
 	}
 	segs := arrange(t, r, docs, 3)
-	one := New(segs...)
-	defer one.Close()
-	var shards []concord.Searcher
-	for _, seg := range segs {
-		s := New(seg)
-		defer s.Close()
-		shards = append(shards, s)
-	}
-	fan, err := NewFanout(FanoutConfig{Shards: shards, Timeout: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &naive{t: t, cache: map[listKey]map[index.DocID]byte{}}
-	var all []*naiveDoc
-	for _, seg := range segs {
-		for d := range index.DocID(seg.Docs()) {
-			if !seg.Deleted(d) {
-				all = append(all, n.load(seg, d))
-			}
-		}
-	}
+	one, both := searchers(t, segs)
+	all, live := naively(t, segs)
 	explained, refused := 0, 0
 	for range 150 {
 		q := randomQuery(r, 3)
@@ -66,20 +47,14 @@ func TestExplanationsAddUp(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		st, err := one.Stats(t.Context(), q)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n.p, err = planFor(root, &st); err != nil {
-			t.Fatal(err)
-		}
+		n := all.of(one, root, q)
 		pick := make([]*naiveDoc, 5)
 		var urls []string
 		for i := range pick {
-			pick[i] = all[r.IntN(len(all))]
+			pick[i] = live[r.IntN(len(live))]
 			urls = append(urls, pick[i].doc.URL)
 		}
-		for name, s := range map[string]concord.Searcher{"one searcher": one, "fan-out": fan} {
+		for name, s := range both {
 			a, err := s.Search(t.Context(), concord.Request{Query: q, Limit: 8, Explain: true})
 			if err != nil {
 				t.Fatalf("%s: %s: %v", name, q, err)

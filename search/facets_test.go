@@ -57,14 +57,9 @@ func TestFacetsEqualNaive(t *testing.T) {
 }
 
 func testFacets(t *testing.T, r *rand.Rand, segs []*index.Segment, queries int) {
-	one := New(segs...)
-	defer one.Close()
-	var shards []concord.Searcher
+	one, both := searchers(t, segs)
 	docs := map[Scored]*index.Document{}
 	for i, seg := range segs {
-		s := New(seg)
-		defer s.Close()
-		shards = append(shards, s)
 		for d := range index.DocID(seg.Docs()) {
 			doc, err := seg.Document(d)
 			if err != nil {
@@ -72,10 +67,6 @@ func testFacets(t *testing.T, r *rand.Rand, segs []*index.Segment, queries int) 
 			}
 			docs[Scored{Segment: i, Doc: d}] = doc
 		}
-	}
-	fan, err := NewFanout(FanoutConfig{Shards: shards, Timeout: time.Minute})
-	if err != nil {
-		t.Fatal(err)
 	}
 	values, bounds := 0, 0
 	for range queries {
@@ -110,7 +101,7 @@ func testFacets(t *testing.T, r *rand.Rand, segs []*index.Segment, queries int) 
 		if plain.Total != uint64(len(matching)) {
 			t.Fatalf("%s: total %d, want %d", root, plain.Total, len(matching))
 		}
-		for name, s := range map[string]concord.Searcher{"one searcher": one, "fan-out": fan} {
+		for name, s := range both {
 			req := req
 			req.AnyTotal = true
 			loose, err := s.Search(t.Context(), req)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"concord"
 	"concord/index"
 )
 
@@ -41,6 +42,24 @@ func open(t testing.TB, path string) *index.Segment {
 	return s
 }
 
+// searchers returns a searcher of all segments, and it by name beside a fan-out over shards of one segment each: these give the same answers.
+func searchers(t *testing.T, segs []*index.Segment) (one *Searcher, both map[string]concord.Searcher) {
+	t.Helper()
+	one = New(segs...)
+	t.Cleanup(func() { one.Close() })
+	var shards []concord.Searcher
+	for _, seg := range segs {
+		s := New(seg)
+		t.Cleanup(func() { s.Close() })
+		shards = append(shards, s)
+	}
+	fan, err := NewFanout(FanoutConfig{Shards: shards, Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return one, map[string]concord.Searcher{"one searcher": one, "fan-out": fan}
+}
+
 func page(url, title, body string) *index.Document {
 	site := strings.SplitN(strings.TrimPrefix(url, "https://"), "/", 2)[0]
 	return &index.Document{URL: url, Site: site, Host: site, Language: "en", FileType: "html", Title: title, Body: body,
@@ -52,7 +71,7 @@ func dataFile(t testing.TB, parts ...string) string {
 	t.Helper()
 	path := filepath.Join(append([]string{"..", "..", "shared", "data"}, parts...)...)
 	if _, err := os.Stat(path); err != nil {
-		t.Skipf("SKIPPED, real data is absent: %v", err)
+		t.Skipf("SKIPPED: real data is absent (%v); run this test where ../shared/data has it", err)
 	}
 	return path
 }

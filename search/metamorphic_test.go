@@ -2,7 +2,6 @@ package search
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -32,6 +31,35 @@ type naiveDoc struct {
 	doc   *index.Document
 	terms map[query.Field][][]string // per string of the field: term at each position
 	flat  map[query.Field][]string   // term at each position of the field
+}
+
+// naively returns a naive evaluator and the live documents of segments, loaded for it.
+func naively(t *testing.T, segs []*index.Segment) (*naive, []*naiveDoc) {
+	t.Helper()
+	n := &naive{t: t, cache: map[listKey]map[index.DocID]byte{}}
+	var docs []*naiveDoc
+	for _, seg := range segs {
+		for d := range index.DocID(seg.Docs()) {
+			if !seg.Deleted(d) {
+				docs = append(docs, n.load(seg, d))
+			}
+		}
+	}
+	return n, docs
+}
+
+// of returns the evaluator of one query, with the weights that a searcher's statistics give its words.
+func (n *naive) of(s *Searcher, root query.Node, q string) *naive {
+	n.t.Helper()
+	st, err := s.Stats(n.t.Context(), q)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	p, err := planFor(root, &st)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return &naive{t: n.t, p: p, cache: n.cache}
 }
 
 func (n *naive) load(seg *index.Segment, id index.DocID) *naiveDoc {
@@ -475,28 +503,8 @@ func arrange(t *testing.T, r *rand.Rand, docs []*index.Document, parts int) []*i
 }
 
 func testSegments(t *testing.T, r *rand.Rand, segs []*index.Segment, queries int) {
-	ctx := context.Background()
-	s := New(segs...)
-	defer s.Close()
-	var shards []concord.Searcher
-	for _, seg := range segs {
-		one := New(seg)
-		defer one.Close()
-		shards = append(shards, one)
-	}
-	fan, err := NewFanout(FanoutConfig{Shards: shards, Timeout: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := &naive{t: t, cache: map[listKey]map[index.DocID]byte{}}
-	var docs []*naiveDoc
-	for _, seg := range segs {
-		for d := range index.DocID(seg.Docs()) {
-			if !seg.Deleted(d) {
-				docs = append(docs, all.load(seg, d))
-			}
-		}
-	}
+	s, both := searchers(t, segs)
+	all, docs := naively(t, segs)
 	matched := 0
 	for range queries {
 		q := randomQuery(r, 3)
@@ -504,15 +512,7 @@ func testSegments(t *testing.T, r *rand.Rand, segs []*index.Segment, queries int
 		if err != nil {
 			continue
 		}
-		st, err := s.Stats(ctx, q)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := planFor(root, &st)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := &naive{t: t, p: p, cache: all.cache}
+		n := all.of(s, root, q)
 		want := n.answer(docs)
 		matched += min(len(want), 1)
 		req := concord.Request{Query: q, Offset: r.IntN(3) * 7, Limit: 1 + r.IntN(30)}
@@ -521,8 +521,8 @@ func testSegments(t *testing.T, r *rand.Rand, segs []*index.Segment, queries int
 		if got := pruned(t, s, n.p, k); !slices.Equal(got, want[:min(k, len(want))]) {
 			t.Fatalf("pruned, %d documents: %s\nbest %d\ngot  %q\nwant %q", len(docs), root, k, got, want[:min(k, len(want))])
 		}
-		for name, sr := range map[string]concord.Searcher{"one searcher": s, "fan-out": fan} {
-			a, err := sr.Search(ctx, req)
+		for name, sr := range both {
+			a, err := sr.Search(t.Context(), req)
 			if err != nil {
 				t.Fatalf("%s: %s: %v", name, q, err)
 			}
