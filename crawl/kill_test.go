@@ -86,7 +86,7 @@ func killConfig(dir string) (Config, error) {
 func TestKillChild(t *testing.T) {
 	dir := os.Getenv(killEnv)
 	if dir == "" {
-		t.Skip("runs only as the child of TestKill")
+		t.Skip("no " + killEnv + ": this is no test but the child of TestKill; run go test -run '^TestKill$' instead")
 	}
 	cfg, err := killConfig(dir)
 	if err != nil {

@@ -47,7 +47,7 @@ func newTab(t *testing.T) *tab {
 		}
 	}
 	if path == "" {
-		t.Skip("SKIPPED: there is no chromium on this machine; the pages were not tried in a browser")
+		t.Skip("SKIPPED: there is no chromium on this machine; the pages were not tried in a browser: install chromium and run this test again")
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-component-update", true), chromedp.Flag("hide-scrollbars", true))

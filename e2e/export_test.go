@@ -61,7 +61,7 @@ print(json.dumps(n))
 func TestImportOfOtherTools(t *testing.T) {
 	samples, _ := filepath.Glob("../../shared/data/conformance/warc/*")
 	if len(samples) == 0 {
-		t.Skip("SKIPPED: no WARC samples in ../../shared/data/conformance/warc")
+		t.Skip("SKIPPED: no WARC samples in ../shared/data/conformance/warc; archives of other tools were not imported: run this test where they are")
 	}
 	n := newNode(t)
 	n.start()

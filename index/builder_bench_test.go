@@ -27,7 +27,7 @@ func wikiDocs(b *testing.B, lang string, plain bool) (docs []*Document, size int
 	b.Helper()
 	f, err := os.Open(filepath.Join("..", "..", "shared", "data", "wiki", "wiki-en-15k.jsonl.zst"))
 	if err != nil {
-		b.Skipf("SKIPPED: the corpus is not there: %v", err)
+		b.Skipf("SKIPPED: the corpus is not there (%v); run this benchmark where ../shared/data has it", err)
 	}
 	defer f.Close()
 	z, err := zstd.NewReader(f)
@@ -123,7 +123,7 @@ func BenchmarkBuild(b *testing.B) {
 		})
 		b.Run(c.name+"/write", func(b *testing.B) {
 			if full == nil {
-				b.Skip("SKIPPED: nothing was added")
+				b.Skip("SKIPPED: nothing to write, as no document was added; run it together with the benchmark named /add")
 			}
 			dir := b.TempDir()
 			defer cpuRate(b, size)()

@@ -21,7 +21,7 @@ func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+diskSize); err != nil {
-		t.Skipf("SKIPPED: a small file system cannot be mounted here (%v); a full disk was not tried", err)
+		t.Skipf("SKIPPED: a small file system cannot be mounted here (%v); a full disk was not tried: run this test as root on Linux", err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 	s := newSite(t, 40, 0)

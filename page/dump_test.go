@@ -15,7 +15,7 @@ var dumpFile = flag.String("dump", "", "print the blocks of this HTML file with 
 // TestDump is not a test but a view into the choice of blocks, for a person to read.
 func TestDump(t *testing.T) {
 	if *dumpFile == "" {
-		t.Skip("no -dump FILE given")
+		t.Skip("no -dump FILE: this is no test but a view of one page's blocks; run go test -run TestDump -v -dump FILE")
 	}
 	b, err := os.ReadFile(*dumpFile)
 	if err != nil {

@@ -37,7 +37,7 @@ func moduleDir(t testing.TB, module string) string {
 		if gopath == "" {
 			home, err := os.UserHomeDir()
 			if err != nil {
-				t.Skipf("no home directory to look for the module cache in: %v", err)
+				t.Skipf("NOT MEASURED: no home directory to look for the module cache in (%v); set GOMODCACHE", err)
 			}
 			gopath = filepath.Join(home, "go")
 		}
@@ -45,7 +45,7 @@ func moduleDir(t testing.TB, module string) string {
 	}
 	dir = filepath.Join(dir, filepath.FromSlash(module))
 	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("NOT MEASURED: %s is not in the module cache; go mod download %s", module, module)
+		t.Skipf("NOT MEASURED: %s is not in the module cache; run go mod download %s, then this test again", module, module)
 	}
 	return dir
 }

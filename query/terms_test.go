@@ -60,7 +60,7 @@ func vocabulary(t *testing.T, name string) (words []string) {
 	t.Helper()
 	f, err := os.Open(filepath.Join("..", "..", "shared", "data", "conformance", "stem", name, "voc.txt.zst"))
 	if err != nil {
-		t.Skipf("SKIPPED, real data is absent: %v", err)
+		t.Skipf("SKIPPED: real data is absent (%v); run this test where ../shared/data has it", err)
 	}
 	defer f.Close()
 	r, err := zstd.NewReader(f)

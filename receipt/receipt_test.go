@@ -467,7 +467,7 @@ func TestGolden(t *testing.T) {
 func TestPython(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
-		t.Skip("SKIPPED: no python3, so the independent verifier does not run")
+		t.Skip("SKIPPED: no python3, so the independent verifier did not run; install python3 and run this test again")
 	}
 	run := func(files ...string) (string, error) {
 		out, err := exec.Command(python, append([]string{filepath.Join("testdata", "verify.py")}, files...)...).CombinedOutput()

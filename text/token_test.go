@@ -19,7 +19,7 @@ func sharedData(t testing.TB, name string) string {
 	t.Helper()
 	path := filepath.Join("../../shared/data", name)
 	if _, err := os.Stat(path); err != nil {
-		t.Skipf("SKIPPED, real data is absent: %v", err)
+		t.Skipf("SKIPPED: real data is absent (%v); run this test where ../shared/data has it", err)
 	}
 	return path
 }

@@ -18,7 +18,7 @@ func openSample(t testing.TB, name string) *os.File {
 	t.Helper()
 	f, err := os.Open(filepath.Join(samplesDir, name))
 	if errors.Is(err, os.ErrNotExist) {
-		t.Skipf("SKIPPED: sample %s is not there", name)
+		t.Skipf("SKIPPED: sample %s is not in ../shared/data/conformance/warc; run this test where it is", name)
 	}
 	if err != nil {
 		t.Fatal(err)

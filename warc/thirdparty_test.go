@@ -43,7 +43,7 @@ func python(t *testing.T, module string) string {
 	t.Helper()
 	path, err := exec.LookPath("python3")
 	if err != nil || exec.Command(path, "-c", "import "+module).Run() != nil {
-		t.Skipf("SKIPPED: no python3 with %s here: the archive was not read back by another tool (pip install %s)", module, module)
+		t.Skipf("SKIPPED: no python3 with %s here: the archive was not read back by another tool; pip install %s and run this test again", module, module)
 	}
 	return path
 }
@@ -152,7 +152,7 @@ func TestFastwarcReadsOurArchive(t *testing.T) {
 func TestCDXJIndexerAgrees(t *testing.T) {
 	indexer, err := exec.LookPath("cdxj-indexer")
 	if err != nil {
-		t.Skip("SKIPPED: no cdxj-indexer here: the index was not compared with another tool's (pip install cdxj-indexer)")
+		t.Skip("SKIPPED: no cdxj-indexer here: the index was not compared with another tool's; pip install cdxj-indexer and run this test again")
 	}
 	file, _ := thirdPartyArchive(t)
 	out, err := exec.Command(indexer, "--sort", file).Output()

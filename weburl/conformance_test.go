@@ -61,7 +61,7 @@ var deviations = map[deviation]map[string]string{
 func TestStandard(t *testing.T) {
 	data, err := os.ReadFile(conformance + "urltestdata.json")
 	if err != nil {
-		t.Skipf("SKIPPED, no WHATWG test cases: %v", err)
+		t.Skipf("SKIPPED: the WHATWG's test cases are not there (%v); run this test where ../shared/data has them", err)
 	}
 	var cases []json.RawMessage
 	if err := json.Unmarshal(data, &cases); err != nil {
@@ -158,7 +158,7 @@ func TestStandardHosts(t *testing.T) {
 	for _, name := range []string{"toascii.json", "IdnaTestV2.json"} {
 		data, err := os.ReadFile(conformance + name)
 		if err != nil {
-			t.Skipf("SKIPPED, no WHATWG test cases: %v", err)
+			t.Skipf("SKIPPED: the WHATWG's test cases are not there (%v); run this test where ../shared/data has them", err)
 		}
 		var cases []json.RawMessage
 		if err := json.Unmarshal(data, &cases); err != nil {

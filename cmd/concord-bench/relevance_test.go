@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write the golden file anew")
 func TestRelevanceGolden(t *testing.T) {
 	data := filepath.Join("..", "..", "..", "shared", "data")
 	if _, err := os.Stat(filepath.Join(data, "relevance")); err != nil {
-		t.Skipf("SKIPPED, real data is absent: %v", err)
+		t.Skipf("SKIPPED: the relevance collections are not there (%v); relevance was not measured: run this test where ../shared/data has them", err)
 	}
 	var rows []qualityRow
 	for _, c := range collections {
