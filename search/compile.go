@@ -114,7 +114,8 @@ func (p *compiler) phrase(n query.Phrase) (clause, error) {
 		words = append(words, w)
 	}
 	c := newPhrase(p.seg, indexField(n.Field), words, weight, n.Slop)
-	return c, c.lookAhead(p.x)
+	c.lookAhead(p.x)
+	return c, nil
 }
 
 func (p *compiler) or(nodes []query.Node) (clause, error) {

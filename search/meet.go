@@ -15,35 +15,25 @@ type met struct {
 	impacts [pack.BlockLen]byte
 }
 
-// lookAhead gives a phrase without slop, each word of which has one form, cursors for meet.
-func (c *phrase) lookAhead(x *scratch) error {
-	if c.slop > 0 {
-		return nil
+// lookAhead makes a phrase without slop, each word of which has one form, ready for meet.
+func (c *phrase) lookAhead(x *scratch) {
+	if c.slop > 0 || slices.ContainsFunc(c.words, func(w *word) bool { return len(w.lists) != 1 }) {
+		return
 	}
-	var cursors []*index.Postings
-	var which []int
 	for i, w := range c.words {
-		if len(w.lists) != 1 {
-			return nil
-		}
 		if first := slices.Index(c.words, w); first < i {
-			which = append(which, which[first])
+			c.which = append(c.which, c.which[first])
 			continue
 		}
-		l := x.postings()
-		if err := l.Reset(c.seg, w.lists[0].Term()); err != nil {
-			return err
-		}
-		which = append(which, len(cursors))
-		cursors = append(cursors, l)
+		c.which = append(c.which, len(c.lists))
+		c.lists = append(c.lists, w.lists[0])
 	}
-	c.ahead, c.which, c.met = cursors, which, x.meetings(len(cursors))
+	c.met = x.meetings(len(c.lists))
 	for _, i := range append(c.byCost[1:len(c.byCost):len(c.byCost)], c.byCost[0]) {
-		if !slices.Contains(c.order, which[i]) {
-			c.order = append(c.order, which[i])
+		if !slices.Contains(c.order, c.which[i]) {
+			c.order = append(c.order, c.which[i])
 		}
 	}
-	return nil
 }
 
 // meet keeps the documents of a batch that have the phrase and, with score, adds what they get for it where the sum exceeds need. It goes by
@@ -52,11 +42,7 @@ func (c *phrase) meet(b *batch, need int64, score bool) {
 	kept := 0
 	for from := 0; from < b.n; from += pack.BlockLen {
 		docs, scores := b.docs[from:min(from+pack.BlockLen, b.n)], b.scores[from:min(from+pack.BlockLen, b.n)]
-		n := len(docs)
-		for done, list := range c.order {
-			n = c.meetList(list, docs[:n], scores[:n], c.order[:done])
-		}
-		for k := range n {
+		for k := range c.meetLists(docs, scores) {
 			more, ok := c.atMet(k, index.DocID(docs[k]), need-int64(scores[k]), score)
 			if sum := scores[k] + more; ok && int64(sum) > need {
 				b.docs[kept], b.scores[kept] = docs[k], sum
@@ -67,10 +53,32 @@ func (c *phrase) meet(b *batch, need int64, score bool) {
 	b.n = kept
 }
 
+// matching returns those of at most 128 documents, which ascend, that have the phrase, in the same memory.
+func (c *phrase) matching(docs []uint32) []uint32 {
+	var scores pack.Block
+	kept := 0
+	for k := range c.meetLists(docs, scores[:len(docs)]) {
+		if _, ok := c.atMet(k, index.DocID(docs[k]), 0, false); ok {
+			docs[kept] = docs[k]
+			kept++
+		}
+	}
+	return docs[:kept]
+}
+
+// meetLists moves the documents that all lists have to the front, with their scores, and returns how many they are.
+func (c *phrase) meetLists(docs, scores []uint32) int {
+	n := len(docs)
+	for done, list := range c.order {
+		n = c.meetList(list, docs[:n], scores[:n], c.order[:done])
+	}
+	return n
+}
+
 // meetList moves the documents that list number which has to the front, with what is known of them from the lists done, and
 // returns how many they are.
 func (c *phrase) meetList(which int, docs, scores []uint32, done []int) (n int) {
-	l, m := c.ahead[which], &c.met[which]
+	l, m := c.lists[which], &c.met[which]
 	var places [pack.BlockLen]byte
 	for i := 0; i < len(docs); {
 		if !l.SeekBlock(index.DocID(docs[i])) {

@@ -14,13 +14,14 @@ type phrase struct {
 	field  index.Field
 	words  []*word           // as they follow each other; the same word may stand in several places
 	byCost []int             // places, rarest word first
-	ahead  []*index.Postings // cursors of their own, one a word, where every word has one form and there is no slop
-	which  []int             // the cursor of each place
-	order  []int             // in which cursors meet candidates: the rarest last, as it is what most often has led to them
-	met    []met             // one a cursor
+	lists  []*index.Postings // one a different word, where every word has one form and there is no slop: see meet
+	which  []int             // the list of each place
+	order  []int             // in which lists meet candidates: the rarest last, as it is what most often has led to them
+	met    []met             // one a list
 	weight uint32
 	slop   uint32
 	starts []uint32
+	docs   pack.Block // see mark
 	sloppy sloppy
 }
 
@@ -101,28 +102,44 @@ func (c *phrase) at(doc index.DocID, need uint32) (uint32, bool) {
 	return worth(c.weight, c.seg.ImpactOf(c.field, doc, found)), true
 }
 
-// mark looks at those documents of the window that have all words of one form.
+// mark goes by the documents of the rarest word.
 func (c *phrase) mark(w *window, out *pack.Bitmap) {
-	if len(c.ahead) == 0 {
+	if len(c.lists) == 0 {
 		markEach(c, w, out)
 		return
 	}
-	mine := w.bitmap()
-	markList(c.ahead[0], w, mine)
-	for _, l := range c.ahead[1:] {
-		other := w.bitmap()
-		markList(l, w, other)
-		mine.And(other)
-		w.release(other)
+	l := c.rarest().lists[0]
+	for ok := l.SeekBlock(w.base); ok && l.BlockFirst() < w.end; ok = l.NextBlock() {
+		docs, _ := l.BlockIn(w.base, w.end)
+		n := copy(c.docs[:], docs)
+		out.SetDocs(c.matching(c.docs[:n]), uint32(w.base))
+		if l.BlockLast() >= w.end {
+			return
+		}
 	}
-	keepEach(c, w, mine)
-	out.Or(mine)
+}
+
+func (c *phrase) keep(w *window, out *pack.Bitmap) {
+	if len(c.lists) == 0 {
+		keepEach(c, w, out)
+		return
+	}
+	mine := w.bitmap()
+	n := 0
+	w.each(out, func(doc index.DocID) {
+		if n == len(c.docs) {
+			mine.SetDocs(c.matching(c.docs[:n]), uint32(w.base))
+			n = 0
+		}
+		c.docs[n] = uint32(doc)
+		n++
+	})
+	mine.SetDocs(c.matching(c.docs[:n]), uint32(w.base))
+	*out = *mine
 	w.release(mine)
 }
 
-func (c *phrase) keep(w *window, out *pack.Bitmap) { keepEach(c, w, out) }
-
-// unmet stands for a document that no cursors have met: its words' own cursors are asked.
+// unmet stands for a document that the lists have not met: the words are asked.
 const unmet = -1
 
 // occurrences returns the positions where the phrase begins in a document that has all of its words, number k of those met: those of its
@@ -156,7 +173,7 @@ func (c *phrase) positions(place int, doc index.DocID, k int) []uint32 {
 	if k == unmet {
 		c.starts = append(c.starts[:0], c.words[place].positions(doc)...)
 	} else {
-		l, m := c.ahead[c.which[place]], &c.met[c.which[place]]
+		l, m := c.lists[c.which[place]], &c.met[c.which[place]]
 		c.starts = l.PositionsOf(c.starts[:0], int(m.blocks[k]), int(m.places[k]))
 	}
 	return c.starts
@@ -167,6 +184,6 @@ func (c *phrase) intersect(place int, doc index.DocID, k int, wanted []uint32) [
 	if k == unmet {
 		return c.words[place].intersect(doc, wanted)
 	}
-	l, m := c.ahead[c.which[place]], &c.met[c.which[place]]
+	l, m := c.lists[c.which[place]], &c.met[c.which[place]]
 	return l.IntersectOf(wanted[:0], wanted, int(m.blocks[k]), int(m.places[k]))
 }

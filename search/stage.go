@@ -148,7 +148,7 @@ func (r *run) apply(b *batch, s *stage, need int64) {
 			return
 		}
 	case *phrase:
-		if c.ahead != nil && s.role == must {
+		if c.lists != nil && s.role == must {
 			c.meet(b, need, r.top.k > 0)
 			return
 		}
