@@ -32,9 +32,23 @@ func loadDict(s *section) (d *vellum.FST, err error) {
 // lazyDict is the dictionary of a field, read when it is first used: checking the words of a large segment takes longer than opening the
 // rest of it.
 type lazyDict struct {
-	once sync.Once
-	fst  *vellum.FST
-	err  error
+	once    sync.Once
+	fst     *vellum.FST
+	err     error
+	readers sync.Pool // *vellum.Reader: they look words up without allocating
+}
+
+// get looks a word up.
+func (d *lazyDict) get(word string) (at uint64, found bool, err error) {
+	r, _ := d.readers.Get().(*vellum.Reader)
+	if r == nil {
+		if r, err = d.fst.Reader(); err != nil {
+			return 0, false, err
+		}
+	}
+	at, found, err = r.Get([]byte(word))
+	d.readers.Put(r)
+	return at, found, err
 }
 
 // dict returns the dictionary of a field. Errors: Corrupt, every time.
@@ -64,11 +78,10 @@ type Term struct {
 func (s *Segment) Term(f Field, word string) (t Term, found bool, err error) {
 	id := secDictAll + sectionID(f)
 	defer guard(id, &err)
-	d, err := s.dict(f)
-	if err != nil {
+	if _, err := s.dict(f); err != nil {
 		return Term{}, false, err
 	}
-	at, ok, err := d.Get([]byte(word))
+	at, ok, err := s.dicts[f].get(word)
 	if err != nil {
 		return Term{}, false, concord.Errorf(concord.Corrupt, "section %q: %w", id, err)
 	}

@@ -80,9 +80,9 @@ func (p *compiler) word(n query.Node) (clause, error) {
 	if g.pattern() {
 		return p.expand(g, terms)
 	}
-	c := &word{weight: g.weight}
+	c := p.x.word(g.weight)
 	for _, t := range terms {
-		l := p.x.postings()
+		l := p.x.lists.take()
 		if err := l.Reset(p.seg, t); err != nil {
 			return nil, err
 		}
@@ -113,13 +113,14 @@ func (p *compiler) phrase(n query.Phrase) (clause, error) {
 		}
 		words = append(words, w)
 	}
-	c := newPhrase(p.seg, indexField(n.Field), words, weight, n.Slop)
+	c := p.x.phrase(p.seg, indexField(n.Field), words, weight, n.Slop)
 	c.lookAhead(p.x)
 	return c, nil
 }
 
 func (p *compiler) or(nodes []query.Node) (clause, error) {
-	c := &or{}
+	c := p.x.ors.take()
+	c.any = c.any[:0]
 	for _, n := range nodes {
 		k, err := p.node(n)
 		if err != nil {
@@ -139,7 +140,8 @@ func (p *compiler) or(nodes []query.Node) (clause, error) {
 }
 
 func (p *compiler) and(nodes []query.Node) (clause, error) {
-	c := &and{}
+	c := p.x.ands.take()
+	c.all, c.none, c.maybe = c.all[:0], c.none[:0], c.maybe[:0]
 	for _, n := range nodes {
 		part, into := n, &c.all
 		switch n := n.(type) {

@@ -45,7 +45,7 @@ func (c *and) simple() bool {
 
 // count returns the exact number of live documents of a segment that match the plan.
 func count(x *scratch, p *plan, i int, seg *index.Segment) (uint64, error) {
-	used := x.used
+	used := x.lists.used
 	c, err := p.compilePart(withoutMaybe(p.root), i, seg, x)
 	if err != nil {
 		return 0, err
@@ -54,7 +54,7 @@ func count(x *scratch, p *plan, i int, seg *index.Segment) (uint64, error) {
 	if err == nil {
 		err = x.damage()
 	}
-	x.used = used
+	x.lists.used = used
 	return n, err
 }
 
@@ -166,7 +166,7 @@ func common(rare, list *index.Postings) (n int) {
 // countStages counts what comes to the end of the stages.
 func countStages(x *scratch, seg *index.Segment, c clause) (uint64, error) {
 	x.none.reset(seg, 0, 0)
-	r := &run{seg: seg, docs: index.DocID(seg.Docs()), deletes: seg.Deletes(), top: &x.none, exact: true, s: x}
+	r := x.start(seg, &x.none, true)
 	err := r.source(c).each(r)
 	return r.total, err
 }

@@ -17,11 +17,12 @@ type Scored struct {
 // Top evaluates a query tree with the snapshot's own statistics and returns its best k documents, the best first, and the number of
 // matches, which is a lower bound unless an exact one is asked for. Errors: Corrupt; those of ctx.
 func (s *Snapshot) Top(ctx context.Context, root query.Node, k int, exact bool) ([]Scored, uint64, error) {
-	p, err := s.plan(root)
-	if err != nil {
+	x := s.scratch(ctx)
+	p := &x.plan
+	if err := s.planInto(p, root); err != nil {
 		return nil, 0, err
 	}
-	best, total, err := s.top(ctx, p, k, exact)
+	best, total, err := s.topWith(x, p, k, exact)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -29,18 +30,18 @@ func (s *Snapshot) Top(ctx context.Context, root query.Node, k int, exact bool) 
 	for i, r := range best {
 		out[i] = Scored{Segment: int(r.seg), Doc: r.doc, Score: float64(r.score) / p.scale}
 	}
+	s.scratches.Put(x)
 	return out, total, nil
 }
 
 // Count returns the number of matches of a query tree. Errors: as Top.
 func (s *Snapshot) Count(ctx context.Context, root query.Node) (total uint64, err error) {
-	p, err := s.plan(root)
-	if err != nil {
+	x := s.scratch(ctx)
+	if err := s.planInto(&x.plan, root); err != nil {
 		return 0, err
 	}
-	x := s.scratch(ctx)
 	for i, seg := range s.segments {
-		n, err := count(x, p, i, seg)
+		n, err := count(x, &x.plan, i, seg)
 		if err != nil {
 			return 0, err
 		}

@@ -18,8 +18,8 @@ type expanded struct {
 func (p *compiler) expand(g *group, terms []index.Term) (clause, error) {
 	docs := p.seg.Docs()
 	c := &expanded{impacts: make([]byte, docs), maxima: make([]byte, docs/pack.WindowLen+1), weight: g.weight}
-	used := p.x.used
-	l := p.x.postings()
+	used := p.x.lists.used
+	l := p.x.lists.take()
 	for _, t := range terms {
 		if err := p.x.tick(); err != nil {
 			return nil, err
@@ -35,7 +35,7 @@ func (p *compiler) expand(g *group, terms []index.Term) (clause, error) {
 			return nil, err
 		}
 	}
-	p.x.used = used
+	p.x.lists.used = used
 	if c.count == 0 {
 		return nothing{}, nil
 	}

@@ -25,8 +25,10 @@ type phrase struct {
 	sloppy sloppy
 }
 
-func newPhrase(seg *index.Segment, field index.Field, words []*word, weight uint32, slop int) *phrase {
-	p := &phrase{seg: seg, field: field, words: words, weight: weight, slop: uint32(slop)}
+func (x *scratch) phrase(seg *index.Segment, field index.Field, words []*word, weight uint32, slop int) *phrase {
+	p := x.phrases.take()
+	p.seg, p.field, p.words, p.weight, p.slop = seg, field, append(p.words[:0], words...), weight, uint32(slop)
+	p.byCost, p.lists, p.which, p.order, p.met = p.byCost[:0], p.lists[:0], p.which[:0], p.order[:0], nil
 	for i := range words {
 		p.byCost = append(p.byCost, i)
 	}

@@ -34,8 +34,14 @@ type group struct {
 	fuzzy  []*index.Fuzzy // what index terms are like
 	df     uint64         // documents that have it, as the idf counts them
 	idf    float64
-	weight uint32         // of one impact step: idf in units of 1/(scale·ImpactLevels)
-	found  [][]index.Term // by segment, where they have been looked up
+	weight uint32      // of one impact step: idf in units of 1/(scale·ImpactLevels)
+	found  []inSegment // by segment
+}
+
+// inSegment is the terms of a segment that a group stands for.
+type inSegment struct {
+	known bool // they have been looked up
+	terms []index.Term
 }
 
 // pattern reports whether the dictionary must be walked to know the terms.
@@ -45,14 +51,14 @@ func (g *group) pattern() bool { return len(g.prefix)+len(g.fuzzy) > 0 }
 type plan struct {
 	root   query.Node
 	langs  []string
-	groups []*group
+	groups slab[group]
 	docs   uint64  // of the collection
 	scale  float64 // integer scores are this many times the real ones
 }
 
 // group returns the group of a word, prefix or fuzzy word of the query.
 func (p *plan) group(key groupKey) *group {
-	for _, g := range p.groups {
+	for _, g := range p.groups.taken() {
 		if g.key == key {
 			return g
 		}
@@ -78,16 +84,18 @@ func keyOf(n query.Node) (groupKey, bool) {
 	return groupKey{}, false
 }
 
-// newGroup returns what a node stands for in a collection of these languages, without weight.
-func newGroup(key groupKey, n query.Node, langs []string) (*group, error) {
+// set makes g what a node stands for in a collection of these languages, without weight.
+func (g *group) set(key groupKey, n query.Node, langs []string) error {
+	*g = group{key: key, field: key.field, forms: g.forms[:0], prefix: g.prefix[:0], fuzzy: g.fuzzy[:0], found: g.found[:0]}
 	switch n := n.(type) {
 	case query.Word:
-		return &group{key: key, field: key.field, forms: text.QueryForms(n.Text, langs)}, nil
+		g.forms = text.AppendQueryForms(g.forms, n.Text, langs)
+		return nil
 	case query.Prefix:
 		start, others := n.Terms(langs)
-		return &group{key: key, field: key.field, forms: others, prefix: []string{start}}, nil
+		g.forms, g.prefix = append(g.forms, others...), append(g.prefix, start)
+		return nil
 	case query.Fuzzy:
-		g := &group{key: key, field: key.field}
 		for _, near := range n.Terms(langs) {
 			if near.Distance == 0 {
 				g.forms = append(g.forms, near.Text)
@@ -95,13 +103,13 @@ func newGroup(key groupKey, n query.Node, langs []string) (*group, error) {
 			}
 			f, err := index.NewFuzzy(near.Text, near.Distance)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			g.fuzzy = append(g.fuzzy, f)
 		}
-		return g, nil
+		return nil
 	}
-	return nil, concord.Errorf(concord.Internal, "search: %T is no word", n)
+	return concord.Errorf(concord.Internal, "search: %T is no word", n)
 }
 
 // terms calls f with the dictionary entries of a segment that the group stands for, each once.
@@ -170,26 +178,28 @@ func leaves(root query.Node, f func(query.Node)) {
 
 // newPlan looks up what each word stands for in a collection of these languages. What it is worth is for weigh to say.
 func newPlan(root query.Node, langs []string) (*plan, error) {
-	p := &plan{root: root, langs: langs}
+	p := new(plan)
+	return p, p.set(root, langs)
+}
+
+// set is newPlan in memory that is used again.
+func (p *plan) set(root query.Node, langs []string) error {
+	p.root, p.langs, p.groups.used = root, langs, 0
 	var fail error
 	leaves(root, func(n query.Node) {
 		key, _ := keyOf(n)
-		if fail != nil || p.group(key) != nil {
-			return
-		}
-		var g *group
-		if g, fail = newGroup(key, n, langs); fail == nil {
-			p.groups = append(p.groups, g)
+		if fail == nil && p.group(key) == nil {
+			fail = p.groups.take().set(key, n, langs)
 		}
 	})
-	return p, fail
+	return fail
 }
 
 // weigh gives every word its weight in a collection of so many documents; docCount says how many have it.
 func (p *plan) weigh(docs uint64, docCount func(*group) uint64) {
 	var most, sum float64 // no score is larger than sum
 	p.docs = docs
-	for _, g := range p.groups {
+	for _, g := range p.groups.taken() {
 		g.df = docCount(g)
 		g.idf = idf(docs, g.df)
 		most = max(most, g.idf)
@@ -203,7 +213,7 @@ func (p *plan) weigh(docs uint64, docCount func(*group) uint64) {
 	for p.scale > 1 && (most*p.scale > maxWeight*index.ImpactLevels || sum*p.scale > maxScore) {
 		p.scale /= 2
 	}
-	for _, g := range p.groups {
+	for _, g := range p.groups.taken() {
 		g.weight = uint32(max(1, math.Round(g.idf*p.scale/index.ImpactLevels)))
 	}
 }
@@ -239,41 +249,49 @@ func (g *group) docCount(stats *concord.Stats) (df uint64) {
 
 // plan makes a plan for the snapshot as the whole collection.
 func (s *Snapshot) plan(root query.Node) (*plan, error) {
-	p, err := newPlan(root, s.languages)
-	if err != nil {
-		return nil, err
+	p := new(plan)
+	return p, s.planInto(p, root)
+}
+
+// planInto is plan in memory that is used again.
+func (s *Snapshot) planInto(p *plan, root query.Node) error {
+	if err := p.set(root, s.languages); err != nil {
+		return err
 	}
-	for _, g := range p.groups {
+	for _, g := range p.groups.taken() {
 		for i, seg := range s.segments {
 			if _, err := g.in(i, seg); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
 	p.weigh(s.Docs(), func(g *group) (df uint64) {
-		for _, terms := range g.found {
-			for _, t := range terms {
+		for _, in := range g.found {
+			for _, t := range in.terms {
 				df += uint64(t.DocCount)
 			}
 		}
 		return df
 	})
-	return p, nil
+	return nil
 }
 
 // in returns the group's terms in segment i of the snapshot.
 func (g *group) in(i int, seg *index.Segment) ([]index.Term, error) {
 	for len(g.found) <= i {
-		g.found = append(g.found, nil)
+		n := len(g.found)
+		g.found = slices.Grow(g.found, 1)[:n+1]
+		g.found[n] = inSegment{terms: g.found[n].terms[:0]} // the memory of a plan before
 	}
-	if g.found[i] == nil {
-		found := make([]index.Term, 0, len(g.forms))
-		if err := g.terms(seg, func(t index.Term) { found = append(found, t) }); err != nil {
-			return nil, err
-		}
-		g.found[i] = found
+	in := &g.found[i]
+	if in.known {
+		return in.terms, nil
 	}
-	return g.found[i], nil
+	if err := g.terms(seg, func(t index.Term) { in.terms = append(in.terms, t) }); err != nil {
+		return nil, err
+	}
+	in.known = true
+	return in.terms, nil
 }
 
 // byCount returns the languages, the one with most documents first.

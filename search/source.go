@@ -95,17 +95,14 @@ type unionList struct {
 // impacts are added, or where postings are far apart windows as long as blocks, in which they are merged. Lists that together cannot lift a document into the
 // results are not read but looked up for the documents of the others (MaxScore: Turtle and Flood 1995, with the bounds of each
 // window as Lucene has it).
-type unionSource struct{ lists []*unionList }
+type unionSource struct{ lists []unionList }
 
-func newUnionSource(words []*word, docs int) *unionSource {
-	c := &unionSource{}
-	for _, w := range words {
-		for _, l := range w.lists {
-			s := newStage(&word{lists: []*index.Postings{l}, weight: w.weight}, maybe, docs)
-			c.lists = append(c.lists, &unionList{l, w.weight, s.limit, s})
-		}
+// add adds the lists of a word in a segment of docs documents.
+func (c *unionSource) add(x *scratch, w *word, docs int) {
+	for _, l := range w.lists {
+		s := x.stage(x.word(w.weight, l), maybe, docs)
+		c.lists = append(c.lists, unionList{l, w.weight, s.limit, s})
 	}
-	return c
 }
 
 // each implements source.
@@ -166,7 +163,7 @@ func (c *unionSource) reach(base index.DocID) index.DocID {
 // sort orders the lists by a key, the smallest first: an insertion sort, as they are few and nearly in order.
 func (c *unionSource) sort(key func(*unionList) uint32) {
 	for i := 1; i < len(c.lists); i++ {
-		for j := i; j > 0 && key(c.lists[j]) < key(c.lists[j-1]); j-- {
+		for j := i; j > 0 && key(&c.lists[j]) < key(&c.lists[j-1]); j-- {
 			c.lists[j], c.lists[j-1] = c.lists[j-1], c.lists[j]
 		}
 	}
@@ -214,7 +211,7 @@ func (c *unionSource) window(r *run, stages []*stage) error {
 }
 
 // merge is sum for windows in which every list has a block at most.
-func (c *unionSource) merge(r *run, lists []*unionList, need int64) {
+func (c *unionSource) merge(r *run, lists []unionList, need int64) {
 	s := r.s
 	w := &s.window
 	all := s.merged[:0] // document above score
@@ -261,12 +258,12 @@ func mergeRuns(dst, a, b []uint64) []uint64 {
 }
 
 // sum adds up the impacts of some lists and sends the documents whose sum exceeds need.
-func (c *unionSource) sum(r *run, lists []*unionList, need int64, last bool) {
+func (c *unionSource) sum(r *run, lists []unionList, need int64, last bool) {
 	s := r.s
 	w, b := &s.window, &s.batch
 	for _, l := range lists {
 		if l.stage.here > 0 {
-			addList(w, &s.sums, l)
+			addList(w, &s.sums, &l)
 		}
 	}
 	countHere := r.exact && last && r.deletes == nil

@@ -43,8 +43,10 @@ type stage struct {
 	here  uint32 // the most it can add where the source is
 }
 
-func newStage(c clause, r role, docs int) *stage {
-	s := &stage{clause: c, role: r}
+// stage returns a stage for a segment of docs documents.
+func (x *scratch) stage(c clause, r role, docs int) *stage {
+	s := x.parts.take()
+	*s = stage{clause: c, role: r}
 	if r != not {
 		s.limit = c.bound(0, index.DocID(docs))
 	}
@@ -75,6 +77,17 @@ type run struct {
 	exact   bool   // every match is counted in total
 	total   uint64 // without exact: of those that came to the end
 	s       *scratch
+
+	list         listSource
+	alternatives unionSource
+}
+
+// start returns the evaluation of a query on a segment, before it has a source.
+func (x *scratch) start(seg *index.Segment, top *collector, exact bool) *run {
+	r := x.runs.take()
+	*r = run{seg: seg, docs: index.DocID(seg.Docs()), deletes: seg.Deletes(), stages: r.stages[:0], top: top, exact: exact, s: x,
+		alternatives: unionSource{r.alternatives.lists[:0]}}
+	return r
 }
 
 // rest returns the sum of the limits of all stages.
@@ -148,7 +161,7 @@ func (r *run) apply(b *batch, s *stage, need int64) {
 			return
 		}
 	case *phrase:
-		if c.lists != nil && s.role == must {
+		if len(c.lists) > 0 && s.role == must {
 			c.meet(b, need, r.top.k > 0)
 			return
 		}

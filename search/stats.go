@@ -26,7 +26,7 @@ func (s *Snapshot) stats(ctx context.Context, root query.Node) (concord.Stats, e
 	if err != nil {
 		return st, err
 	}
-	for _, g := range p.groups {
+	for _, g := range p.groups.taken() {
 		if err := s.addStats(&st, g); err != nil {
 			return st, err
 		}

@@ -22,8 +22,14 @@ type scratch struct {
 	sums     pack.Sums // all zero between uses; first, so that a register of 64 bytes does not lie across two cache lines
 	ctx      context.Context
 	ticks    int
-	lists    []*index.Postings // handed out to clauses, and, behind them, free
-	used     int
+	plan     plan
+	lists    slab[index.Postings]
+	words    slab[word]
+	ands     slab[and]
+	ors      slab[or]
+	phrases  slab[phrase]
+	parts    slab[stage]
+	runs     slab[run]
 	met      []met // handed out to phrases, and, behind them, free
 	usedMet  int
 	window   window
@@ -40,16 +46,26 @@ type scratch struct {
 }
 
 // begin takes everything back that was handed out, before the next segment.
-func (s *scratch) begin() { s.used, s.usedMet = 0, 0 }
+func (s *scratch) begin() {
+	s.lists.used, s.words.used, s.ands.used, s.ors.used, s.phrases.used, s.parts.used, s.runs.used, s.usedMet = 0, 0, 0, 0, 0, 0, 0, 0
+}
 
-// postings returns an unused cursor.
-func (s *scratch) postings() *index.Postings {
-	if s.used == len(s.lists) {
-		s.lists = append(s.lists, new(index.Postings))
+// slab hands out values that are used again and again: whoever takes one sets all of it, and may go on with the memory of its slices.
+type slab[T any] struct {
+	all  []*T
+	used int // of all, from the front
+}
+
+func (s *slab[T]) take() *T {
+	if s.used == len(s.all) {
+		s.all = append(s.all, new(T))
 	}
 	s.used++
-	return s.lists[s.used-1]
+	return s.all[s.used-1]
 }
+
+// taken returns what has been handed out.
+func (s *slab[T]) taken() []*T { return s.all[:s.used] }
 
 // meetings returns room for what documents have of n lists.
 func (s *scratch) meetings(n int) []met {
@@ -62,7 +78,7 @@ func (s *scratch) meetings(n int) []met {
 
 // damage returns what ended a list early.
 func (s *scratch) damage() error {
-	for _, l := range s.lists[:s.used] {
+	for _, l := range s.lists.taken() {
 		if err := l.Err(); err != nil {
 			return err
 		}
@@ -92,10 +108,18 @@ func (s *Snapshot) scratch(ctx context.Context) *scratch {
 
 // top returns the best k documents of the plan. The number of matches is exact if that is asked for, and else a lower bound.
 func (s *Snapshot) top(ctx context.Context, p *plan, k int, exact bool) (best []ranked, total uint64, err error) {
-	if err := ctx.Err(); err != nil {
+	x := s.scratch(ctx)
+	if best, total, err = s.topWith(x, p, k, exact); err == nil {
+		s.scratches.Put(x)
+	}
+	return best, total, err
+}
+
+// topWith is top with memory of the caller's, and its context.
+func (s *Snapshot) topWith(x *scratch, p *plan, k int, exact bool) (best []ranked, total uint64, err error) {
+	if err := x.ctx.Err(); err != nil {
 		return nil, 0, err
 	}
-	x := s.scratch(ctx)
 	for i, seg := range s.segments {
 		x.begin()
 		x.top.reset(seg, k, floorOf(best, k))
@@ -114,7 +138,6 @@ func (s *Snapshot) top(ctx context.Context, p *plan, k int, exact bool) (best []
 			best = append(best, ranked{uint32(e >> 32), uint32(i), doc})
 		}
 	}
-	s.scratches.Put(x)
 	if len(s.segments) > 1 {
 		err = s.order(best)
 	}
@@ -127,7 +150,7 @@ func topOf(x *scratch, p *plan, i int, seg *index.Segment, exact bool) (total ui
 	if err != nil {
 		return 0, err
 	}
-	r := &run{seg: seg, docs: index.DocID(seg.Docs()), deletes: seg.Deletes(), top: &x.top, exact: exact, s: x}
+	r := x.start(seg, &x.top, exact)
 	if exact && countsApart(seg, c) {
 		r.exact = false
 		if total, err = count(x, p, i, seg); err != nil {
@@ -146,35 +169,36 @@ func topOf(x *scratch, p *plan, i int, seg *index.Segment, exact bool) (total ui
 // source splits a clause into what leads and the stages of r.
 func (r *run) source(c clause) source {
 	docs := int(r.docs)
-	all := []clause{c}
+	lead := c // the cheapest part
 	if a, ok := c.(*and); ok {
-		all = a.all
 		for _, k := range a.none {
-			r.stages = append(r.stages, newStage(k, not, docs))
+			r.stages = append(r.stages, r.s.stage(k, not, docs))
 		}
 		for _, k := range a.maybe {
-			r.stages = append(r.stages, newStage(k, maybe, docs))
+			r.stages = append(r.stages, r.s.stage(k, maybe, docs))
 		}
-	}
-	lead := all[0] // the cheapest
-	for _, k := range all[1:] {
-		r.stages = append(r.stages, newStage(k, must, docs))
+		for _, k := range a.all[1:] {
+			r.stages = append(r.stages, r.s.stage(k, must, docs))
+		}
+		lead = a.all[0]
 	}
 	var src source
 	switch c := lead.(type) {
 	case *word:
 		if len(c.lists) == 1 {
-			src = &listSource{list: c.lists[0], weight: c.weight}
+			r.list = listSource{list: c.lists[0], weight: c.weight}
+			src = &r.list
 		} else {
-			src = r.union([]clause{c})
+			src = r.union(c)
 		}
 	case *or:
-		src = r.union(c.any)
+		src = r.union(c.any...)
 	case *phrase:
 		if w := c.rarest(); len(w.lists) == 1 {
-			s := newStage(c, must, docs)
+			s := r.s.stage(c, must, docs)
 			r.stages = append(r.stages, s)
-			src = &listSource{list: w.lists[0], weight: c.weight, scorer: s}
+			r.list = listSource{list: w.lists[0], weight: c.weight, scorer: s}
+			src = &r.list
 		}
 	}
 	if src == nil {
@@ -185,16 +209,17 @@ func (r *run) source(c clause) source {
 }
 
 // union returns a source for documents that one of some words has, nil when there is another clause among them.
-func (r *run) union(any []clause) source {
-	var words []*word
+func (r *run) union(any ...clause) source {
 	for _, k := range any {
-		w, ok := k.(*word)
-		if !ok {
+		if _, ok := k.(*word); !ok {
 			return nil
 		}
-		words = append(words, w)
 	}
-	return newUnionSource(words, int(r.docs))
+	r.alternatives.lists = r.alternatives.lists[:0]
+	for _, k := range any {
+		r.alternatives.add(r.s, k.(*word), int(r.docs))
+	}
+	return &r.alternatives
 }
 
 // floorOf returns a score that a document must reach to be among the best k, given those found so far.

@@ -15,6 +15,13 @@ type word struct {
 	merged []uint32
 }
 
+// word returns a word with lists.
+func (x *scratch) word(weight uint32, lists ...*index.Postings) *word {
+	w := x.words.take()
+	w.lists, w.weight = append(w.lists[:0], lists...), weight
+	return w
+}
+
 // worth is what a posting adds to a score.
 func worth(weight uint32, impact byte) uint32 { return weight * (index.ImpactOffset + uint32(impact)) }
 

@@ -46,22 +46,38 @@ func (a *Analyzer) Append(dst []Term, s string) []Term {
 // langs, most frequent language first: documents are stemmed in their own language. "" stands for documents without a
 // known language. The word is one token, as query.Parse delivers it; of a text of several tokens the first one counts.
 // Without langs the word is only folded. The result is empty when the word has no letter or number or is too long.
-func QueryForms(word string, langs []string) []string {
-	tokens := new(Tokenizer).AppendTokens(nil, word)
-	if len(tokens) == 0 {
-		return nil
+func QueryForms(word string, langs []string) []string { return AppendQueryForms(nil, word, langs) }
+
+// AppendQueryForms is QueryForms, appended to dst.
+func AppendQueryForms(dst []string, word string, langs []string) []string {
+	term := word
+	if !plainWord(word) {
+		tokens := new(Tokenizer).AppendTokens(nil, word)
+		if len(tokens) == 0 {
+			return dst
+		}
+		term = tokens[0].Term
 	}
-	term := tokens[0].Term
 	if len(langs) == 0 {
-		return []string{indexForm("", nil, term)}
+		return append(dst, indexForm("", nil, term))
 	}
-	forms := make([]string, 0, 2)
+	before := len(dst)
 	for _, lang := range langs {
-		if form := indexForm(lang, algorithm(lang), term); !slices.Contains(forms, form) {
-			forms = append(forms, form)
+		if form := indexForm(lang, algorithm(lang), term); !slices.Contains(dst[before:], form) {
+			dst = append(dst, form)
 		}
 	}
-	return forms
+	return dst
+}
+
+// plainWord reports whether a word is of the letters a to z alone and not too long: such a word is one token, and its term.
+func plainWord(word string) bool {
+	for i := range len(word) {
+		if word[i] < 'a' || word[i] > 'z' {
+			return false
+		}
+	}
+	return word != "" && len(word) <= MaxTermBytes
 }
 
 // indexForm is the second half of the pipeline: what the index keeps of a token's term. Stems come before folding, because
