@@ -49,7 +49,7 @@ func (p *Postings) resetLong() error {
 	if !r.OK() || data > at || posAt > uint64(len(p.pos.data)) || posLen > uint64(len(p.pos.data))-posAt {
 		return p.corrupt("malformed head")
 	}
-	p.dataAt, p.posAt, p.posEnd = at-data, posAt, posAt+posLen
+	p.data, p.dataAt, p.checked, p.posAt, p.posEnd = p.sec.data[at-data:at], at-data, 0, posAt, posAt+posLen
 	nb := (int(p.term.DocCount) + blockLen - 1) / blockLen
 	ns := (nb + superLen - 1) / superLen
 	b, err := p.sec.bytes(at+uint64(len(head)-r.Len()), uint64(14*nb+ns))
@@ -306,23 +306,26 @@ func (p *Postings) locate() bool {
 	if block > 0 {
 		base = p.lastDoc(block - 1)
 	}
-	if p.last >= uint32(p.seg.Docs()) || base != ^uint32(0) && p.last <= base {
+	if p.last >= p.size || base != ^uint32(0) && p.last <= base {
 		p.corrupt("documents of the directory are out of range or order")
 		return false
 	}
-	from, to := uint64(u32(p.dir, p.blocks+block)), p.term.offset-p.dataAt
+	from, to := uint64(u32(p.dir, p.blocks+block)), uint64(len(p.data))
 	if block+1 < p.blocks {
 		to = uint64(u32(p.dir, p.blocks+block+1))
 	}
-	if to < from || to > p.term.offset-p.dataAt {
+	if to < from || to > uint64(len(p.data)) {
 		p.corrupt("block offsets descend")
 		return false
 	}
-	b, err := p.sec.bytes(p.dataAt+from, to-from)
-	if err != nil {
-		p.fail(err)
-		return false
+	if to > p.checked {
+		if err := p.sec.check(p.dataAt+from, to-from); err != nil {
+			p.fail(err)
+			return false
+		}
+		p.checked = (p.dataAt+to+chunkSize-1)/chunkSize*chunkSize - p.dataAt // blocks are read in order: the rest of the chunk is checked too
 	}
+	b := p.data[from:to:to]
 	n, size := blockLen, -1
 	switch kind := p.kinds[block]; {
 	case kind == docsTail:

@@ -19,13 +19,16 @@ import (
 // When bytes turn out to be damaged the list ends early and Err says so: whoever reads a list to its end must ask Err.
 type Postings struct {
 	seg  *Segment
+	size uint32   // documents of the segment
 	sec  *section // postings
 	pos  *section // positions
 	err  error
 	term Term
 
 	blocks    int    // blocks of the list, the tail included; 1 for a short list
-	dataAt    uint64 // where the blocks begin
+	data      []byte // the blocks
+	dataAt    uint64 // where they begin
+	checked   uint64 // up to where in data nothing need be checked from the current block on
 	posAt     uint64 // where the positions of the blocks begin
 	posEnd    uint64
 	positions uint64 // of all blocks, how many there are; 0 for a short list
@@ -62,7 +65,7 @@ type Postings struct {
 func (p *Postings) Reset(s *Segment, t Term) error {
 	p.seg, p.sec, p.pos, p.err, p.term = s, s.sections[secPostings], s.sections[secPositions], nil, t
 	p.block, p.located, p.unpacked, p.where.block, p.positions = 0, -1, -1, -1, 0
-	p.n, p.i, p.doc, p.raw, p.impacts = 0, -1, 0, nil, nil
+	p.n, p.i, p.doc, p.raw, p.impacts, p.size = 0, -1, 0, nil, nil, uint32(s.Docs())
 	p.found.doc = NoDoc
 	var err error
 	if t.DocCount < blockLen {

@@ -68,6 +68,17 @@ func (c *listSource) block(r *run, base, end index.DocID) bool {
 		return false
 	}
 	b := &r.s.batch
+	if docs[0] >= uint32(base) && docs[len(docs)-1] < uint32(end) && bits.OnesCount64(lo)+bits.OnesCount64(hi) == len(docs) {
+		b.n = copy(b.docs[:], docs)
+		if c.scorer != nil || r.top.k == 0 {
+			clear(b.scores[:b.n])
+			return true
+		}
+		for i, m := range impacts[:b.n] {
+			b.scores[i] = worth(c.weight, m)
+		}
+		return true
+	}
 	for half, mask := range [2]uint64{lo, hi} {
 		for ; mask != 0; mask &= mask - 1 {
 			i := half*64 + bits.TrailingZeros64(mask)

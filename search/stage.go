@@ -224,14 +224,19 @@ func (r *run) pass(b *batch, l *index.Postings, weight uint32, required bool, ne
 		} else if required {
 			break
 		}
-		// Those that may make it move to the front of what is left.
-		from, to := i, i
-		for i < b.n && i < from+pack.BlockLen && int64(b.docs[i]) <= last {
-			if int64(b.scores[i])+here > need {
-				b.docs[to], b.scores[to] = b.docs[i], b.scores[i]
-				to++
+		from, to := i, min(b.n, i+pack.BlockLen)
+		if int64(b.docs[to-1]) > last {
+			to = i + lowerBound(b.docs[i:to], uint32(last)+1)
+		}
+		i = to
+		if here <= need { // those that may make it move to the front
+			to = from
+			for k := from; k < i; k++ {
+				if int64(b.scores[k])+here > need {
+					b.docs[to], b.scores[to] = b.docs[k], b.scores[k]
+					to++
+				}
 			}
-			i++
 		}
 		if here == 0 {
 			copy(b.docs[kept:], b.docs[from:to])
