@@ -15,6 +15,9 @@ const (
 	stretchLen = 4096
 )
 
+// dense is the density, as that of sparse, from which on counting intersections apart from finding the best pays.
+const dense = 256
+
 // perStretch estimates how many of n documents lie in a stretch of stretchLen.
 func perStretch(n int, seg *index.Segment) int { return n * stretchLen / max(seg.Docs(), 1) }
 
@@ -28,7 +31,7 @@ func countsApart(seg *index.Segment, c clause) bool {
 		if len(c.all) == 1 && len(c.none) == 0 {
 			return countsApart(seg, c.all[0])
 		}
-		return perStretch(c.cost(), seg) >= sparse && c.simple()
+		return perStretch(c.cost(), seg) >= dense && c.simple()
 	}
 	return false
 }
