@@ -150,12 +150,16 @@ func (c *phrase) occurrences(doc index.DocID, k int) []uint32 {
 	if c.slop > 0 {
 		return c.sloppy.occurrences(c, doc)
 	}
+	starts, rest, ok := c.pair(k)
 	shift := uint32(c.byCost[0]) // starts are this much too large
-	starts := c.positions(c.byCost[0], doc, k)
-	for len(starts) > 0 && starts[0] < shift {
-		starts = starts[1:]
+	if !ok {
+		rest = c.byCost[1:]
+		starts = c.positions(c.byCost[0], doc, k)
+		for len(starts) > 0 && starts[0] < shift {
+			starts = starts[1:]
+		}
 	}
-	for _, i := range c.byCost[1:] {
+	for _, i := range rest {
 		for j := range starts {
 			starts[j] += uint32(i) - shift
 		}
@@ -168,6 +172,49 @@ func (c *phrase) occurrences(doc index.DocID, k int) []uint32 {
 		starts[j] -= shift
 	}
 	return starts
+}
+
+// pair returns the positions at which the rarest word of a document met stands and the next rarest too, where the phrase wants it, and the
+// places of the other words. It reports false where they cannot be read side by side.
+func (c *phrase) pair(k int) (starts []uint32, rest []int, ok bool) {
+	if k == unmet || len(c.byCost) < 2 {
+		return nil, nil, false
+	}
+	placeA, placeB := c.byCost[0], c.byCost[1]
+	whichA, whichB := c.which[placeA], c.which[placeB]
+	if whichA == whichB { // one word twice: its cursor cannot be in two places
+		return nil, nil, false
+	}
+	a, gapsA, okA := c.lists[whichA].Occurrences(int(c.met[whichA].blocks[k]), int(c.met[whichA].places[k]))
+	b, gapsB, okB := c.lists[whichB].Occurrences(int(c.met[whichB].blocks[k]), int(c.met[whichB].places[k]))
+	if !okA || !okB {
+		return nil, nil, false
+	}
+	c.starts = beside(c.starts[:0], a, gapsA, b, gapsB, uint32(placeB), uint32(placeA))
+	return c.starts, c.byCost[2:], true
+}
+
+// beside appends those positions of a list, of which it has the first and the gaps to the others less one, that have one of another list
+// at a distance: position p where p + plusA = q + plusB. Sums are taken modulo 2^32.
+func beside(dst []uint32, a uint32, gapsA []uint32, b uint32, gapsB []uint32, plusA, plusB uint32) []uint32 {
+	a += plusA
+	b += plusB
+	for {
+		if a == b && a >= plusA+plusB { // the phrase does not begin before the text
+			dst = append(dst, a-plusA)
+		}
+		if a <= b {
+			if len(gapsA) == 0 {
+				return dst
+			}
+			a, gapsA = a+gapsA[0]+1, gapsA[1:]
+		} else {
+			if len(gapsB) == 0 {
+				return dst
+			}
+			b, gapsB = b+gapsB[0]+1, gapsB[1:]
+		}
+	}
 }
 
 // positions returns where the word at a place of the phrase stands, in memory of c.
