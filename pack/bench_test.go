@@ -91,6 +91,9 @@ func BenchmarkBlock(b *testing.B) {
 	docs, _, _, impacts := blockOfGap(10)
 	benchLevels(b, "MaskAtLeast/128", func() { MaskAtLeast(impacts, 200) })
 	benchLevels(b, "MaskAtLeast/100", func() { MaskAtLeast(impacts[:100], 200) })
+	var chosen, scores Block
+	benchLevels(b, "Select/all", func() { Select(&chosen, &scores, docs[:], impacts, 0, 0, 1<<31, 300, 32) })
+	benchLevels(b, "Select/few", func() { Select(&chosen, &scores, docs[:], impacts, 240, 0, 1<<31, 300, 32) })
 	targets := make([]uint32, 1024)
 	for i := range targets {
 		targets[i] = uint32(r.IntN(int(docs[BlockLen-1])))

@@ -1,6 +1,9 @@
 package pack
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // MaskAtLeast sets bit i, counted from the lowest of lo to the highest of hi, when impacts[i] >= least. Bytes after the first 128 are
 // not read.
@@ -14,10 +17,37 @@ func LowerBound(b *Block, n int, target uint32) int {
 	return lowerBound(b, max(0, min(n, BlockLen)), target)
 }
 
+// Select chooses those documents of a block that are in [base, end) and whose impact is at least least. It writes them to docs, and
+// what they are worth, weight*(offset+impact) modulo 2^32, to scores, and returns how many they are; what is behind them is unspecified. At
+// most 128 documents are looked at, and only as many as there are impacts. offset is at most MaxOffset.
+func Select(docs, scores *Block, from []uint32, impacts []byte, least byte, base, end, weight, offset uint32) int {
+	n := min(len(from), len(impacts), BlockLen)
+	if n == 0 || end <= base {
+		return 0
+	}
+	return selectBlock(docs, scores, from[:n], impacts[:n], least, base, end-base, weight, offset&MaxOffset)
+}
+
 // MaskCommon sets bit i when a[i] occurs in b. Both hold distinct values in ascending order, at most 128 of them; what
 // comes after is not read.
 func MaskCommon(a, b []uint32) (lo, hi uint64) {
 	return maskCommon(a[:min(len(a), BlockLen)], b[:min(len(b), BlockLen)])
+}
+
+// selectScalar goes by the impacts that are large enough.
+func selectScalar(docs, scores *Block, from []uint32, impacts []byte, least byte, base, span, weight, offset uint32) int {
+	n := 0
+	lo, hi := maskAtLeast(impacts, least)
+	for half, mask := range [2]uint64{lo, hi} {
+		for ; mask != 0; mask &= mask - 1 {
+			i := half*64 + bits.TrailingZeros64(mask)
+			if d := from[i]; d-base < span {
+				docs[n&(BlockLen-1)], scores[n&(BlockLen-1)] = d, weight*(offset+uint32(impacts[i]))
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // Constants of arithmetic on eight bytes in one word.

@@ -14,6 +14,13 @@ func maskAtLeast(impacts []byte, least byte) (lo, hi uint64) {
 	return maskAtLeastScalar(impacts, least)
 }
 
+func selectBlock(docs, scores *Block, from []uint32, impacts []byte, least byte, base, span, weight, offset uint32) int {
+	if active == levelAVX512 {
+		return select512(&docs[0], &scores[0], &from[0], &impacts[0], len(from), uint32(least), base, span, weight, offset)
+	}
+	return selectScalar(docs, scores, from, impacts, least, base, span, weight, offset)
+}
+
 func lowerBound(b *Block, n int, target uint32) int {
 	if active == levelAVX512 {
 		return min(n, lowerBound512(&b[0], target))

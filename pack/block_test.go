@@ -62,6 +62,34 @@ func TestLowerBoundLevels(t *testing.T) {
 	})
 }
 
+func TestSelectLevels(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(15, 16))
+		for range 4000 {
+			n := r.IntN(BlockLen + 1)
+			from, impacts := guardedWords(t, n), guarded(t, n)
+			copy(from, ascending(r, n, 1+r.IntN(50)))
+			fillBytes(r, impacts)
+			least, weight, offset := byte(r.IntN(256)), r.Uint32(), r.Uint32N(MaxOffset+1)
+			base, end := r.Uint32N(2000), r.Uint32N(4000)
+			if r.IntN(3) == 0 {
+				base, end = 0, 1<<32-1
+			}
+			var wantDocs, wantScores []uint32
+			for i, d := range from {
+				if impacts[i] >= least && d >= base && d < end {
+					wantDocs, wantScores = append(wantDocs, d), append(wantScores, weight*(offset+uint32(impacts[i])))
+				}
+			}
+			docs, scores := (*Block)(guardedWords(t, BlockLen)), (*Block)(guardedWords(t, BlockLen))
+			got := Select(docs, scores, from, impacts, least, base, end, weight, offset)
+			if !slices.Equal(docs[:got], wantDocs) || !slices.Equal(scores[:got], wantScores) {
+				t.Fatalf("%d of %d, want %d: least %d, from %d to %d", got, n, len(wantDocs), least, base, end)
+			}
+		}
+	})
+}
+
 func TestMaskCommonLevels(t *testing.T) {
 	atEveryLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(13, 14))

@@ -3500,6 +3500,56 @@ TEXT ·maskAtLeast2(SB), NOSPLIT, $0-32
 	VZEROUPPER
 	RET
 
+// func select512(docs *uint32, scores *uint32, from *uint32, impacts *byte, n int, least uint32, base uint32, span uint32, weight uint32, offset uint32) int
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, POPCNT
+TEXT ·select512(SB), NOSPLIT, $0-72
+	MOVQ         docs+0(FP), AX
+	MOVQ         scores+8(FP), CX
+	MOVQ         from+16(FP), DX
+	MOVQ         impacts+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVL         least+40(FP), DI
+	VPBROADCASTD DI, Z0
+	MOVL         base+44(FP), DI
+	VPBROADCASTD DI, Z1
+	MOVL         span+48(FP), DI
+	VPBROADCASTD DI, Z2
+	MOVL         weight+52(FP), DI
+	VPBROADCASTD DI, Z3
+	MOVL         offset+56(FP), DI
+	VPBROADCASTD DI, Z4
+	MOVQ         AX, DI
+
+loop:
+	MOVQ          $-1, R8
+	BZHIQ         SI, R8, R8
+	KMOVQ         R8, K1
+	VMOVDQU32.Z   (DX), K1, Z5
+	VMOVDQU8.Z    (BX), K1, X7
+	VPMOVZXBD     X7, Z6
+	VPCMPUD       $0x05, Z0, Z6, K1, K1
+	VPSUBD        Z1, Z5, Z7
+	VPCMPUD       $0x01, Z2, Z7, K1, K1
+	VPADDD        Z4, Z6, Z6
+	VPMULLD       Z3, Z6, Z6
+	VPCOMPRESSD.Z Z5, K1, Z5
+	VPCOMPRESSD.Z Z6, K1, Z6
+	VMOVDQU32     Z5, (AX)
+	VMOVDQU32     Z6, (CX)
+	KMOVW         K1, R8
+	POPCNTL       R8, R8
+	LEAQ          (AX)(R8*4), AX
+	LEAQ          (CX)(R8*4), CX
+	ADDQ          $0x40, DX
+	ADDQ          $0x10, BX
+	SUBQ          $0x10, SI
+	JG            loop
+	SUBQ          DI, AX
+	SHRQ          $0x02, AX
+	VZEROUPPER
+	MOVQ          AX, ret+64(FP)
+	RET
+
 // func lowerBound512(b *uint32, target uint32) int
 // Requires: AVX, AVX512BW, AVX512F, BMI, CMOV
 TEXT ·lowerBound512(SB), NOSPLIT, $0-24

@@ -16,6 +16,9 @@ func orBits(b *Bitmap, src []byte, span, at int) { orBitsScalar(b, src, span, at
 func maskAtLeast(impacts []byte, least byte) (lo, hi uint64) {
 	return maskAtLeastScalar(impacts, least)
 }
+func selectBlock(docs, scores *Block, from []uint32, impacts []byte, least byte, base, span, weight, offset uint32) int {
+	return selectScalar(docs, scores, from, impacts, least, base, span, weight, offset)
+}
 func lowerBound(b *Block, n int, target uint32) int           { return lowerBoundScalar(b, n, target) }
 func maskCommon(a, b []uint32) (lo, hi uint64)                { return maskCommonScalar(a, b) }
 func bitmapAnd(b, o *Bitmap)                                  { bitmapAndScalar(b, o) }

@@ -54,6 +54,11 @@ func maskAtLeast512(src *byte, n int, least byte) (lo uint64, hi uint64)
 //go:noescape
 func maskAtLeast2(src *byte, least byte) (lo uint64, hi uint64)
 
+// select512 is Select of n documents, n at most 128; span is end less base.
+//
+//go:noescape
+func select512(docs *uint32, scores *uint32, from *uint32, impacts *byte, n int, least uint32, base uint32, span uint32, weight uint32, offset uint32) int
+
 // lowerBound512 returns the first index with b[i] >= target, 128 when there is none.
 //
 //go:noescape

@@ -1,8 +1,6 @@
 package search
 
 import (
-	"math/bits"
-
 	"concord/index"
 	"concord/pack"
 )
@@ -59,8 +57,7 @@ func (c *listSource) block(r *run, base, end index.DocID) bool {
 	if least > int(l.BlockMax()) {
 		return false
 	}
-	var lo, hi uint64
-	if lo, hi = pack.MaskAtLeast(l.BlockImpacts(), byte(least)); lo|hi == 0 {
+	if lo, hi := pack.MaskAtLeast(l.BlockImpacts(), byte(least)); lo|hi == 0 {
 		return false
 	}
 	docs, impacts := l.Block()
@@ -68,29 +65,11 @@ func (c *listSource) block(r *run, base, end index.DocID) bool {
 		return false
 	}
 	b := &r.s.batch
-	if docs[0] >= uint32(base) && docs[len(docs)-1] < uint32(end) && bits.OnesCount64(lo)+bits.OnesCount64(hi) == len(docs) {
-		b.n = copy(b.docs[:], docs)
-		if c.scorer != nil || r.top.k == 0 {
-			clear(b.scores[:b.n])
-			return true
-		}
-		for i, m := range impacts[:b.n] {
-			b.scores[i] = worth(c.weight, m)
-		}
-		return true
+	weight := c.weight
+	if c.scorer != nil {
+		weight = 0
 	}
-	for half, mask := range [2]uint64{lo, hi} {
-		for ; mask != 0; mask &= mask - 1 {
-			i := half*64 + bits.TrailingZeros64(mask)
-			if doc := docs[i]; doc >= uint32(base) && doc < uint32(end) {
-				score := uint32(0)
-				if c.scorer == nil {
-					score = worth(c.weight, impacts[i])
-				}
-				b.add(doc, score)
-			}
-		}
-	}
+	b.n = pack.Select((*pack.Block)(b.docs[:]), (*pack.Block)(b.scores[:]), docs, impacts, byte(least), uint32(base), uint32(end), weight, index.ImpactOffset)
 	return b.n > 0
 }
 

@@ -52,6 +52,48 @@ func maskAtLeast2() {
 	end()
 }
 
+// select512 moves what is chosen of 16 documents, and what it is worth, to the front and writes all lanes: the next ones are written over
+// those that do not count.
+func select512() {
+	kernel("select512", "(docs, scores, from *uint32, impacts *byte, n int, least, base, span, weight, offset uint32) int",
+		"is Select of n documents, n at most 128; span is end less base.")
+	docs, scores, from, impacts, n := pointer("docs"), pointer("scores"), pointer("from"), pointer("impacts"), pointer("n")
+	least, base, span, weight, offset := ZMM(), ZMM(), ZMM(), ZMM(), ZMM()
+	broadcast("least", least)
+	broadcast("base", base)
+	broadcast("span", span)
+	broadcast("weight", weight)
+	broadcast("offset", offset)
+	begin := GP64()
+	MOVQ(docs, begin)
+	Label("loop")
+	load := lowMask(n)
+	d, m, x, chosen, count := ZMM(), ZMM(), ZMM(), K(), GP64()
+	VMOVDQU32_Z(at(from, 0), load, d)
+	VMOVDQU8_Z(at(impacts, 0), load, x.AsX())
+	VPMOVZXBD(x.AsX(), m)
+	VPCMPUD(U8(atLeast), least, m, load, chosen)
+	VPSUBD(base, d, x)
+	VPCMPUD(U8(less), span, x, chosen, chosen)
+	VPADDD(offset, m, m)
+	VPMULLD(weight, m, m)
+	VPCOMPRESSD_Z(d, chosen, d)
+	VPCOMPRESSD_Z(m, chosen, m)
+	VMOVDQU32(d, at(docs, 0))
+	VMOVDQU32(m, at(scores, 0))
+	KMOVW(chosen, count.As32())
+	POPCNTL(count.As32(), count.As32())
+	LEAQ(indexed(docs, count, 4, 0), docs)
+	LEAQ(indexed(scores, count, 4, 0), scores)
+	ADDQ(U8(4*zmmLen), from)
+	ADDQ(U8(zmmLen), impacts)
+	SUBQ(U8(zmmLen), n)
+	JG(LabelRef("loop"))
+	SUBQ(begin, docs)
+	SHRQ(U8(2), docs)
+	end(docs)
+}
+
 // lowerBound512 compares all 128 values and takes the first that is not less.
 func lowerBound512() {
 	kernel("lowerBound512", "(b *uint32, target uint32) int", "returns the first index with b[i] >= target, 128 when there is none.")

@@ -24,6 +24,7 @@ const (
 
 // Predicates of VPCMPU and of other comparisons, from the Intel manual.
 const (
+	less     = 1
 	atMost   = 2
 	notEqual = 4
 	atLeast  = 5
@@ -43,6 +44,7 @@ func main() {
 	orBits512()
 	maskAtLeast512()
 	maskAtLeast2()
+	select512()
 	lowerBound512()
 	maskCommon512()
 	maskCommon2()
