@@ -355,3 +355,24 @@ func TestLock(t *testing.T) {
 		t.Fatalf("lock given back: %v", err)
 	}
 }
+// TestAdvice: what is advised changes no byte, and ranges outside the file are left alone.
+func TestAdvice(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	want := bytes.Repeat([]byte("0123456789abcdef"), 1<<12)
+	if err := os.WriteFile(path, want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Map(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	m.Scattered(true)
+	for _, r := range [][2]int{{0, len(want)}, {4097, 10}, {len(want) - 1, 1}, {len(want), 1}, {-1, 5}, {5, -1}, {10, len(want)}, {0, 0}} {
+		m.Ahead(r[0], r[1])
+	}
+	m.Scattered(false)
+	if !bytes.Equal(m.Bytes(), want) {
+		t.Error("bytes differ")
+	}
+}

@@ -46,6 +46,22 @@ func Map(path string) (*Mapping, error) {
 // Bytes returns the content. Neither it nor any slice of it may be written to, ever, or read after Close.
 func (m *Mapping) Bytes() []byte { return m.data }
 
+// Scattered says whether what is read next lies here and there: the system then reads from disk what is asked for and nothing ahead of it, which may
+// be megabytes otherwise. It is advice, for the whole mapping, until it is given anew.
+func (m *Mapping) Scattered(yes bool) {
+	if len(m.data) > 0 {
+		advise(m.data, yes)
+	}
+}
+
+// Ahead asks the system to read n bytes at off from disk, as they will be needed soon.
+func (m *Mapping) Ahead(off, n int) {
+	if off >= 0 && n > 0 && n <= len(m.data)-off {
+		from := off / os.Getpagesize() * os.Getpagesize() // advice is about whole pages
+		ahead(m.data[from : off+n])
+	}
+}
+
 // Close gives the memory back. It may be called more than once.
 func (m *Mapping) Close() error {
 	m.once.Do(func() {

@@ -429,3 +429,8 @@ func TestDeletesRoundTrip(t *testing.T) {
 		b[i] ^= 1
 	}
 }
+
+// openBytes opens a segment that lies in memory.
+func openBytes(data []byte, eager int) (*Segment, error) {
+	return openData(data, eager, func(int, int) {})
+}

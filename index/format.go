@@ -55,7 +55,7 @@ func (id sectionID) String() string {
 
 // lazy reports whether a section of a large file is checked chunk by chunk on first use, not on opening.
 func (id sectionID) lazy() bool {
-	return id == secStore || id == secPostings || id == secPositions || id == secURLs || id >= secDictAll && id < secDictAll+sectionID(NumFields)
+	return id == secStore || id == secPostings || id == secPositions || id == secURLs || id == secURLHash || id >= secDictAll && id < secDictAll+sectionID(NumFields)
 }
 
 var crcTable = crc32.MakeTable(crc32.Castagnoli)

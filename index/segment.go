@@ -15,9 +15,9 @@ import (
 	"concord/pack"
 )
 
-// eagerSize is the largest file whose every section is checked on opening: about 5 ms. Of larger files the postings,
-// positions, URLs and documents are checked chunk by chunk when they are first read.
-const eagerSize = 32 << 20
+// eagerSize is the largest file whose every section is checked on opening: some 5 ms where the disk has to be asked for it. Of larger files the
+// postings, positions, URLs and documents are checked chunk by chunk when they are first read.
+const eagerSize = 1 << 20
 
 // Segment is one open segment, or a view of it with deletes laid over. It is immutable and safe for concurrent use until
 // Close. The file is unmapped when the last view is closed.
@@ -55,7 +55,9 @@ func Open(path string) (*Segment, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open segment: %w", err)
 	}
-	s, err := openBytes(m.Bytes(), eagerSize)
+	m.Scattered(true)
+	s, err := openData(m.Bytes(), eagerSize, m.Ahead)
+	m.Scattered(false)
 	if err != nil {
 		m.Close()
 		return nil, fmt.Errorf("open segment %s: %w", path, err)
@@ -64,23 +66,29 @@ func Open(path string) (*Segment, error) {
 	return s, nil
 }
 
-// openBytes opens a segment that lies in memory; of one larger than eager the lazy sections are checked on use.
-func openBytes(data []byte, eager int) (*Segment, error) {
+// openData opens a segment that lies in memory; of one larger than eager the lazy sections are checked on use. ahead is told what will be
+// read.
+func openData(data []byte, eager int, ahead func(off, n int)) (*Segment, error) {
 	entries, err := parseTable(data)
 	if err != nil {
 		return nil, err
 	}
 	f := &file{data: data}
 	f.refs.Store(1)
+	var whole []*section
 	for _, e := range entries {
 		s := newSection(data, e)
 		f.sections[e.id] = s
 		if len(data) <= eager || !e.id.lazy() {
-			if err := s.verify(); err != nil {
-				return nil, err
-			}
-			s.checked = nil
+			ahead(int(e.offset), int(e.length))
+			whole = append(whole, s)
 		}
+	}
+	for _, s := range whole {
+		if err := s.verify(); err != nil {
+			return nil, err
+		}
+		s.checked = nil
 	}
 	if err := f.parse(); err != nil {
 		return nil, err

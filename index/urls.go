@@ -55,7 +55,10 @@ func nextURL(r *pack.Reader, url []byte) ([]byte, error) {
 // Lookup returns the live document with the URL. Errors: Corrupt.
 func (s *Segment) Lookup(url string) (doc DocID, found bool, err error) {
 	n := s.Docs()
-	b := s.sections[secURLHash].data
+	b, err := s.sections[secURLHash].bytes(0, uint64(4*n+pack.Size(n, s.rankWidth)))
+	if err != nil {
+		return 0, false, err
+	}
 	h := urlHash(url)
 	lo, hi := 0, n
 	for lo < hi {

@@ -176,11 +176,21 @@ func (s *Shard) segmentPath(id uint64) string {
 	return filepath.Join(s.segmentDir(), fmt.Sprintf("%08d.seg", id))
 }
 
+// checkedSize is the size up to which segments are read and checked whole before they are used: some 10 ms each. What larger ones turn out to
+// be damaged in, a search meets.
+const checkedSize = 32 << 20
+
 // openSegment opens a segment with the deletes of the last commit laid over.
 func (s *Shard) openSegment(id uint64) (*index.Segment, error) {
 	seg, err := index.Open(s.segmentPath(id))
 	if err != nil {
 		return nil, err
+	}
+	if seg.Bytes() <= checkedSize {
+		if err := seg.Verify(); err != nil {
+			seg.Close()
+			return nil, fmt.Errorf("segment %d: %w", id, err)
+		}
 	}
 	v, closer, err := s.db.Get(deletesKey(id))
 	if errors.Is(err, pebble.ErrNotFound) {
