@@ -355,6 +355,7 @@ func TestLock(t *testing.T) {
 		t.Fatalf("lock given back: %v", err)
 	}
 }
+
 // TestAdvice: what is advised changes no byte, and ranges outside the file are left alone.
 func TestAdvice(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
