@@ -83,7 +83,7 @@ func (w *weigher) impact(f Field, n *docNorms, positions []uint32) float64 {
 		return w.saturate(float64(len(positions)) * float64(n.ownURL))
 	}
 	if positions[0] >= n.start[PartBody] {
-		return w.saturate(float64(len(positions))*float64(n.value[PartBody])) / (1 + w.boost)
+		return w.inBody(len(positions), n.value[PartBody])
 	}
 	var x, y float64
 	p := PartTitle
@@ -106,27 +106,49 @@ func (w *weigher) impact(f Field, n *docNorms, positions []uint32) float64 {
 	return (w.saturate(x) + float64(w.boost*w.saturate(y))) / (1 + w.boost)
 }
 
-// norms are those of all documents being written.
+// inBody returns the impact of a posting with so many positions, all of them in a body whose occurrences have this value.
+func (w *weigher) inBody(positions int, value float32) float64 {
+	return w.saturate(float64(positions)*float64(value)) / (1 + w.boost)
+}
+
+// norms are those of all documents being written. Most postings lie in bodies alone: what these need is at hand, eight bytes a document, as
+// lists reach for the documents here and there; the rest is computed from the lengths when a posting asks for it.
 type norms struct {
 	weigher
-	docs []docNorms
+	bodies []bodyNorm
+	length *[NumParts][]uint32
+}
+
+// bodyNorm is what impacts need of the body of one document.
+type bodyNorm struct {
+	start uint32
+	value float32
 }
 
 func (n *norms) init(s *Scoring, averages *Lengths, c *columnWriter) {
 	n.weigher = newWeigher(s, averages)
-	n.docs = make([]docNorms, len(c.flags))
-	var length [NumParts]uint32
-	for d := range n.docs {
-		for p := range length {
-			length[p] = c.length[p][d]
+	n.bodies, n.length = make([]bodyNorm, len(c.flags)), &c.length
+	for d := range n.bodies {
+		var start uint32
+		for p := range PartBody {
+			start += c.length[p][d] + partGap
 		}
-		n.weigher.norms(&n.docs[d], &length)
+		n.bodies[d] = bodyNorm{start, n.value(PartBody, c.length[PartBody][d])}
 	}
 }
 
 // code returns the quantised impact of a posting.
 func (n *norms) code(f Field, doc uint32, positions []uint32) byte {
-	return quantise(n.impact(f, &n.docs[doc], positions))
+	if b := &n.bodies[doc]; f == FieldAll && positions[0] >= b.start {
+		return quantise(n.inBody(len(positions), b.value))
+	}
+	var length [NumParts]uint32
+	for p := range length {
+		length[p] = n.length[p][doc]
+	}
+	var all docNorms
+	n.weigher.norms(&all, &length)
+	return quantise(n.impact(f, &all, positions))
 }
 
 // ImpactOf returns the code that a posting of the document with these positions, in order, would have in a list of the
