@@ -134,8 +134,14 @@ func (c *comparison) run(ctx context.Context) error {
 		r.scaling = &s
 	}
 	if c.relevance {
+		lucene := ""
+		for _, e := range field {
+			if e.name == "lucene" {
+				lucene = e.program
+			}
+		}
 		for _, l := range collections[:len(collections)-1] {
-			rows, err := judge(ctx, l, c.data)
+			rows, err := judge(ctx, l, c.data, lucene)
 			if err != nil {
 				return err
 			}

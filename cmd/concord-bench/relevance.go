@@ -62,9 +62,19 @@ const depth = 1000
 func runRelevance(ctx context.Context, args []string) error {
 	fs := flags("relevance")
 	data := fs.String("data", filepath.Join("..", "shared", "data"), "directory with the judged collections")
+	withLucene := fs.Bool("lucene", false, "judge Lucene over the same words, too: its peer must have been built, as compare does")
+	work := fs.String("work", defaultWork(), "directory where compare keeps peers")
+	sources := fs.String("peers", filepath.Join("bench", "peers"), "sources of the peers")
 	names := fs.String("collections", "scifact,cranfield,cisi,medline,climate-fever-15k", "collections to judge; climate-fever is the largest")
 	if _, err := parseArgs(fs, args, 0); err != nil {
 		return err
+	}
+	lucene := ""
+	if *withLucene {
+		var err error
+		if lucene, _, err = workDir(*work).peer(ctx, *sources, "lucene"); err != nil {
+			return err
+		}
 	}
 	var rows []qualityRow
 	for _, name := range list(*names) {
@@ -72,7 +82,7 @@ func runRelevance(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		more, err := judge(ctx, c, *data)
+		more, err := judge(ctx, c, *data, lucene)
 		if err != nil {
 			return err
 		}
@@ -98,8 +108,9 @@ type qualityRow struct {
 	game.Quality
 }
 
-// judge indexes a collection in a scratch directory, once for each ranking, and judges its queries.
-func judge(ctx context.Context, c collection, data string) ([]qualityRow, error) {
+// judge indexes a collection in a scratch directory, once for each ranking, and judges its queries; with the program of Lucene's peer, unless it is
+// empty, over the same words as the first ranking.
+func judge(ctx context.Context, c collection, data, lucene string) ([]qualityRow, error) {
 	judgements, err := game.ReadJudgements(filepath.Join(data, c.queries), filepath.Join(data, c.qrels))
 	if err != nil {
 		return nil, err
@@ -116,7 +127,13 @@ func judge(ctx context.Context, c collection, data string) ([]qualityRow, error)
 	if err != nil {
 		return nil, fmt.Errorf("judge %s: %w", c.name, err)
 	}
-	return append(rows, row), nil
+	if rows = append(rows, row); lucene != "" {
+		if row, err = judgePeer(ctx, c, data, judgements, lucene); err != nil {
+			return nil, fmt.Errorf("judge Lucene on %s: %w", c.name, err)
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 // judgeExact judges BM25 in floating point over the same words as the first ranking: what is between the two is quantisation, what
@@ -133,16 +150,10 @@ func judgeExact(c collection, data string, judgements []game.Judgement) (row qua
 	}
 	defer in.Close()
 	x := game.NewExact(game.GameBM25, roots)
-	analyzer := text.NewAnalyzer("en")
-	var ids, words []string
-	var terms []text.Term
-	err = game.ReadCorpus(in, func(d game.Document) error {
-		terms, words = analyzer.Append(terms[:0], englishDocument(0, d.Title, d.Text).Body), words[:0]
-		for _, t := range terms {
-			words = append(words, t.Text)
-		}
+	var ids []string
+	err = eachStemmed(in, func(id string, words []string) error {
 		x.Add(words)
-		ids = append(ids, d.ID)
+		ids = append(ids, id)
 		return nil
 	})
 	if err != nil {
@@ -161,6 +172,20 @@ func judgeExact(c collection, data string, judgements []game.Judgement) (row qua
 	}
 	row.Quality, row.documents = row.Mean(), len(ids)
 	return row, nil
+}
+
+// eachStemmed calls f with the _id of each document of a corpus and the terms that the first ranking indexes it as.
+func eachStemmed(corpus io.Reader, f func(id string, words []string) error) error {
+	analyzer := text.NewAnalyzer("en")
+	var words []string
+	var terms []text.Term
+	return game.ReadCorpus(corpus, func(d game.Document) error {
+		terms, words = analyzer.Append(terms[:0], englishDocument(0, d.Title, d.Text).Body), words[:0]
+		for _, t := range terms {
+			words = append(words, t.Text)
+		}
+		return f(d.ID, words)
+	})
 }
 
 // stemmed returns a query of words with the terms that they are indexed as.

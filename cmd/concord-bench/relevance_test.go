@@ -24,7 +24,7 @@ func TestRelevanceGolden(t *testing.T) {
 		if c.large {
 			continue
 		}
-		more, err := judge(t.Context(), c, data)
+		more, err := judge(t.Context(), c, data, "")
 		if err != nil {
 			t.Fatal(err)
 		}
