@@ -163,12 +163,16 @@ func (w *postingsWriter) flush() error {
 // patchedGain is the part of a block's documents that patching must save to be worth its time in reading.
 const patchedGain = 10
 
-// appendDocs appends a full block's documents in the smallest form.
+// denseSpan is up to how many documents a block spans that is a bitmap whatever its size: bitmaps of more than every second document are added up, marked
+// and counted several times faster than gaps are, and are at most 16 bytes larger.
+const denseSpan = 2 * blockLen
+
+// appendDocs appends a full block's documents in the smallest form, or as a bitmap if it is dense.
 func (w *postingsWriter) appendDocs(b []byte) ([]byte, byte) {
 	gaps := w.docGaps()
 	width := pack.Width(gaps)
 	size := pack.Size(blockLen, width)
-	if span := uint64(w.docs[blockLen-1] - w.last); width > 0 && (span+7)/8 <= uint64(size) {
+	if span := uint64(w.docs[blockLen-1] - w.last); width > 0 && (span <= denseSpan || (span+7)/8 <= uint64(size)) {
 		return pack.AppendBits(b, w.docs[:], w.last, int(span)), docsBitmap
 	}
 	n := len(b)
