@@ -1,6 +1,8 @@
 package search
 
 import (
+	"slices"
+
 	"concord/index"
 	"concord/pack"
 )
@@ -103,7 +105,7 @@ func (c *unionSource) each(r *run) error {
 		if err := r.s.tick(); err != nil {
 			return err
 		}
-		w.base, w.end = base, min(max(base+pack.WindowLen, c.reach(base)), r.docs)
+		w.base, w.end = base, min(max(base+pack.WindowLen, c.reach(r, base)), r.docs)
 		err := c.window(r, stages)
 		if r.stages = stages; err != nil {
 			return err
@@ -135,17 +137,23 @@ func (c *unionSource) next(r *run, from index.DocID) index.DocID {
 // mergeMost is the number of lists whose current blocks fit a batch.
 const mergeMost = pack.WindowLen / pack.BlockLen
 
-// reach returns where the first of the lists' current blocks ends: up to there the lists are short and may be merged. It is 0 where they are
-// too many. The lists are where next has left them.
-func (c *unionSource) reach(base index.DocID) index.DocID {
-	if len(c.lists) > mergeMost {
-		return 0
-	}
-	reach := index.NoDoc
+// reach returns where the first of the current blocks ends of those lists whose documents matter: up to there these are short and may be merged. It is 0
+// where they are too many. The lists are where, and in the order that, next has left them.
+func (c *unionSource) reach(r *run, base index.DocID) index.DocID {
+	need := r.need(r.rest(), must)
+	var sum int64
+	reach, n := index.NoDoc, 0
 	for _, l := range c.lists {
+		if sum += int64(l.limit); sum <= need {
+			continue
+		}
+		n++
 		if l.SeekBlock(base) {
 			reach = min(reach, l.BlockLast()+1)
 		}
+	}
+	if n > mergeMost {
+		return 0
 	}
 	return reach
 }
@@ -188,6 +196,9 @@ func (c *unionSource) window(r *run, stages []*stage) error {
 	r.stages = append(r.stages, stages...)
 	r.s.stages = r.stages
 	matter := c.lists[optional:]
+	if w.end-w.base > pack.WindowLen && slices.ContainsFunc(matter, func(l unionList) bool { return l.SeekBlock(w.base) && l.BlockLast()+1 < w.end }) {
+		w.end = w.base + pack.WindowLen // it is others that matter here than reach has thought
+	}
 	switch {
 	case len(matter) == 1 && !r.exact:
 		one := listSource{list: matter[0].Postings, weight: matter[0].weight}
