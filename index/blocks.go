@@ -252,16 +252,39 @@ func (p *Postings) Meet(docs []uint32, places *[blockLen]byte) (lo, hi uint64) {
 	}
 	for half, mask := range [2]uint64{lo, hi} {
 		for ; mask != 0; mask &= mask - 1 {
-			doc := docs[half*64+bits.TrailingZeros64(mask)]
-			if p.unpacked == p.block {
-				places[n&(blockLen-1)] = byte(pack.LowerBound(&p.docs, p.n, doc))
-			} else {
-				places[n&(blockLen-1)] = byte(p.bit(doc))
-			}
+			places[n&(blockLen-1)] = byte(p.place(docs[half*64+bits.TrailingZeros64(mask)]))
 			n++
 		}
 	}
 	return lo, hi
+}
+
+// MeetImpacts is Common, and gathers the impacts of the documents the block has, in their order.
+func (p *Postings) MeetImpacts(docs []uint32, impacts *pack.Gathered) (lo, hi uint64) {
+	if lo, hi = p.Common(docs); lo|hi == 0 {
+		return 0, 0
+	}
+	if p.unpacked == p.block && bits.OnesCount64(lo)+bits.OnesCount64(hi) > fewMet {
+		mineLo, mineHi := pack.MaskCommon(p.docs[:p.n], docs)
+		pack.Gather(impacts, p.impacts, mineLo, mineHi)
+		return lo, hi
+	}
+	n := 0
+	for half, mask := range [2]uint64{lo, hi} {
+		for ; mask != 0; mask &= mask - 1 {
+			impacts[n&(blockLen-1)] = p.impacts[p.place(docs[half*64+bits.TrailingZeros64(mask)])]
+			n++
+		}
+	}
+	return lo, hi
+}
+
+// place returns which posting of the current block is that of a document it has.
+func (p *Postings) place(doc uint32) int {
+	if p.unpacked == p.block {
+		return pack.LowerBound(&p.docs, p.n, doc)
+	}
+	return p.bit(doc)
 }
 
 // fewMet is up to how many documents places are searched one by one.

@@ -94,6 +94,11 @@ func BenchmarkBlock(b *testing.B) {
 	var chosen, scores Block
 	benchLevels(b, "Select/all", func() { Select(&chosen, &scores, docs[:], impacts, 0, 0, 1<<31, 300, 32) })
 	benchLevels(b, "Select/few", func() { Select(&chosen, &scores, docs[:], impacts, 240, 0, 1<<31, 300, 32) })
+	var gathered Gathered
+	benchLevels(b, "Gather", func() { Gather(&gathered, impacts, 0x5555555555555555, 0x1111111111111111) })
+	benchLevels(b, "AddMet", func() {
+		AddMet(docs[:], scores[:], 0x5555555555555555, 0x1111111111111111, &gathered, 300, 32, 0, false)
+	})
 	targets := make([]uint32, 1024)
 	for i := range targets {
 		targets[i] = uint32(r.IntN(int(docs[BlockLen-1])))

@@ -28,6 +28,28 @@ func Select(docs, scores *Block, from []uint32, impacts []byte, least byte, base
 	return selectBlock(docs, scores, from[:n], impacts[:n], least, base, end-base, weight, offset&MaxOffset)
 }
 
+// Gathered is what Gather makes: at most 128 bytes, and room that is read beyond them.
+type Gathered [BlockLen + 16]byte
+
+// Gather moves those bytes whose bits are set to the front of dst, in order: bit i, counted from the lowest of lo to the highest of hi, stands for
+// src[i]. What is behind them is unspecified. Bytes after the first 128 are not read; where src is shorter, higher bits must not be set.
+func Gather(dst *Gathered, src []byte, lo, hi uint64) {
+	if len(src) > 0 {
+		gatherBytes(dst, src[:min(len(src), BlockLen)], lo, hi)
+	}
+}
+
+// AddMet adds to the scores of those documents whose bits are set, as in Gather, what they are worth: weight*(offset+impact), modulo 2^32, their impacts
+// being the first of impacts, in order. It moves to the front those whose score is at least least then, with required only if their bits
+// are set, and returns how many they are. The slices have the same length, at most 128, and offset is at most MaxOffset.
+func AddMet(docs, scores []uint32, lo, hi uint64, impacts *Gathered, weight, offset, least uint32, required bool) int {
+	n := min(len(docs), len(scores), BlockLen)
+	if n == 0 {
+		return 0
+	}
+	return addMet(docs[:n], scores[:n], lo, hi, impacts, weight, offset&MaxOffset, least, required)
+}
+
 // MaskCommon sets bit i when a[i] occurs in b. Both hold distinct values in ascending order, at most 128 of them; what
 // comes after is not read.
 func MaskCommon(a, b []uint32) (lo, hi uint64) {
@@ -48,6 +70,37 @@ func selectScalar(docs, scores *Block, from []uint32, impacts []byte, least byte
 		}
 	}
 	return n
+}
+
+func gatherScalar(dst *Gathered, src []byte, lo, hi uint64) {
+	n := 0
+	for half, mask := range [2]uint64{lo, hi} {
+		for ; mask != 0; mask &= mask - 1 {
+			if i := half*64 + bits.TrailingZeros64(mask); i < len(src) {
+				dst[n&(BlockLen-1)] = src[i]
+				n++
+			}
+		}
+	}
+}
+
+func addMetScalar(docs, scores []uint32, lo, hi uint64, impacts *Gathered, weight, offset, least uint32, required bool) int {
+	kept, met := 0, 0
+	for i, d := range docs {
+		if i == 64 {
+			lo = hi
+		}
+		score, has := scores[i], lo>>(i&63)&1 != 0
+		if has {
+			score += weight * (offset + uint32(impacts[met&(BlockLen-1)]))
+			met++
+		}
+		if (has || !required) && score >= least {
+			docs[kept], scores[kept] = d, score
+			kept++
+		}
+	}
+	return kept
 }
 
 // Constants of arithmetic on eight bytes in one word.

@@ -21,6 +21,25 @@ func selectBlock(docs, scores *Block, from []uint32, impacts []byte, least byte,
 	return selectScalar(docs, scores, from, impacts, least, base, span, weight, offset)
 }
 
+func gatherBytes(dst *Gathered, src []byte, lo, hi uint64) {
+	if active == levelAVX512 {
+		gather512(&dst[0], &src[0], len(src), lo, hi)
+		return
+	}
+	gatherScalar(dst, src, lo, hi)
+}
+
+func addMet(docs, scores []uint32, lo, hi uint64, impacts *Gathered, weight, offset, least uint32, required bool) int {
+	if active != levelAVX512 {
+		return addMetScalar(docs, scores, lo, hi, impacts, weight, offset, least, required)
+	}
+	others := uint32(0xffff)
+	if required {
+		others = 0
+	}
+	return addMet512(&docs[0], &scores[0], len(docs), lo, hi, &impacts[0], weight, offset, least, others)
+}
+
 func lowerBound(b *Block, n int, target uint32) int {
 	if active == levelAVX512 {
 		return min(n, lowerBound512(&b[0], target))

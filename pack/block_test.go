@@ -90,6 +90,53 @@ func TestSelectLevels(t *testing.T) {
 	})
 }
 
+func TestMetLevels(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(17, 18))
+		for range 4000 {
+			n, blockLen := 1+r.IntN(BlockLen), r.IntN(BlockLen+1)
+			docs, scores, impacts := guardedWords(t, n), guardedWords(t, n), guarded(t, blockLen)
+			copy(docs, ascending(r, n, 5))
+			fillBytes(r, impacts)
+			var block, met [2]uint64
+			var want []byte
+			for i := range min(n, blockLen) { // which are met, and where in the block: any as many
+				if r.IntN(3) == 0 {
+					met[i/64] |= 1 << (i % 64)
+					at := blockLen - min(n, blockLen) + i
+					block[at/64] |= 1 << (at % 64)
+					want = append(want, impacts[at])
+				}
+			}
+			var got Gathered
+			if Gather(&got, impacts, block[0], block[1]); !slices.Equal(got[:len(want)], want) {
+				t.Fatalf("gathered %v, want %v", got[:len(want)], want)
+			}
+			weight, offset, least, required := r.Uint32N(1<<15), r.Uint32N(MaxOffset+1), r.Uint32N(1<<23), r.IntN(2) == 0
+			if r.IntN(3) == 0 {
+				least = 0
+			}
+			var wantDocs, wantScores []uint32
+			k := 0
+			for i := range docs {
+				scores[i] = r.Uint32N(1 << 23)
+				score, has := scores[i], met[i/64]>>(i%64)&1 != 0
+				if has {
+					score += weight * (offset + uint32(want[k]))
+					k++
+				}
+				if (has || !required) && score >= least {
+					wantDocs, wantScores = append(wantDocs, docs[i]), append(wantScores, score)
+				}
+			}
+			kept := AddMet(docs, scores, met[0], met[1], &got, weight, offset, least, required)
+			if !slices.Equal(docs[:kept], wantDocs) || !slices.Equal(scores[:kept], wantScores) {
+				t.Fatalf("%d of %d stay, want %d", kept, n, len(wantDocs))
+			}
+		}
+	})
+}
+
 func TestMaskCommonLevels(t *testing.T) {
 	atEveryLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(13, 14))

@@ -71,6 +71,9 @@
 //	SetDocs, mean gap 4                137    100     72
 //	SetDocs, mean gap 16                95     92     71
 //	MaskAtLeast                         38      5      4
+//	Select, all                        229      -     28
+//	Gather, 48 of 128                   77      -     10
+//	AddMet, 48 of 128                  505      -    119
 //	LowerBound                          14      -      6
 //	MaskCommon, 128 with 128           734     75     69
 //	MaskCommon, 8 with 128             167     21     21

@@ -3550,6 +3550,102 @@ loop:
 	MOVQ          AX, ret+64(FP)
 	RET
 
+// func gather512(dst *byte, src *byte, n int, lo uint64, hi uint64)
+// Requires: AVX, AVX512BW, AVX512VBMI2, BMI2, CMOV, POPCNT
+TEXT ·gather512(SB), NOSPLIT, $0-40
+	MOVQ          dst+0(FP), AX
+	MOVQ          src+8(FP), CX
+	MOVQ          n+16(FP), DX
+	MOVQ          $-1, BX
+	BZHIQ         DX, BX, BX
+	KMOVQ         BX, K1
+	MOVQ          lo+24(FP), BX
+	VMOVDQU8.Z    (CX), K1, Z0
+	KMOVQ         BX, K1
+	VPCOMPRESSB.Z Z0, K1, Z0
+	VMOVDQU8      Z0, (AX)
+	POPCNTQ       BX, BX
+	ADDQ          BX, AX
+	XORQ          BX, BX
+	SUBQ          $0x40, DX
+	CMOVQLT       BX, DX
+	MOVQ          $-1, BX
+	BZHIQ         DX, BX, BX
+	KMOVQ         BX, K1
+	MOVQ          hi+32(FP), DX
+	VMOVDQU8.Z    64(CX), K1, Z0
+	KMOVQ         DX, K1
+	VPCOMPRESSB.Z Z0, K1, Z0
+	POPCNTQ       DX, CX
+	MOVQ          $-1, DX
+	BZHIQ         CX, DX, DX
+	KMOVQ         DX, K1
+	VMOVDQU8      Z0, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func addMet512(docs *uint32, scores *uint32, n int, lo uint64, hi uint64, impacts *byte, weight uint32, offset uint32, least uint32, others uint32) int
+// Requires: AVX, AVX512BW, AVX512F, BMI2, POPCNT
+TEXT ·addMet512(SB), NOSPLIT, $0-72
+	MOVQ         docs+0(FP), AX
+	MOVQ         scores+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         lo+24(FP), BX
+	MOVQ         hi+32(FP), SI
+	MOVQ         impacts+40(FP), DI
+	MOVL         weight+48(FP), R8
+	VPBROADCASTD R8, Z0
+	MOVL         offset+52(FP), R8
+	VPBROADCASTD R8, Z1
+	MOVL         least+56(FP), R8
+	VPBROADCASTD R8, Z2
+	MOVL         others+60(FP), R8
+	KMOVW        R8, K1
+	MOVQ         AX, R8
+	MOVQ         CX, R9
+	MOVQ         AX, R10
+
+loop:
+	MOVQ          $-1, R11
+	BZHIQ         DX, R11, R11
+	KMOVQ         R11, K2
+	KMOVW         BX, K3
+	VMOVDQU32.Z   (AX), K2, Z3
+	VMOVDQU32.Z   (CX), K2, Z4
+	VPMOVZXBD     (DI), Z5
+	VPADDD        Z1, Z5, Z5
+	VPMULLD       Z0, Z5, Z5
+	VPEXPANDD.Z   Z5, K3, Z5
+	VPADDD        Z5, Z4, Z4
+	KORW          K3, K1, K4
+	KANDW         K2, K4, K4
+	VPCMPUD       $0x05, Z2, Z4, K4, K4
+	VPCOMPRESSD.Z Z3, K4, Z3
+	VPCOMPRESSD.Z Z4, K4, Z4
+	KMOVW         K4, R11
+	POPCNTL       R11, R11
+	MOVQ          $-1, R12
+	BZHIQ         R11, R12, R12
+	KMOVQ         R12, K2
+	VMOVDQU32     Z3, K2, (R8)
+	VMOVDQU32     Z4, K2, (R9)
+	LEAQ          (R8)(R11*4), R8
+	LEAQ          (R9)(R11*4), R9
+	KMOVW         K3, R11
+	POPCNTL       R11, R11
+	ADDQ          R11, DI
+	ADDQ          $0x40, AX
+	ADDQ          $0x40, CX
+	SHRQ          $0x10, SI, BX
+	SHRQ          $0x10, SI
+	SUBQ          $0x10, DX
+	JG            loop
+	SUBQ          R10, R8
+	SHRQ          $0x02, R8
+	VZEROUPPER
+	MOVQ          R8, ret+64(FP)
+	RET
+
 // func lowerBound512(b *uint32, target uint32) int
 // Requires: AVX, AVX512BW, AVX512F, BMI, CMOV
 TEXT ·lowerBound512(SB), NOSPLIT, $0-24

@@ -19,6 +19,10 @@ func maskAtLeast(impacts []byte, least byte) (lo, hi uint64) {
 func selectBlock(docs, scores *Block, from []uint32, impacts []byte, least byte, base, span, weight, offset uint32) int {
 	return selectScalar(docs, scores, from, impacts, least, base, span, weight, offset)
 }
+func gatherBytes(dst *Gathered, src []byte, lo, hi uint64) { gatherScalar(dst, src, lo, hi) }
+func addMet(docs, scores []uint32, lo, hi uint64, impacts *Gathered, weight, offset, least uint32, required bool) int {
+	return addMetScalar(docs, scores, lo, hi, impacts, weight, offset, least, required)
+}
 func lowerBound(b *Block, n int, target uint32) int           { return lowerBoundScalar(b, n, target) }
 func maskCommon(a, b []uint32) (lo, hi uint64)                { return maskCommonScalar(a, b) }
 func bitmapAnd(b, o *Bitmap)                                  { bitmapAndScalar(b, o) }

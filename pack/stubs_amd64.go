@@ -59,6 +59,16 @@ func maskAtLeast2(src *byte, least byte) (lo uint64, hi uint64)
 //go:noescape
 func select512(docs *uint32, scores *uint32, from *uint32, impacts *byte, n int, least uint32, base uint32, span uint32, weight uint32, offset uint32) int
 
+// gather512 is Gather of n bytes, n at most 128.
+//
+//go:noescape
+func gather512(dst *byte, src *byte, n int, lo uint64, hi uint64)
+
+// addMet512 is AddMet of n documents, n at least 1 and at most 128; others is 0xffff when those not met may stay, else 0.
+//
+//go:noescape
+func addMet512(docs *uint32, scores *uint32, n int, lo uint64, hi uint64, impacts *byte, weight uint32, offset uint32, least uint32, others uint32) int
+
 // lowerBound512 returns the first index with b[i] >= target, 128 when there is none.
 //
 //go:noescape

@@ -2,7 +2,7 @@ package search
 
 import (
 	"cmp"
-	"math/bits"
+	"math"
 	"slices"
 
 	"concord/index"
@@ -250,45 +250,32 @@ func (r *run) pass(b *batch, l *index.Postings, weight uint32, required bool, ne
 
 // passBlock moves those of the candidates from to to-1, all within the list's current block, that stay to place kept and on.
 func (r *run) passBlock(b *batch, l *index.Postings, weight uint32, required bool, need int64, from, to, kept int) int {
-	keep := func(i int, m byte) {
-		score := b.scores[i]
-		if m > 0 {
-			score += worth(weight, m)
-		} else if required {
-			return
-		}
-		if int64(score) > need {
-			b.docs[kept], b.scores[kept] = b.docs[i], score
-			kept++
-		}
-	}
 	if to-from < fewAt {
 		for i := from; i < to; i++ {
-			keep(i, l.At(index.DocID(b.docs[i])))
-		}
-		return kept
-	}
-	lo, hi := l.Meet(b.docs[from:to], &r.s.places)
-	places := r.s.places[:]
-	if lo|hi == 0 && required {
-		return kept
-	}
-	impacts := l.BlockImpacts()
-	for half, mask := range [2]uint64{lo, hi} {
-		next, end := from+64*half, min(from+64*half+64, to)
-		for ; mask != 0; mask &= mask - 1 {
-			i := from + 64*half + bits.TrailingZeros64(mask)
-			for ; next < i && !required; next++ {
-				keep(next, 0)
+			score, m := b.scores[i], l.At(index.DocID(b.docs[i]))
+			if m > 0 {
+				score += worth(weight, m)
+			} else if required {
+				continue
 			}
-			keep(i, impacts[places[0]&(pack.BlockLen-1)])
-			places, next = places[1:], i+1
+			if int64(score) > need {
+				b.docs[kept], b.scores[kept] = b.docs[i], score
+				kept++
+			}
 		}
-		for ; next < end && !required; next++ {
-			keep(next, 0)
-		}
+		return kept
 	}
-	return kept
+	docs, scores := b.docs[from:to], b.scores[from:to]
+	lo, hi := l.MeetImpacts(docs, &r.s.impacts)
+	if lo|hi == 0 && required || need >= math.MaxUint32 {
+		return kept
+	}
+	n := pack.AddMet(docs, scores, lo, hi, &r.s.impacts, weight, index.ImpactOffset, uint32(max(0, need+1)), required)
+	if kept < from {
+		copy(b.docs[kept:], docs[:n])
+		copy(b.scores[kept:], scores[:n])
+	}
+	return kept + n
 }
 
 // fewAt is the number of candidates in a block from which on they are not looked up one by one.

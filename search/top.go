@@ -34,7 +34,7 @@ type scratch struct {
 	usedMet  int
 	window   window
 	above    []uint16
-	places   [pack.BlockLen]byte
+	impacts  pack.Gathered
 	merged   []uint64 // see unionSource.merge
 	spare    []uint64
 	run      []uint64

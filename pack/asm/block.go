@@ -94,6 +94,87 @@ func select512() {
 	end(docs)
 }
 
+// gather512 moves the bytes of each half to the front; those of the second half go behind those of the first.
+func gather512() {
+	kernel("gather512", "(dst, src *byte, n int, lo, hi uint64)", "is Gather of n bytes, n at most 128.")
+	dst, src, n := pointer("dst"), pointer("src"), pointer("n")
+	for half, name := range []string{"lo", "hi"} {
+		load, chosen, mask := lowMask(n), K(), pointer(name)
+		v := ZMM()
+		VMOVDQU8_Z(at(src, 64*half), load, v)
+		KMOVQ(mask, chosen)
+		VPCOMPRESSB_Z(v, chosen, v)
+		if half == 0 {
+			VMOVDQU8(v, at(dst, 0))
+			POPCNTQ(mask, mask)
+			ADDQ(mask, dst)
+			rest := GP64()
+			XORQ(rest, rest)
+			SUBQ(U8(64), n)
+			CMOVQLT(rest, n)
+			continue
+		}
+		count := GP64()
+		POPCNTQ(mask, count)
+		VMOVDQU8(v, lowMask(count), at(dst, 0))
+	}
+	end()
+}
+
+// addMet512 spreads the impacts over the lanes of those met, adds what they are worth, and moves who stays to the front: never further than what has
+// been read, and with a mask, as what lies behind is still to come.
+func addMet512() {
+	kernel("addMet512", "(docs, scores *uint32, n int, lo, hi uint64, impacts *byte, weight, offset, least uint32, others uint32) int",
+		"is AddMet of n documents, n at least 1 and at most 128; others is 0xffff when those not met may stay, else 0.")
+	docs, scores, n, lo, hi, impacts := pointer("docs"), pointer("scores"), pointer("n"), pointer("lo"), pointer("hi"), pointer("impacts")
+	weight, offset, least := ZMM(), ZMM(), ZMM()
+	broadcast("weight", weight)
+	broadcast("offset", offset)
+	broadcast("least", least)
+	others := K()
+	KMOVW(Load(Param("others"), GP32()), others)
+	toDocs, toScores, begin := GP64(), GP64(), GP64()
+	MOVQ(docs, toDocs)
+	MOVQ(scores, toScores)
+	MOVQ(docs, begin)
+	Label("loop")
+	load, met, stay := lowMask(n), K(), K()
+	KMOVW(lo.As32(), met)
+	d, s, m := ZMM(), ZMM(), ZMM()
+	VMOVDQU32_Z(at(docs, 0), load, d)
+	VMOVDQU32_Z(at(scores, 0), load, s)
+	VPMOVZXBD(at(impacts, 0), m)
+	VPADDD(offset, m, m)
+	VPMULLD(weight, m, m)
+	VPEXPANDD_Z(m, met, m)
+	VPADDD(m, s, s)
+	KORW(met, others, stay)
+	KANDW(load, stay, stay)
+	VPCMPUD(U8(atLeast), least, s, stay, stay)
+	VPCOMPRESSD_Z(d, stay, d)
+	VPCOMPRESSD_Z(s, stay, s)
+	count, back := GP64(), K()
+	KMOVW(stay, count.As32())
+	POPCNTL(count.As32(), count.As32())
+	KMOVQ(lowBits(count), back)
+	VMOVDQU32(d, back, at(toDocs, 0))
+	VMOVDQU32(s, back, at(toScores, 0))
+	LEAQ(indexed(toDocs, count, 4, 0), toDocs)
+	LEAQ(indexed(toScores, count, 4, 0), toScores)
+	KMOVW(met, count.As32())
+	POPCNTL(count.As32(), count.As32())
+	ADDQ(count, impacts)
+	ADDQ(U8(4*zmmLen), docs)
+	ADDQ(U8(4*zmmLen), scores)
+	SHRQ(U8(zmmLen), hi, lo)
+	SHRQ(U8(zmmLen), hi)
+	SUBQ(U8(zmmLen), n)
+	JG(LabelRef("loop"))
+	SUBQ(begin, toDocs)
+	SHRQ(U8(2), toDocs)
+	end(toDocs)
+}
+
 // lowerBound512 compares all 128 values and takes the first that is not less.
 func lowerBound512() {
 	kernel("lowerBound512", "(b *uint32, target uint32) int", "returns the first index with b[i] >= target, 128 when there is none.")

@@ -45,6 +45,8 @@ func main() {
 	maskAtLeast512()
 	maskAtLeast2()
 	select512()
+	gather512()
+	addMet512()
 	lowerBound512()
 	maskCommon512()
 	maskCommon2()
