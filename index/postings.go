@@ -62,14 +62,19 @@ type Postings struct {
 }
 
 // Reset puts p before the first posting of a term of the segment. Errors: Corrupt.
-func (p *Postings) Reset(s *Segment, t Term) error {
+func (p *Postings) Reset(s *Segment, t Term) error { return p.reset(s, t, true) }
+
+// ResetUnscored is Reset for who asks for documents and positions only: impacts are then what costs nothing to tell, between 1 and 255.
+func (p *Postings) ResetUnscored(s *Segment, t Term) error { return p.reset(s, t, false) }
+
+func (p *Postings) reset(s *Segment, t Term, scored bool) error {
 	p.seg, p.sec, p.pos, p.err, p.term = s, s.sections[secPostings], s.sections[secPositions], nil, t
 	p.block, p.located, p.unpacked, p.where.block, p.positions = 0, -1, -1, -1, 0
 	p.n, p.i, p.doc, p.raw, p.impacts, p.size = 0, -1, 0, nil, nil, uint32(s.Docs())
 	p.found.doc = NoDoc
 	var err error
 	if t.DocCount < blockLen {
-		err = p.resetShort()
+		err = p.resetShort(scored)
 	} else {
 		err = p.resetLong()
 	}

@@ -84,8 +84,8 @@ func (p *Postings) shortBytes(at uint64, read func(b []byte) bool) (bool, error)
 	return false, nil
 }
 
-// resetShort unpacks the documents and impacts of a short list.
-func (p *Postings) resetShort() error {
+// resetShort unpacks the documents of a short list and, where they are asked for, the impacts.
+func (p *Postings) resetShort(scored bool) error {
 	ok, err := p.shortBytes(p.term.offset, p.parseShort)
 	if err != nil {
 		return p.fail(err)
@@ -97,9 +97,16 @@ func (p *Postings) resetShort() error {
 		return p.corrupt("document out of range")
 	}
 	p.blocks, p.located, p.unpacked = 1, 0, 0
-	if p.n < bareLen {
+	switch {
+	case p.n >= bareLen:
+	case scored:
 		if err := p.computeImpacts(); err != nil {
 			return err
+		}
+	default:
+		p.impacts = p.shortImpacts[:p.n]
+		for i := range p.impacts {
+			p.impacts[i] = 255
 		}
 	}
 	p.maxShort = pack.MaxByte(p.impacts)

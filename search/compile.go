@@ -83,7 +83,11 @@ func (p *compiler) word(n query.Node) (clause, error) {
 	c := p.x.word(g.weight)
 	for _, t := range terms {
 		l := p.x.lists.take()
-		if err := l.Reset(p.seg, t); err != nil {
+		reset := l.Reset
+		if p.x.unscored {
+			reset = l.ResetUnscored
+		}
+		if err := reset(p.seg, t); err != nil {
 			return nil, err
 		}
 		c.lists = append(c.lists, l)

@@ -49,8 +49,9 @@ func (c *and) simple() bool {
 // count returns the exact number of live documents of a segment that match the plan.
 func count(x *scratch, p *plan, i int, seg *index.Segment) (uint64, error) {
 	used := x.lists.used
+	x.unscored = true
 	c, err := p.compilePart(withoutMaybe(p.root), i, seg, x)
-	if err != nil {
+	if x.unscored = false; err != nil {
 		return 0, err
 	}
 	n, err := countClause(x, seg, c)

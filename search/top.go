@@ -23,6 +23,7 @@ type scratch struct {
 	ctx      context.Context
 	ticks    int
 	plan     plan
+	unscored bool // cursors are for counting
 	lists    slab[index.Postings]
 	words    slab[word]
 	ands     slab[and]
