@@ -2,7 +2,6 @@ package index
 
 import (
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -22,127 +21,82 @@ const (
 // maxNumberers bounds the numberers a builder keeps: each has tables of words, and languages come from pages.
 const maxNumberers = 32
 
+// languageNumberer is the numberer of a language.
+type languageNumberer struct {
+	language string
+	*text.Numberer
+}
+
 // Builder collects documents in memory and writes them as a segment. It is not safe for concurrent use; several builders
 // may work side by side.
 type Builder struct {
 	cfg       Config
 	terms     *termTable
-	docs      []builderDoc
+	docs      docStore
 	byURL     urlTable
-	numberers map[string]*text.Numberer // by language
-	renumber  [][]uint32                // see inverter
-	records   pageAlloc[byte]
-	tokens    pageAlloc[uint16]
-	strings   map[string]string // short strings that many documents share
-	dead      int
-	bytes     int64 // of strings
-	spare     int64 // memory that writing may take, if it is more than a share of Bytes
+	values    interner
+	numberers []languageNumberer
+	absorbed  int64 // memory of the tables of other builders
+	spare     int64 // memory that writing may take, if it is more than it needs
 
 	// scratch of Add
 	numbers []uint32
 	log     tokenLog
-	record  []byte
-}
-
-// builderDoc is what the builder keeps of a document.
-type builderDoc struct {
-	docMeta
-	record []byte   // as it goes to the document store
-	tokens []uint16 // token log
-	source uint16   // whose numbers the log has: index into renumber
-	dead   bool
-}
-
-// docMeta is the part of a document that lies in columns and in the URL section.
-type docMeta struct {
-	url, site, host    string
-	language, fileType string
-	fetched, published int64 // Unix seconds; noTime: none
-	flags              uint8
-	length             [NumParts]uint32 // positions each part takes
+	text    []byte
 }
 
 // NewBuilder returns an empty builder. An invalid Config is reported by Write.
 func NewBuilder(cfg Config) *Builder {
-	return &Builder{cfg: cfg, terms: newTermTable(), byURL: newURLTable(), numberers: map[string]*text.Numberer{},
-		renumber: make([][]uint32, 1), strings: map[string]string{}}
+	return &Builder{cfg: cfg, terms: newTermTable(), docs: newDocStore(), byURL: newURLTable()}
 }
 
 // Docs returns the number of live documents.
-func (b *Builder) Docs() int { return len(b.docs) - b.dead }
+func (b *Builder) Docs() int { return b.docs.n - b.docs.dead }
 
 // Has reports whether a document with the URL is in the builder.
-func (b *Builder) Has(url string) bool { return b.live(url) != nil }
-
-// live returns the document with the URL, nil when there is none.
-func (b *Builder) live(url string) *builderDoc {
-	if n := *b.byURL.find(b.docs, url); n != 0 && !b.docs[n-1].dead {
-		return &b.docs[n-1]
-	}
-	return nil
+func (b *Builder) Has(url string) bool {
+	doc, ok := b.byURL.find(&b.docs, url)
+	return ok && !b.docs.at(doc).dead
 }
 
-// Bytes is the memory in use: what documents that were deleted or replaced took included. Writing takes up to a quarter of
-// it more, and 16 MB at least.
+// Bytes is the memory in use: what documents that were deleted or replaced took included. Writing takes more: for its lists a
+// quarter of it, and 16 MB at least, and up to a hundred bytes for each document and forty for each word.
 func (b *Builder) Bytes() int64 {
-	n := b.terms.bytes() + b.byURL.bytes() + b.records.total + 2*b.tokens.total + b.bytes
+	n := b.terms.bytes() + b.docs.bytes() + b.byURL.bytes() + b.values.bytes() + b.absorbed
 	for _, a := range b.numberers {
 		n += a.Bytes()
 	}
-	return n + int64(cap(b.docs))*builderDocBytes + int64(cap(b.record)+2*cap(b.log.units)+4*cap(b.numbers))
+	return n + int64(cap(b.text)+2*cap(b.log.units)+4*cap(b.numbers))
 }
-
-// memory is Bytes and what writing takes at least.
-func (b *Builder) memory() int64 {
-	n := b.Bytes()
-	return n + writeMemory(n)
-}
-
-// writeMemory is what writing a builder of n bytes takes for its lists: less would be many walks through the logs.
-func writeMemory(n int64) int64 { return max(n/4, minInvertBytes) }
 
 // reset empties the builder but keeps the larger pieces of its memory for the next documents.
 func (b *Builder) reset() {
-	clear(b.docs)
-	b.records.reset()
-	b.tokens.reset()
+	b.docs.reset()
 	b.terms.reset()
-	*b = Builder{cfg: b.cfg, terms: b.terms, docs: b.docs[:0], byURL: newURLTable(), numberers: map[string]*text.Numberer{},
-		renumber: make([][]uint32, 1), strings: map[string]string{}, records: b.records, tokens: b.tokens}
+	*b = Builder{cfg: b.cfg, terms: b.terms, docs: b.docs, byURL: newURLTable()}
 }
 
-// absorb takes over the documents of o, which has none with a URL that b has, and which must not be used afterwards.
+// seal lets go of what only Add, Delete and Has need: all that is left to do is to absorb others and to write.
+func (b *Builder) seal() {
+	b.byURL, b.numberers = urlTable{}, nil
+	b.numbers, b.log, b.text = nil, tokenLog{}, nil
+}
+
+// absorb takes over the documents of o, which has none with a URL that b has, has absorbed no other, and must not be used
+// afterwards. Both are sealed.
 func (b *Builder) absorb(o *Builder) {
 	numbers := make([]uint32, len(o.terms.words)+1)
 	for i := range o.terms.words {
 		numbers[i+1] = b.terms.number(string(o.terms.word(uint32(i + 1))))
 	}
-	b.renumber = append(b.renumber, numbers)
-	b.docs = slices.Grow(b.docs, o.Docs())
-	for i := range o.docs {
-		if d := o.docs[i]; !d.dead {
-			d.source = uint16(len(b.renumber) - 1)
-			b.docs = append(b.docs, d)
-			b.byURL.set(b.docs)
-		}
-	}
-	b.records.total += o.records.total
-	b.tokens.total += o.tokens.total
-	b.bytes += o.bytes + int64(len(numbers))*4
+	b.docs.absorb(&o.docs, numbers)
+	b.absorbed += o.values.bytes() + int64(len(numbers))*4
 }
-
-// builderDocBytes is the size of a builderDoc.
-const builderDocBytes = 176
 
 // Delete takes the document with the URL out again and reports whether there was one.
 func (b *Builder) Delete(url string) bool {
-	d := b.live(url)
-	if d == nil {
-		return false
-	}
-	d.dead, d.record, d.tokens = true, nil, nil
-	b.dead++
-	return true
+	doc, ok := b.byURL.find(&b.docs, url)
+	return ok && b.docs.kill(doc)
 }
 
 // Add indexes a document, replacing an earlier one with the same URL. It keeps no reference to d. Errors: Invalid for a
@@ -151,28 +105,20 @@ func (b *Builder) Add(d *Document) error {
 	if err := d.validate(); err != nil {
 		return err
 	}
-	if len(b.docs) >= MaxDocs || b.terms.full() || b.tokens.total > maxTokens {
+	if b.docs.n >= MaxDocs || b.terms.full() || b.docs.logs.total > maxTokens {
 		return concord.Errorf(concord.Unavailable, "add document: builder is full, write it first")
 	}
-	b.Delete(d.URL)
-	host := d.Host
-	if host == "" {
-		host = d.Site
+	if before, ok := b.byURL.enter(&b.docs, d.URL, uint32(b.docs.n)); ok {
+		b.docs.kill(before)
 	}
-	bd := builderDoc{docMeta: docMeta{
-		url: strings.Clone(d.URL), site: b.intern(d.Site), host: b.intern(host), language: b.intern(d.Language),
-		fileType: b.intern(d.FileType), fetched: toSeconds(d.Fetched), published: toSeconds(d.Published), flags: d.flags(),
-	}}
-	b.bytes += int64(len(bd.url))
-	b.index(d, &bd.length)
-	bd.tokens = b.tokens.clone(b.log.units)
+	var length [NumParts]uint32
+	b.index(d, &length)
 	if b.cfg.OmitText {
 		d = d.withoutText()
 	}
-	b.record = appendRecord(b.record[:0], d)
-	bd.record = b.records.clone(b.record)
-	b.docs = append(b.docs, bd)
-	b.byURL.set(b.docs)
+	b.text = appendText(b.text[:0], d, &length, &b.values)
+	b.docs.sources[0].values = b.values.all
+	b.docs.add(b.text, b.log.units)
 	b.trim()
 	return nil
 }
@@ -185,39 +131,23 @@ const maxScratch = 1 << 20
 
 // trim lets go of the scratch space of an unusually large document.
 func (b *Builder) trim() {
-	if cap(b.record) > maxScratch {
-		b.record, b.numbers, b.log = nil, nil, tokenLog{}
+	if cap(b.text) > maxScratch {
+		b.text, b.numbers, b.log = nil, nil, tokenLog{}
 	}
-}
-
-// maxInterned bounds the strings shared between documents.
-const maxInterned = 1 << 14
-
-// intern returns a copy of s, the same one for the same s.
-func (b *Builder) intern(s string) string {
-	if v, ok := b.strings[s]; ok {
-		return v
-	}
-	if len(b.strings) >= maxInterned {
-		clear(b.strings)
-	}
-	const entryBytes = 48 // of the map
-	s = strings.Clone(s)
-	b.strings[s] = s
-	b.bytes += int64(len(s)) + entryBytes
-	return s
 }
 
 // numberer returns the numberer of a language.
 func (b *Builder) numberer(lang string) *text.Numberer {
-	a := b.numberers[lang]
-	if a == nil {
-		if len(b.numberers) >= maxNumberers {
-			clear(b.numberers)
+	for _, a := range b.numberers {
+		if a.language == lang {
+			return a.Numberer
 		}
-		a = text.NewNumberer(lang, b.terms.number)
-		b.numberers[strings.Clone(lang)] = a
 	}
+	if len(b.numberers) >= maxNumberers {
+		b.numberers = nil
+	}
+	a := text.NewNumberer(lang, b.terms.number)
+	b.numberers = append(b.numberers, languageNumberer{strings.Clone(lang), a})
 	return a
 }
 

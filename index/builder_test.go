@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"concord/text"
 )
@@ -21,8 +20,9 @@ func TestInverterWide(t *testing.T) {
 	for i := range words {
 		table.number(fmt.Sprintf("w%06d", i))
 	}
-	docs := make([]builderDoc, unitWide+20)
-	order := make([]uint32, len(docs))
+	docs := newDocStore()
+	logs := make([][]uint16, unitWide+20)
+	order := make([]uint32, len(logs))
 	add := func(doc uint32, numbers map[uint32]uint32) {
 		var log tokenLog
 		for at := uint32(0); at < 1<<17; at++ {
@@ -31,7 +31,7 @@ func TestInverterWide(t *testing.T) {
 				want[n] = append(want[n], place{doc, at})
 			}
 		}
-		docs[len(docs)-1-int(doc)].tokens = log.units
+		logs[len(logs)-1-int(doc)] = log.units
 	}
 	add(0, map[uint32]uint32{0: 1, 1: 1, 32767: 1, 32768: 2, 65535: 1, 65536: words, 98303: words, 98304: tokenWide, 131071: tokenWide - 1})
 	add(1, map[uint32]uint32{32766: 3, 32767: 4, 32768: tokenWide + 1, 65534: 3})
@@ -39,9 +39,10 @@ func TestInverterWide(t *testing.T) {
 		add(doc, map[uint32]uint32{0: 1, 5: 4, 6: 4, 7: words})
 	}
 	for i := range order {
-		order[i] = uint32(len(docs) - 1 - i)
+		docs.add(nil, logs[i])
+		order[i] = uint32(len(logs) - 1 - i)
 	}
-	v := &inverter{docs: docs, renumber: make([][]uint32, 1), order: order, words: table.sorted()}
+	v := &inverter{docs: &docs, order: order, words: table.sorted()}
 	if !slices.IsSorted(v.words) || len(v.words) != words {
 		t.Fatal("words are not in order")
 	}
@@ -127,36 +128,14 @@ func TestBuilderFindsURLs(t *testing.T) {
 	}
 }
 
-// TestBuilderBytes: the memory a builder says it uses is what its parts take.
-func TestBuilderBytes(t *testing.T) {
-	if s := unsafe.Sizeof(builderDoc{}); s != builderDocBytes {
-		t.Errorf("a builderDoc has %d bytes, not %d", s, builderDocBytes)
-	}
-	if s := unsafe.Sizeof(tableWord{}); s != tableWordBytes {
-		t.Errorf("a tableWord has %d bytes, not %d", s, tableWordBytes)
-	}
-	b := NewBuilder(Config{})
-	body := strings.Repeat("several words of text ", 1000)
-	before := b.Bytes()
-	for i := range 1000 {
-		if err := b.Add(&Document{URL: fmt.Sprint("https://example.org/", i), Site: "example.org", Body: body}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	const min = 1000 * (22000 + 2*4000) // the text, and two bytes a word
-	if used := b.Bytes() - before; used < min || used > min*12/10 {
-		t.Errorf("%d bytes for 1000 documents, at least %d", used, min)
-	}
-}
-
 // TestLimitsOfParts: words beyond a part's limit are not found, and do not make the part longer.
 func TestLimitsOfParts(t *testing.T) {
 	b := NewBuilder(Config{})
 	long := strings.Repeat("x", text.MaxTermBytes+1)
-	var d builderDoc
+	var length [NumParts]uint32
 	b.index(&Document{URL: "https://example.org/", Title: strings.Repeat("a ", MaxPartWords+5), Headings: []string{"one " + long, "", "two"},
-		Body: long + " b " + long}, &d.length)
-	if want := [NumParts]uint32{MaxPartWords, 4, 0, 2, 2}; d.length != want {
-		t.Errorf("lengths %v, want %v", d.length, want)
+		Body: long + " b " + long}, &length)
+	if want := [NumParts]uint32{MaxPartWords, 4, 0, 2, 2}; length != want {
+		t.Errorf("lengths %v, want %v", length, want)
 	}
 }

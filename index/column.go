@@ -3,6 +3,7 @@ package index
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 
 	"concord"
 )
@@ -112,6 +113,7 @@ func appendColumn[T uint8 | uint32 | int64](dst []byte, i int, values []T) []byt
 	if none {
 		head[9] = 1
 	}
+	dst = slices.Grow(dst, width*len(values))
 	for _, v := range values {
 		stored := uint64(v) - base
 		if none && int64(v) == noTime {

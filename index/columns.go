@@ -23,6 +23,7 @@ type columnWriter struct {
 type valueWriter struct {
 	codes map[string]uint32
 	all   []valueRange
+	last  uint32 // the code last given
 }
 
 // valueRange is a value of a column and the documents that have it: all of them lie in first..last.
@@ -32,6 +33,10 @@ type valueRange struct {
 }
 
 func (v *valueWriter) code(s string, doc uint32) uint32 {
+	if int(v.last) < len(v.all) && v.all[v.last].value == s { // as most are that of the document before
+		v.all[v.last].last = doc
+		return v.last
+	}
 	c, ok := v.codes[s]
 	if !ok {
 		if v.codes == nil {
@@ -42,7 +47,7 @@ func (v *valueWriter) code(s string, doc uint32) uint32 {
 		v.codes[s] = c
 		v.all = append(v.all, valueRange{s, doc, doc})
 	}
-	v.all[c].last = doc
+	v.all[c].last, v.last = doc, c
 	return c
 }
 
@@ -74,6 +79,16 @@ func (v *valueWriter) append(dst []byte) []byte {
 	return dst
 }
 
+// reserve makes room for so many documents.
+func (c *columnWriter) reserve(docs int) {
+	c.fetched, c.published, c.flags = slices.Grow(c.fetched, docs), slices.Grow(c.published, docs), slices.Grow(c.flags, docs)
+	c.site, c.host = slices.Grow(c.site, docs), slices.Grow(c.host, docs)
+	c.language, c.fileType = slices.Grow(c.language, docs), slices.Grow(c.fileType, docs)
+	for p := range c.length {
+		c.length[p] = slices.Grow(c.length[p], docs)
+	}
+}
+
 func (c *columnWriter) add(m *docMeta) {
 	doc := uint32(len(c.flags))
 	c.fetched = append(c.fetched, m.fetched)
@@ -98,27 +113,34 @@ func (c *columnWriter) lengths() Lengths {
 	return l
 }
 
-// encode returns the columns and values sections.
+// encode returns the columns and values sections. It lets go of every column but the lengths once it is encoded.
 func (c *columnWriter) encode() (columns, values []byte) {
 	c.sites.sort(c.site)
 	c.hosts.sort(c.host)
 	c.languages.sort(c.language)
 	c.fileTypes.sort(c.fileType)
-	b := make([]byte, numColumns*columnHead, numColumns*columnHead+len(c.flags)*8)
-	b = appendColumn(b, colFetched, c.fetched)
-	b = appendColumn(b, colPublished, c.published)
-	b = appendColumn(b, colSite, c.site)
-	b = appendColumn(b, colHost, c.host)
-	b = appendColumn(b, colLanguage, c.language)
-	b = appendColumn(b, colFileType, c.fileType)
+	b := make([]byte, numColumns*columnHead)
+	b = appendLast(b, colFetched, &c.fetched)
+	b = appendLast(b, colPublished, &c.published)
+	b = appendLast(b, colSite, &c.site)
+	b = appendLast(b, colHost, &c.host)
+	b = appendLast(b, colLanguage, &c.language)
+	b = appendLast(b, colFileType, &c.fileType)
 	for p := range NumParts {
 		b = appendColumn(b, colLength+int(p), c.length[p])
 	}
-	b = appendColumn(b, colFlags, c.flags)
+	b = appendLast(b, colFlags, &c.flags)
 	for _, v := range []*valueWriter{&c.sites, &c.hosts, &c.languages, &c.fileTypes} {
 		values = v.append(values)
 	}
 	return b, values
+}
+
+// appendLast is appendColumn of values that nobody needs afterwards.
+func appendLast[T uint8 | uint32 | int64](dst []byte, i int, values *[]T) []byte {
+	dst = appendColumn(dst, i, *values)
+	*values = nil
+	return dst
 }
 
 // Columns in the order of the section.

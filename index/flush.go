@@ -1,10 +1,29 @@
 package index
 
-import (
-	"cmp"
-	"slices"
-	"strings"
+// Memory that writing takes, besides the builder's.
+const (
+	// docsDocBytes is what the document sections take of each document: its place in the order, its norm, the hash of its URL in three
+	// forms, its columns, and of them the lengths of parts a second time, as they are encoded.
+	docsDocBytes = 4 + 8 + (8 + 8 + 4) + (2*8 + 4*4 + 1 + lengthBytes) + lengthBytes
+	// termsDocBytes is what is left of it while posting lists are written.
+	termsDocBytes = 4 + 8 + lengthBytes
+	lengthBytes   = 4 * int64(NumParts)
+	// termBytes is what writing takes for each word: its list, its number, and the key that it is sorted by.
+	termBytes = 16 + 1 + 4 + 16
 )
+
+// memory is Bytes and what writing takes at least.
+func (b *Builder) memory() int64 {
+	return b.Bytes() + max(int64(b.Docs())*docsDocBytes, b.termsMemory()+b.listMemory())
+}
+
+// termsMemory is what posting lists take beside listMemory.
+func (b *Builder) termsMemory() int64 {
+	return int64(b.Docs())*termsDocBytes + int64(len(b.terms.words))*termBytes
+}
+
+// listMemory is what the lists of a batch may take: with less, writing would be many walks through the logs.
+func (b *Builder) listMemory() int64 { return max(b.Bytes()/4, minInvertBytes) }
 
 // Write writes the live documents as a segment at path, which must not exist. When it returns without error the segment
 // is durable. The builder is unchanged and may be written again elsewhere or dropped. A builder without documents writes a valid empty segment.
@@ -27,18 +46,12 @@ const gone = ^uint32(0)
 
 // writeDocs writes the documents in order and returns that order.
 func (b *Builder) writeDocs(w *segmentWriter) ([]uint32, error) {
-	order := make([]uint32, 0, b.Docs())
-	for i := range b.docs {
-		if !b.docs[i].dead {
-			order = append(order, uint32(i))
-		}
-	}
-	slices.SortFunc(order, func(i, j uint32) int {
-		x, y := &b.docs[i], &b.docs[j]
-		return cmp.Or(strings.Compare(x.site, y.site), strings.Compare(x.url, y.url))
-	})
+	order := b.docs.sorted()
+	w.reserve(len(order))
+	var m docMeta
 	for _, i := range order {
-		if err := w.addDoc(&b.docs[i].docMeta, b.docs[i].record); err != nil {
+		record := b.docs.read(i, &m)
+		if err := w.addDoc(&m, record); err != nil {
 			return nil, err
 		}
 	}
@@ -47,8 +60,8 @@ func (b *Builder) writeDocs(w *segmentWriter) ([]uint32, error) {
 
 // writeTerms writes all posting lists.
 func (b *Builder) writeTerms(w *segmentWriter, order []uint32) error {
-	memory := max(writeMemory(b.Bytes()), b.spare)
-	v := &inverter{docs: b.docs, renumber: b.renumber, order: order, words: b.terms.sorted()}
+	memory := max(b.listMemory(), b.spare-b.termsMemory())
+	v := &inverter{docs: &b.docs, order: order, length: &w.cols.length, words: b.terms.sorted()}
 	for f := range NumFields {
 		if err := w.beginField(f); err != nil {
 			return err

@@ -8,10 +8,10 @@ package index
 // document, or from 0, and 1 more where a posting begins; then, where one begins, the distance from the document before it. A number
 // that does not fit is unitWide and two units, high bits first.
 type inverter struct {
-	docs     []builderDoc
-	renumber [][]uint32 // by source of a document: its numbers to those of the table, nil: the same
-	order    []uint32   // documents in their new order
-	words    []uint32   // numbers in order of words
+	docs   *docStore
+	order  []uint32            // documents in their new order
+	length *[NumParts][]uint32 // of each part, by new order
+	words  []uint32            // numbers in order of words
 
 	lists []openList // by number
 	open  []bool     // by number: in this batch; small, so that passing over a word costs no miss
@@ -40,16 +40,16 @@ const (
 	maxInvertBytes = 4 << 30
 )
 
-// span returns the positions of a document that a field has, in the position space of FieldAll.
-func (m *docMeta) span(f Field) (from, to uint32) {
+// span returns the positions that a field has of the document with a new number, in the position space of FieldAll.
+func (v *inverter) span(f Field, id int) (from, to uint32) {
 	switch f {
 	case FieldTitle:
-		return 0, m.length[PartTitle]
+		return 0, v.length[PartTitle][id]
 	case FieldURL:
 		for p := range PartURL {
-			from += m.length[p] + partGap
+			from += v.length[p][id] + partGap
 		}
-		return from, from + m.length[PartURL]
+		return from, from + v.length[PartURL][id]
 	}
 	return 0, ^uint32(0)
 }
@@ -86,10 +86,10 @@ func (v *inverter) count(f Field) {
 	}
 	clear(v.lists)
 	for id, i := range v.order {
-		d := &v.docs[i]
-		doc, renumber := uint32(id)+1, v.renumber[d.source]
-		from, to := d.span(f)
-		for at, log := uint32(0), d.tokens; len(log) > 0 && at < to; at++ {
+		log, renumber := v.docs.tokens(i)
+		doc := uint32(id) + 1
+		from, to := v.span(f, id)
+		for at := uint32(0); len(log) > 0 && at < to; at++ {
 			n := uint32(log[0])
 			if n == tokenSkip {
 				at += uint32(log[1])<<16 + uint32(log[2]) - 1
@@ -152,10 +152,10 @@ func (v *inverter) begin(words []uint32, memory int64) []uint32 {
 func (v *inverter) fill(f Field) {
 	units, open := v.units, v.open
 	for id, i := range v.order {
-		d := &v.docs[i]
-		doc, renumber := uint32(id)+1, v.renumber[d.source]
-		from, to := d.span(f)
-		for at, log := uint32(0), d.tokens; len(log) > 0 && at < to; at++ {
+		log, renumber := v.docs.tokens(i)
+		doc := uint32(id) + 1
+		from, to := v.span(f, id)
+		for at := uint32(0); len(log) > 0 && at < to; at++ {
 			n := uint32(log[0])
 			if n == tokenSkip {
 				at += uint32(log[1])<<16 + uint32(log[2]) - 1

@@ -21,7 +21,7 @@ func manyDocs(t testing.TB, n int) string {
 			place[i] = uint32(i ^ 1)
 			m.site = fmt.Sprintf("site%06d.example", i/1000)
 			m.host = m.site
-			m.url = fmt.Sprintf("https://%s/%03d", m.host, i%1000)
+			m.url = fmt.Appendf(nil, "https://%s/%03d", m.host, i%1000)
 			m.fetched, m.published = int64(1_700_000_000+i*7), int64(i*1009%1_000_000_000)
 			m.length[PartBody] = uint32(i * 31 % 3000)
 			m.language = []string{"de", "en", "fr"}[i%3]

@@ -30,7 +30,8 @@ type WriterConfig struct {
 	// Threads is how many builders work side by side; 0: one, in the goroutine that adds.
 	Threads int
 	// MemoryBytes bounds what builders and writing take together, but for one document each; 0: DefaultWriterMemory. At
-	// least MinWriterMemory for each thread. Go's garbage comes on top.
+	// least MinWriterMemory for each thread. Go's garbage comes on top. When parts are merged the builders are gone, and what Merge takes
+	// is in their place: it goes by the number of documents.
 	MemoryBytes int64
 }
 
@@ -185,10 +186,16 @@ func (x *writerWorker) add(d *Document) error {
 			err = x.builder.Add(d)
 		}
 	}
-	if err == nil && x.builder.memory() > x.w.share {
-		err = x.flush()
+	if err != nil {
+		return err
 	}
-	return err
+	switch memory := x.builder.memory(); {
+	case memory > x.w.share:
+		return x.flush()
+	case memory+x.builder.docs.kept() > x.w.share: // these documents are unlike those before
+		x.builder.docs.release()
+	}
+	return nil
 }
 
 // flush writes the builder's documents as the next part and begins another.

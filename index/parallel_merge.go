@@ -47,11 +47,14 @@ func (w *Writer) whole() *Builder {
 		if len(x.parts) > 0 {
 			return nil
 		}
-		docs += int64(len(x.builder.docs))
-		tokens += x.builder.tokens.total
+		docs += int64(x.builder.docs.n)
+		tokens += x.builder.docs.logs.total
 	}
 	if docs > MaxDocs || tokens > maxTokens {
 		return nil
+	}
+	for _, x := range w.workers {
+		x.builder.seal()
 	}
 	b := w.workers[0].builder
 	for _, x := range w.workers[1:] {

@@ -40,10 +40,10 @@ func (t *termTable) bytes() int64 {
 	return int64(len(t.pages))*wordPage + int64(len(t.slots))*4 + int64(cap(t.words))*tableWordBytes
 }
 
-// reset forgets all words but keeps the memory.
+// reset forgets all words but keeps the memory, except for that of their bytes.
 func (t *termTable) reset() {
 	clear(t.slots)
-	t.words, t.pages = t.words[:0], t.pages[:0]
+	t.words, t.pages = t.words[:0], nil
 }
 
 // word returns the word of a number.
@@ -66,12 +66,7 @@ func (t *termTable) number(word string) uint32 {
 	last := len(t.pages) - 1
 	if last < 0 || len(t.pages[last])+len(word) > wordPage {
 		last++
-		if last < cap(t.pages) && t.pages[:last+1][last] != nil { // from before a reset
-			t.pages = t.pages[:last+1]
-			t.pages[last] = t.pages[last][:0]
-		} else {
-			t.pages = append(t.pages, make([]byte, 0, wordPage))
-		}
+		t.pages = append(t.pages, make([]byte, 0, wordPage))
 	}
 	at := uint32(last)*wordPage + uint32(len(t.pages[last]))
 	t.pages[last] = append(t.pages[last], word...)

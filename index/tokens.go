@@ -43,39 +43,3 @@ func (l *tokenLog) append(at uint32, numbers []uint32) {
 	l.units = units
 	l.next = at + uint32(len(numbers)) - skip
 }
-
-// pageAlloc copies slices into pages, so that small ones cost no allocation each and none is rounded up.
-type pageAlloc[T any] struct {
-	page  []T   // free rest of the last one
-	pages [][]T // those in use, then those of an earlier use
-	used  int   // how many are in use
-	total int64 // elements of pages in use and of slices that have their own allocation
-}
-
-// allocPage is the number of elements of a page; slices of a quarter and more get their own.
-const allocPage = 1 << 17
-
-// clone returns a copy of s.
-func (a *pageAlloc[T]) clone(s []T) []T {
-	if len(s) > len(a.page) {
-		if len(s) >= allocPage/4 {
-			a.total += int64(len(s))
-			return append(make([]T, 0, len(s)), s...)
-		}
-		if a.used == len(a.pages) {
-			a.pages = append(a.pages, make([]T, allocPage))
-		}
-		a.total += allocPage
-		a.page = a.pages[a.used]
-		a.used++
-	}
-	c := a.page[:len(s):len(s)]
-	a.page = a.page[len(s):]
-	copy(c, s)
-	return c
-}
-
-// reset makes all pages free; nobody may use a slice from before.
-func (a *pageAlloc[T]) reset() {
-	*a = pageAlloc[T]{pages: a.pages}
-}

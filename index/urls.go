@@ -88,8 +88,9 @@ func (s *Segment) Lookup(url string) (doc DocID, found bool, err error) {
 	return 0, false, nil
 }
 
-// urlHash is the hash that documents are found by.
-func urlHash(url string) uint32 { return uint32(xxhash.Sum64String(url) >> 32) }
+// urlHash is the hash that documents are found by, urlHashBytes the same of a URL in bytes.
+func urlHash(url string) uint32      { return uint32(xxhash.Sum64String(url) >> 32) }
+func urlHashBytes(url []byte) uint32 { return uint32(xxhash.Sum64(url) >> 32) }
 
 // urlCursor reads URLs in order of ranks without walking a block anew for each.
 type urlCursor struct {
@@ -98,19 +99,22 @@ type urlCursor struct {
 	last []byte
 }
 
-// url returns the URL of the document with a rank; calls come in ascending order.
-func (c *urlCursor) url(s *Segment, rank int) (string, error) {
+// url returns the URL of the document with a rank, valid until the next call; calls come in ascending order.
+func (c *urlCursor) url(s *Segment, rank int) ([]byte, error) {
 	var err error
 	if c.last == nil || rank/urlBlock != (c.next-1)/urlBlock {
 		if c.r, err = s.urlReader(rank / urlBlock); err != nil {
-			return "", err
+			return nil, err
 		}
-		c.next, c.last = rank/urlBlock*urlBlock, []byte{}
+		if c.last == nil {
+			c.last = []byte{}
+		}
+		c.next, c.last = rank/urlBlock*urlBlock, c.last[:0]
 	}
 	for ; c.next <= rank; c.next++ {
 		if c.last, err = nextURL(&c.r, c.last); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	return string(c.last), nil
+	return c.last, nil
 }

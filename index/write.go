@@ -2,7 +2,6 @@ package index
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -51,9 +50,9 @@ type segmentWriter struct {
 	storeIndex []byte
 	urls       []byte
 	urlIndex   []byte
-	lastURL    string
+	lastURL    []byte
 	lastSite   string
-	hashes     []hashedURL
+	hashes     []uint64 // by rank: of the URL, in the high half, and the document
 	place      []uint32 // number of each document by rank; nil: the rank
 
 	positions spool
@@ -62,8 +61,6 @@ type segmentWriter struct {
 	field     Field
 	postings  postingsWriter
 }
-
-type hashedURL struct{ hash, doc uint32 }
 
 // writeSegment makes a durable segment at path of what write gives the segmentWriter.
 func writeSegment(path string, scoring Scoring, write func(*segmentWriter) error) (info SegmentInfo, err error) {
@@ -117,14 +114,20 @@ func (w *segmentWriter) close() {
 	w.zstd.Close()
 }
 
-// addDoc appends a document. Documents come in ascending order of site and URL, no two alike.
+// reserve makes room for so many documents, so that their columns are not copied as they grow.
+func (w *segmentWriter) reserve(docs int) {
+	w.hashes = slices.Grow(w.hashes, docs)
+	w.cols.reserve(docs)
+}
+
+// addDoc appends a document, of which it keeps no reference. Documents come in ascending order of site and URL, no two alike.
 func (w *segmentWriter) addDoc(m *docMeta, record []byte) error {
 	n := len(w.hashes)
 	if n >= MaxDocs {
 		return concord.Errorf(concord.Invalid, "write segment: more than %d documents", MaxDocs)
 	}
-	if n > 0 && (m.site < w.lastSite || m.site == w.lastSite && m.url <= w.lastURL) {
-		return concord.Errorf(concord.Internal, "write segment: document %s is out of order", concord.Clip(m.url, 100))
+	if n > 0 && (m.site < w.lastSite || m.site == w.lastSite && bytes.Compare(m.url, w.lastURL) <= 0) {
+		return concord.Errorf(concord.Internal, "write segment: document %s is out of order", concord.Clip(string(m.url), 100))
 	}
 	if len(w.block) > 0 && len(w.block)+len(record) > storeBlock {
 		if err := w.flushStore(); err != nil {
@@ -136,20 +139,18 @@ func (w *segmentWriter) addDoc(m *docMeta, record []byte) error {
 	}
 	w.block = append(pack.AppendUvarint(w.block, uint64(len(record))), record...)
 	w.addURL(n, m.url)
-	w.hashes = append(w.hashes, hashedURL{urlHash(m.url), uint32(n)})
-	w.lastSite, w.lastURL = m.site, m.url
+	w.hashes = append(w.hashes, uint64(urlHashBytes(m.url))<<32|uint64(n))
+	w.lastSite, w.lastURL = m.site, append(w.lastURL[:0], m.url...)
 	w.cols.add(m)
 	return nil
 }
 
-func (w *segmentWriter) addURL(n int, url string) {
+func (w *segmentWriter) addURL(n int, url []byte) {
 	shared := 0
 	if n%urlBlock == 0 {
 		w.urlIndex = binary.LittleEndian.AppendUint64(w.urlIndex, uint64(len(w.urls)))
 	} else {
-		for shared < len(url) && shared < len(w.lastURL) && url[shared] == w.lastURL[shared] {
-			shared++
-		}
+		shared = commonPrefix(url, w.lastURL)
 	}
 	w.urls = pack.AppendUvarint(w.urls, uint64(shared))
 	w.urls = pack.AppendUvarint(w.urls, uint64(len(url)-shared))
@@ -184,8 +185,8 @@ func (w *segmentWriter) endDocs(lengths *Lengths) error {
 	var ranks []byte
 	if w.place != nil {
 		w.cols.permute(w.place)
-		for i := range w.hashes {
-			w.hashes[i].doc = w.place[w.hashes[i].doc]
+		for i, h := range w.hashes {
+			w.hashes[i] = h>>32<<32 | uint64(w.place[uint32(h)])
 		}
 		ranks = appendRanks(w.place)
 	}
@@ -205,23 +206,23 @@ func (w *segmentWriter) endDocs(lengths *Lengths) error {
 			return err
 		}
 	}
-	w.storeIndex, w.urls, w.urlIndex, w.hashes, w.block, w.packed = nil, nil, nil, nil, nil, nil
+	w.storeIndex, w.urls, w.urlIndex, w.hashes, w.block, w.packed, w.place = nil, nil, nil, nil, nil, nil, nil
+	w.cols = columnWriter{length: w.cols.length} // which norms refer to
 	w.file.begin(secPostings)
 	return nil
 }
 
-// appendHashes encodes the url hash section.
-func appendHashes(hashes []hashedURL) []byte {
-	slices.SortFunc(hashes, func(a, b hashedURL) int {
-		return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.doc, b.doc))
-	})
-	b := make([]byte, 0, 8*len(hashes))
+// appendHashes encodes the url hash section. It sorts hashes.
+func appendHashes(hashes []uint64) []byte {
+	slices.Sort(hashes)
+	width := docWidth(len(hashes))
+	b := make([]byte, 0, 4*len(hashes)+pack.Size(len(hashes), width))
 	docs := make([]uint32, len(hashes))
 	for i, h := range hashes {
-		b = binary.LittleEndian.AppendUint32(b, h.hash)
-		docs[i] = h.doc
+		b = binary.LittleEndian.AppendUint32(b, uint32(h>>32))
+		docs[i] = uint32(h)
 	}
-	return pack.Append(b, docs, docWidth(len(docs)))
+	return pack.Append(b, docs, width)
 }
 
 // beginField opens the dictionary of the next field.
