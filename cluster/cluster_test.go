@@ -3,130 +3,277 @@ package cluster
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"sync"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"concord"
 )
 
-// memLeases is a Leases in memory, with a switch that cuts a node off.
-type memLeases struct {
-	mu      sync.Mutex
-	rev     uint64
-	holder  string
-	until   time.Time
-	current uint64
-	cut     map[string]bool
+const testTTL = 400 * time.Millisecond
+
+func TestANodeAloneOwnsAllAtOnce(t *testing.T) {
+	w := newWorld(t, 10*time.Second) // every delay would show
+	w.start("a")
+	if took := w.await(2*time.Second, "a"); took > time.Second {
+		t.Errorf("it took %v", took)
+	}
 }
 
-func (l *memLeases) put(holder string, ttl time.Duration) uint64 {
-	l.rev++
-	l.holder, l.until, l.current = holder, time.Now().Add(ttl), l.rev
-	return l.rev
-}
-
-func (l *memLeases) Acquire(_ context.Context, _, holder string, ttl time.Duration) (uint64, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cut[holder] {
-		return 0, concord.Errorf(concord.Unavailable, "cut off")
-	}
-	if l.holder != "" && l.holder != holder && time.Now().Before(l.until) {
-		return 0, concord.Errorf(concord.Conflict, "held by %s", l.holder)
-	}
-	return l.put(holder, ttl), nil
-}
-
-func (l *memLeases) Renew(_ context.Context, _, holder string, ttl time.Duration, revision uint64) (uint64, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cut[holder] {
-		return 0, concord.Errorf(concord.Unavailable, "cut off")
-	}
-	if l.current != revision {
-		return 0, concord.Errorf(concord.Conflict, "taken")
-	}
-	return l.put(holder, ttl), nil
-}
-
-func (l *memLeases) Release(_ context.Context, _ string, revision uint64) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.current == revision {
-		l.holder = ""
-	}
-	return nil
-}
-
-// owner records when it runs, and under which fence.
-type owner struct {
-	node string
-	seen *[]string
-	mu   *sync.Mutex
-	busy *int
-	t    *testing.T
-	last *uint64
-}
-
-func (o owner) Name() string { return "shard.0" }
-func (o owner) Run(ctx context.Context, fence uint64) error {
-	o.mu.Lock()
-	if *o.busy++; *o.busy > 1 {
-		o.t.Error("two owners at once")
-	}
-	if fence <= *o.last {
-		o.t.Errorf("fence %d after %d", fence, *o.last)
-	}
-	*o.last = fence
-	*o.seen = append(*o.seen, o.node)
-	o.mu.Unlock()
-	<-ctx.Done()
-	o.mu.Lock()
-	*o.busy--
-	o.mu.Unlock()
-	return ctx.Err()
-}
-
-func TestOwnershipMovesWhenANodeIsCutOff(t *testing.T) {
-	ls := &memLeases{cut: map[string]bool{}}
-	var mu sync.Mutex
-	var seen []string
-	var busy int
-	var last uint64
+func TestAKeeperWithoutMembersOwnsAll(t *testing.T) {
+	w := newWorld(t, testTTL)
 	ctx, stop := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	start := func(node string) {
-		k := &Keeper{Leases: ls, Node: node, TTL: 300 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}
-		wg.Go(func() {
-			if err := k.Run(ctx, owner{node, &seen, &mu, &busy, t, &last}); err != nil {
-				t.Error(err)
-			}
-		})
+	n := &testNode{name: "a", gate: &gate{dead: make(chan struct{})}, keeper: &Keeper{Leases: w.leases, Node: "a", TTL: testTTL, Logger: testLogger()}}
+	var parts []Partition
+	for _, p := range w.names {
+		parts = append(parts, recorder{w, n, p})
 	}
-	start("a")
-	time.Sleep(100 * time.Millisecond)
-	start("b")
-	time.Sleep(700 * time.Millisecond) // several renewals: b must not get it
-	ls.mu.Lock()
-	ls.cut["a"] = true
-	ls.mu.Unlock()
-	deadline := time.Now().Add(5 * time.Second)
-	for {
-		mu.Lock()
-		n := len(seen)
-		mu.Unlock()
-		if n == 2 || time.Now().After(deadline) {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
+	done := make(chan error, 1)
+	go func() { done <- n.keeper.Run(ctx, parts...) }()
+	w.await(time.Second, "a")
+	time.Sleep(2 * testTTL) // several renewals
+	if fence, ok := n.keeper.Owned("shard.1"); !ok || fence == 0 {
+		t.Errorf("shard.1 is not owned: fence %d", fence)
 	}
 	stop()
-	wg.Wait()
-	if len(seen) != 2 || seen[0] != "a" || seen[1] != "b" {
-		t.Fatalf("owners in turn: %v, want a then b", seen)
+	if err := <-done; err != nil {
+		t.Fatal(err)
 	}
+	if _, ok := n.keeper.Owned("shard.1"); ok {
+		t.Error("still owned after the end")
+	}
+	if w.runCount() != len(w.names) {
+		t.Errorf("%d runs of %d partitions", w.runCount(), len(w.names))
+	}
+}
+
+func TestJoiningMovesItsShareOnce(t *testing.T) {
+	w := newWorld(t, testTTL)
+	w.start("a")
+	w.await(time.Second, "a")
+	w.start("b")
+	w.await(10*time.Second, "a", "b")
+	w.start("c")
+	w.await(10*time.Second, "a", "b", "c")
+	want := len(w.names) + differ(w.names, []string{"a"}, []string{"a", "b"}) + differ(w.names, []string{"a", "b"}, []string{"a", "b", "c"})
+	time.Sleep(2 * testTTL) // nothing more moves
+	if got := w.runCount(); got != want {
+		t.Errorf("%d runs, want %d: each partition moves once, or not at all", got, want)
+	}
+}
+
+func TestANodeThatComesAndGoesMovesNothing(t *testing.T) {
+	w := newWorld(t, testTTL)
+	w.settle = 5 * time.Second
+	w.start("a")
+	w.await(time.Second, "a")
+	for range 3 {
+		n := w.start("b")
+		time.Sleep(testTTL)
+		n.stop()
+	}
+	if got := w.runCount(); got != len(w.names) {
+		t.Errorf("%d runs of %d partitions", got, len(w.names))
+	}
+}
+
+func TestDeathMovesWhatTheNodeHad(t *testing.T) {
+	w := newWorld(t, testTTL)
+	w.start("a")
+	w.start("b")
+	c := w.start("c")
+	w.await(10*time.Second, "a", "b", "c")
+	had := 0
+	for _, node := range w.owners() {
+		if node == "c" {
+			had++
+		}
+	}
+	w.kill(c)
+	took := w.awaitThat(5*time.Second, "all owned by who lives", func() bool { return len(w.owners()) == len(w.names) })
+	if bound := 2*testTTL + testTTL/2; took > bound {
+		t.Errorf("%d partitions of a dead node stood still for %v, want at most %v", had, took, bound)
+	}
+	w.await(5*time.Second, "a", "b")
+}
+
+func TestGoodbyeMovesAtOnce(t *testing.T) {
+	w := newWorld(t, 5*time.Second)
+	w.settle = 10 * time.Millisecond
+	w.start("a")
+	b := w.start("b")
+	w.await(10*time.Second, "a", "b")
+	b.stop()
+	if took := w.await(4*time.Second, "a"); took > 2500*time.Millisecond {
+		t.Errorf("it took %v", took)
+	}
+}
+
+func TestAPausedNodeStandsBack(t *testing.T) {
+	w := newWorld(t, testTTL)
+	w.start("a")
+	b := w.start("b")
+	w.await(10*time.Second, "a", "b")
+	b.gate.cut.Store(true)
+	w.await(10*time.Second, "a") // checkRuns holds that b stopped before a began
+	for p, node := range Assign(w.names, candidates([]string{"a", "b"})) {
+		if _, ok := b.keeper.Owned(p); ok && node == "b" {
+			t.Errorf("b believes that it owns %s", p)
+		}
+	}
+	b.gate.cut.Store(false)
+	w.await(10*time.Second, "a", "b")
+}
+
+func TestDrainThenRemove(t *testing.T) {
+	w := newWorld(t, testTTL)
+	a := w.start("a")
+	b := w.start("b")
+	w.await(10*time.Second, "a", "b")
+	ctx := t.Context()
+	if err := a.members.Remove(ctx, "b", false); concord.KindOf(err) != concord.Conflict {
+		t.Fatalf("removed while at work: %v", err)
+	}
+	if err := a.members.Remove(ctx, "b", true); concord.KindOf(err) != concord.Conflict {
+		t.Fatalf("removed by force while at work: %v", err)
+	}
+	if err := a.members.Drain(ctx, "b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.members.Drain(ctx, "b"); err != nil {
+		t.Fatalf("the second time: %v", err)
+	}
+	w.await(10*time.Second, "a")
+	w.checkOneAtATime("b")
+	w.awaitThat(time.Second, "b is drained", func() bool { return stateOf(a, w, "b") == NodeDrained })
+	if err := b.members.Drain(ctx, "a"); concord.KindOf(err) != concord.Conflict {
+		t.Fatalf("the last node was drained: %v", err)
+	}
+	if err := a.members.Remove(ctx, "b", false); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-b.done; concord.KindOf(err) != concord.Unauthorized {
+		t.Fatalf("the removed node goes on: %v", err)
+	}
+	b.done <- nil
+	w.awaitThat(time.Second, "b is not listed", func() bool { return stateOf(a, w, "b") == "" })
+
+	again := w.start("b") // its old certificate would not let it in; its name must not either
+	if err := <-again.done; concord.KindOf(err) != concord.Unauthorized {
+		t.Fatalf("a removed node came back: %v", err)
+	}
+	again.done <- nil
+}
+
+// checkOneAtATime holds that each partition a node handed over ran again before the node stopped the next one.
+func (w *world) checkOneAtATime(node string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var given []run
+	for _, r := range w.runs {
+		if r.node == node && !r.to.IsZero() {
+			given = append(given, r)
+		}
+	}
+	slices.SortFunc(given, func(a, b run) int { return a.to.Compare(b.to) })
+	for i := 1; i < len(given); i++ {
+		taken := slices.ContainsFunc(w.runs, func(r run) bool {
+			return r.partition == given[i-1].partition && r.from.After(given[i-1].to) && r.from.Before(given[i].to)
+		})
+		if !taken {
+			w.t.Errorf("%s stopped on %s before %s ran again", given[i].partition, node, given[i-1].partition)
+		}
+	}
+}
+
+func stateOf(seenBy *testNode, w *world, name string) string {
+	for _, n := range seenBy.members.Status(w.names).Nodes {
+		if n.Name == name {
+			return n.State
+		}
+	}
+	return ""
+}
+
+func TestDeadNodeIsRemovedByForceOnly(t *testing.T) {
+	w := newWorld(t, testTTL)
+	a := w.start("a")
+	b := w.start("b")
+	w.await(10*time.Second, "a", "b")
+	w.kill(b)
+	w.await(5*time.Second, "a")
+	w.awaitThat(time.Second, "b is dead", func() bool { return stateOf(a, w, "b") == NodeDead })
+	if err := a.members.Remove(t.Context(), "b", false); concord.KindOf(err) != concord.Conflict {
+		t.Fatalf("removed without force: %v", err)
+	}
+	if err := a.members.Remove(t.Context(), "b", true); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitThat(time.Second, "b is not listed", func() bool { return stateOf(a, w, "b") == "" })
+}
+
+func TestDrainIsUndone(t *testing.T) {
+	w := newWorld(t, testTTL)
+	a := w.start("a")
+	w.start("b")
+	w.await(10*time.Second, "a", "b")
+	if err := a.members.Drain(t.Context(), "b"); err != nil {
+		t.Fatal(err)
+	}
+	w.await(10*time.Second, "a")
+	if err := a.members.Undrain(t.Context(), "b"); err != nil {
+		t.Fatal(err)
+	}
+	w.await(10*time.Second, "a", "b")
+}
+
+// A node that lives but does not take what is assigned to it (its keeper does not run) is stood in for.
+func TestWhatIsNotTakenIsTakenByAnother(t *testing.T) {
+	w := newWorld(t, testTTL)
+	idle, err := NewMembers(MembersConfig{Store: w.store, Self: Record{Name: "idle"}, TTL: testTTL, Logger: testLogger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- idle.Run(ctx) }()
+	w.start("a")
+	w.awaitThat(10*time.Second, "a owns all", func() bool { return len(w.owners()) == len(w.names) })
+	before := w.runCount()
+	time.Sleep(3 * testTTL)
+	if w.runCount() != before {
+		t.Error("partitions move to a node that does not ask for them")
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStatusTellsWhatMoves(t *testing.T) {
+	w := newWorld(t, testTTL)
+	w.settle = 2 * testTTL
+	a := w.start("a")
+	w.await(time.Second, "a")
+	w.start("b")
+	seen := map[string]bool{}
+	w.awaitThat(10*time.Second, "every state was seen", func() bool {
+		for _, p := range a.members.Status(w.names).Partitions {
+			if p.State != PartitionOwned || p.Owner != p.Assigned {
+				seen[p.State] = true
+				if p.Why == "" {
+					t.Errorf("%s is %s on %s and not on %s, and nobody says why", p.Name, p.State, p.Owner, p.Assigned)
+				}
+			}
+		}
+		return seen[PartitionOwned] && seen[PartitionWaiting] && seen[PartitionMoving]
+	})
+	w.await(10*time.Second, "a", "b")
+	w.awaitThat(time.Second, "all is quiet", func() bool {
+		st := a.members.Status(w.names)
+		return st.Moving == 0 && st.Unowned == 0 && len(st.Nodes) == 2 && st.Nodes[0].Owns+st.Nodes[1].Owns == len(w.names) && !st.LastBeat.IsZero()
+	})
 }
 
 type failing struct{ err error }
@@ -136,8 +283,53 @@ func (f failing) Run(context.Context, uint64) error { return f.err }
 
 func TestFailureOfAPartitionEndsRun(t *testing.T) {
 	boom := errors.New("boom")
-	k := &Keeper{Leases: &memLeases{}, Node: "a", Logger: slog.New(slog.DiscardHandler)}
+	leases := newMemLeases()
+	k := &Keeper{Leases: leases, Node: "a", Logger: testLogger()}
 	if err := k.Run(t.Context(), failing{boom}); !errors.Is(err, boom) {
 		t.Fatalf("got %v", err)
 	}
+	if _, held := leases.live("attestor"); held {
+		t.Error("the lease was not given back")
+	}
+}
+
+// stubborn does not stop when it is told to, for a while.
+type stubborn struct {
+	started chan uint64
+	delay   time.Duration
+}
+
+func (s stubborn) Name() string { return "shard.0" }
+func (s stubborn) Run(ctx context.Context, fence uint64) error {
+	s.started <- fence
+	<-ctx.Done()
+	time.Sleep(s.delay)
+	return nil
+}
+
+func TestLeaseIsKeptWhileAPartitionStops(t *testing.T) {
+	leases := newMemLeases()
+	k := &Keeper{Leases: leases, Node: "a", TTL: 150 * time.Millisecond, Logger: testLogger()}
+	ctx, stop := context.WithCancel(t.Context())
+	started, done := make(chan uint64, 1), make(chan error, 1)
+	go func() { done <- k.Run(ctx, stubborn{started, 500 * time.Millisecond}) }()
+	<-started
+	stop()
+	for range 40 {
+		time.Sleep(10 * time.Millisecond)
+		if _, err := leases.Acquire(t.Context(), "shard.0", "b", time.Minute); concord.KindOf(err) != concord.Conflict {
+			t.Fatalf("another node could take it while it committed: %v", err)
+		}
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leases.Acquire(t.Context(), "shard.0", "b", time.Minute); err != nil {
+		t.Fatalf("not given back: %v", err)
+	}
+}
+
+func ExampleAssign() {
+	fmt.Println(Assign([]string{"attestor"}, []Candidate{{Name: "a", Capacity: 1}}))
+	// Output: map[attestor:a]
 }
