@@ -362,4 +362,3 @@ func (l *memLeases) Release(_ context.Context, name string, revision uint64) err
 	}
 	return nil
 }
-

@@ -1,0 +1,321 @@
+package join
+
+import (
+	"context"
+	"crypto"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"concord"
+)
+
+// Names of the values in concord.Manifests.
+const (
+	valuePrefix = "join/"
+	nodePrefix  = valuePrefix + "node/"  // + name: a nodeRecord
+	tokenPath   = valuePrefix + "token/" // + id: a tokenRecord
+)
+
+const (
+	// DefaultTokenLife is long enough to walk over to the other machine.
+	DefaultTokenLife = time.Hour
+	maxTokenLife     = 30 * 24 * time.Hour
+	maxTokenUses     = 1000
+	// forgetToken is how long a token that ended is kept, to say so.
+	forgetToken = 24 * time.Hour
+	// casTries bounds the tries against others who change the same value.
+	casTries = 10
+	// rewatchPause is the wait before a watch that broke is begun again.
+	rewatchPause = time.Second
+)
+
+// nodeRecord says which key a name belongs to.
+type nodeRecord struct {
+	Generation uint64    `json:"generation"`
+	Key        string    `json:"key"` // SHA-256 of the public key
+	Joined     time.Time `json:"joined"`
+	Removed    bool      `json:"removed,omitempty"`
+}
+
+// admitted returns the lowest generation that may connect.
+func (n *nodeRecord) admitted() uint64 {
+	if n.Removed {
+		return n.Generation + 1
+	}
+	return n.Generation
+}
+
+// tokenRecord is what the cluster keeps of a token.
+type tokenRecord struct {
+	Hash    []byte    `json:"hash"`
+	Expires time.Time `json:"expires"`
+	Uses    int       `json:"uses"` // that are left
+}
+
+// Registry keeps the names and tokens of a cluster, and knows who was removed. Safe for concurrent use.
+type Registry struct {
+	store concord.Manifests
+	path  string // of the list of admitted generations
+	log   *slog.Logger
+	now   func() time.Time
+
+	mu       sync.Mutex
+	admitted map[string]uint64
+}
+
+// removedFile keeps the list for the time before the store can be reached, which is reached through connections that
+// the list decides on.
+const removedFile = "admitted.json"
+
+// NewRegistry opens the registry; dir is that of the identity.
+func NewRegistry(store concord.Manifests, dir string, logger *slog.Logger) (*Registry, error) {
+	r := &Registry{store: store, path: filepath.Join(dir, removedFile), log: logger, now: time.Now, admitted: map[string]uint64{}}
+	data, err := os.ReadFile(r.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, &r.admitted); err != nil {
+		return nil, concord.Errorf(concord.Corrupt, "%s is damaged: delete it; it is made again from the cluster", r.path)
+	}
+	return r, nil
+}
+
+// Run follows who joins and who is removed until ctx ends, through outages of the store.
+func (r *Registry) Run(ctx context.Context) error {
+	for {
+		err := r.store.Watch(ctx, valuePrefix, func(name string, m concord.Manifest) error {
+			if node, ok := strings.CutPrefix(name, nodePrefix); ok && m.Revision != 0 {
+				r.told(node, m.Data)
+			} else if strings.HasPrefix(name, tokenPath) && m.Revision != 0 {
+				r.forget(ctx, name, m)
+			}
+			return nil
+		})
+		if ctx.Err() != nil {
+			return nil
+		}
+		r.log.Warn("list of nodes not watched, trying again", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(rewatchPause):
+		}
+	}
+}
+
+func (r *Registry) told(name string, data []byte) {
+	var rec nodeRecord
+	if err := json.Unmarshal(data, &rec); err != nil || CheckName(name) != nil {
+		r.log.Warn("entry of node not understood", "node", concord.Clip(name, MaxName), "error", err)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.admitted[name] >= rec.admitted() {
+		return
+	}
+	next := maps.Clone(r.admitted)
+	next[name] = rec.admitted()
+	r.admitted = next
+	data, err := json.Marshal(next)
+	if err == nil {
+		err = writeSecret(r.path, data)
+	}
+	if err != nil {
+		r.log.Error("list of admitted nodes not written", "error", err)
+	}
+}
+
+// forget deletes tokens that ended long ago.
+func (r *Registry) forget(ctx context.Context, name string, m concord.Manifest) {
+	var t tokenRecord
+	if json.Unmarshal(m.Data, &t) == nil && r.now().After(t.Expires.Add(forgetToken)) {
+		_ = r.store.Delete(ctx, name, m.Revision) // whoever is first
+	}
+}
+
+// Revoked reports whether a node was removed, or is an earlier one of its name. See Identity.Trust.
+func (r *Registry) Revoked(p Peer) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return p.Generation < r.admitted[p.Name]
+}
+
+// Register puts the first node of a cluster on record; every other one is by joining. It can be repeated. Errors: Conflict
+// when the name belongs to another key.
+func (r *Registry) Register(ctx context.Context, id *Identity) error {
+	_, err := r.register(ctx, id.Peer().Name, id.key.Public())
+	return err
+}
+
+// register gives a name to a key: a new name, one that was removed, or one that the key has.
+func (r *Registry) register(ctx context.Context, name string, key crypto.PublicKey) (generation uint64, err error) {
+	hash, err := keyHash(key)
+	if err != nil {
+		return 0, err
+	}
+	var rec nodeRecord
+	revision, err := r.get(ctx, nodePrefix+name, &rec)
+	switch {
+	case err != nil:
+		return 0, err
+	case revision != 0 && !rec.Removed && rec.Key == hash:
+		return rec.Generation, nil
+	case revision != 0 && !rec.Removed:
+		return 0, errNameTaken(name)
+	}
+	rec = nodeRecord{Generation: rec.Generation + 1, Key: hash, Joined: r.now().UTC()}
+	if err := r.put(ctx, nodePrefix+name, rec, revision); err != nil {
+		if concord.KindOf(err) == concord.Conflict {
+			err = errNameTaken(name)
+		}
+		return 0, err
+	}
+	return rec.Generation, nil
+}
+
+func errNameTaken(name string) error {
+	return concord.Errorf(concord.Conflict, "another node of this cluster has the name %s: choose another name, or remove that node first (concord cluster remove %s)", name, name)
+}
+
+// free says whether a key may have a name, and whether it has it already.
+func (r *Registry) free(ctx context.Context, name string, key crypto.PublicKey) (has bool, err error) {
+	hash, err := keyHash(key)
+	if err != nil {
+		return false, err
+	}
+	var rec nodeRecord
+	revision, err := r.get(ctx, nodePrefix+name, &rec)
+	switch {
+	case err != nil:
+		return false, err
+	case revision == 0 || rec.Removed:
+		return false, nil
+	case rec.Key != hash:
+		return false, errNameTaken(name)
+	}
+	return true, nil
+}
+
+// Remove keeps out a node, from the next handshake on: running connections are not cut. A name nobody has is no error.
+func (r *Registry) Remove(ctx context.Context, name string) error {
+	var rec nodeRecord
+	return r.change(ctx, nodePrefix+name, &rec, func() error {
+		if rec.Generation == 0 {
+			rec.Generation = 1 // a node from before there were names on record
+		}
+		rec.Removed = true
+		return nil
+	})
+}
+
+// NewToken makes a token for uses machines. life 0 is DefaultTokenLife.
+func (r *Registry) NewToken(ctx context.Context, id *Identity, life time.Duration, uses int) (Token, error) {
+	if life == 0 {
+		life = DefaultTokenLife
+	}
+	if life < time.Second || life > maxTokenLife || uses < 1 || uses > maxTokenUses {
+		return Token{}, concord.Errorf(concord.Invalid, "a token is valid for 1 s to %v and for 1 to %d machines", maxTokenLife, maxTokenUses)
+	}
+	t := newToken(fingerprint(id.authority.cert.Raw), r.now().Add(life))
+	hash := t.hash()
+	return t, r.put(ctx, tokenPath+t.id(), tokenRecord{Hash: hash[:], Expires: t.Expires, Uses: uses}, 0)
+}
+
+// errToken tells nothing of which tokens there are.
+var errToken = concord.Errorf(concord.Unauthorized, "the token is not valid in this cluster: it is of another one, or ended long ago; make a new one with concord cluster token")
+
+// check verifies a proof, and then that the token still holds.
+func (r *Registry) check(ctx context.Context, q *request, binding []byte) error {
+	var t tokenRecord
+	if _, err := r.get(ctx, tokenPath+q.Token, &t); err != nil {
+		return err
+	}
+	var hash [sha256.Size]byte // of zeros when there is none: nobody's secret, and it takes as long
+	copy(hash[:], t.Hash)
+	if !hmac.Equal(proof(hash, binding, q), q.Proof) || len(t.Hash) != len(hash) {
+		return errToken
+	}
+	if r.now().After(t.Expires) {
+		return concord.Errorf(concord.Unauthorized, "the token ended at %s; make a new one with concord cluster token", t.Expires.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// use takes one use off a token.
+func (r *Registry) use(ctx context.Context, token string) error {
+	var t tokenRecord
+	return r.change(ctx, tokenPath+token, &t, func() error {
+		if t.Uses < 1 {
+			return concord.Errorf(concord.Unauthorized, "the token is used up; make a new one with concord cluster token")
+		}
+		t.Uses--
+		return nil
+	})
+}
+
+// change replaces the value of a name by what f makes of it, against others who do the same.
+func (r *Registry) change(ctx context.Context, name string, value any, f func() error) error {
+	var err error
+	for range casTries {
+		var revision uint64
+		if revision, err = r.get(ctx, name, value); err != nil {
+			return err
+		}
+		if err = f(); err != nil {
+			return err
+		}
+		if err = r.put(ctx, name, value, revision); concord.KindOf(err) != concord.Conflict {
+			return err
+		}
+	}
+	return concord.Errorf(concord.Unavailable, "too many changes at once, try again: %w", err)
+}
+
+// get reads a value; revision 0 says that there is none.
+func (r *Registry) get(ctx context.Context, name string, value any) (revision uint64, err error) {
+	m, err := r.store.Get(ctx, name)
+	if concord.KindOf(err) == concord.NotFound {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if err := json.Unmarshal(m.Data, value); err != nil {
+		return 0, concord.Errorf(concord.Corrupt, "value %s: %w", name, err)
+	}
+	return m.Revision, nil
+}
+
+func (r *Registry) put(ctx context.Context, name string, value any, revision uint64) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	_, err = r.store.Put(ctx, name, data, revision)
+	return err
+}
+
+func keyHash(key crypto.PublicKey) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.Sum256(der)
+	return hex.EncodeToString(h[:]), nil
+}
