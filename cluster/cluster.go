@@ -25,6 +25,8 @@ type Partition interface {
 	// Run loads the last committed state, applies the log from the position stored with it, and goes on until ctx ends;
 	// it then commits and returns nil or ctx's error. It may run again later, when another node had it meanwhile. fence
 	// grows with every change of owner: the partition stores it with its state and refuses to run under a smaller one.
+	// An error of kind Conflict while the lease is another node's only says that this node was fenced off; any other error
+	// ends the keeper.
 	Run(ctx context.Context, fence uint64) error
 }
 

@@ -333,3 +333,37 @@ func ExampleAssign() {
 	fmt.Println(Assign([]string{"attestor"}, []Candidate{{Name: "a", Capacity: 1}}))
 	// Output: map[attestor:a]
 }
+
+// fenced is a partition whose commit is refused, since another node has committed under a larger fence.
+type fenced struct {
+	leases *memLeases
+	runs   chan uint64
+}
+
+func (f fenced) Name() string { return "shard.0" }
+func (f fenced) Run(ctx context.Context, fence uint64) error {
+	f.runs <- fence
+	if fence > 1 {
+		<-ctx.Done()
+		return nil
+	}
+	f.leases.mu.Lock()
+	f.leases.put(f.Name(), "b", 50*time.Millisecond)
+	f.leases.mu.Unlock()
+	return fmt.Errorf("commit: %w", concord.Errorf(concord.Conflict, "fence 1 is older than 2"))
+}
+
+func TestFencedOffIsNoFailure(t *testing.T) {
+	leases, runs := newMemLeases(), make(chan uint64, 2)
+	k := &Keeper{Leases: leases, Node: "a", TTL: time.Minute, Logger: testLogger()}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- k.Run(ctx, fenced{leases, runs}) }()
+	if one, three := <-runs, <-runs; one != 1 || three != 3 {
+		t.Errorf("ran under %d and %d", one, three)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}

@@ -29,6 +29,7 @@ type Keeper struct {
 	mu      sync.Mutex
 	held    map[string]*hold
 	plan    map[string]step
+	lost    time.Time     // when a lease was lost last
 	changed chan struct{} // closed with the next change of plan
 }
 
@@ -93,8 +94,7 @@ func (k *Keeper) keep(ctx context.Context, p Partition) error {
 			}
 			continue
 		}
-		asked := time.Now()
-		fence, err := k.Leases.Acquire(ctx, p.Name(), k.Node, k.ttl())
+		fence, asked, err := k.acquire(ctx, p.Name())
 		if err != nil {
 			if kind := concord.KindOf(err); kind != concord.Conflict && kind != concord.Unavailable && ctx.Err() == nil {
 				return fmt.Errorf("own %s: %w", p.Name(), err)
@@ -112,12 +112,27 @@ func (k *Keeper) keep(ctx context.Context, p Partition) error {
 	return nil
 }
 
+// acquire tries for a lease, for a part of its time only: what is left has to be worth something.
+func (k *Keeper) acquire(ctx context.Context, name string) (fence uint64, asked time.Time, err error) {
+	ctx, cancel := context.WithTimeout(ctx, k.ttl()/3)
+	defer cancel()
+	asked = time.Now()
+	fence, err = k.Leases.Acquire(ctx, name, k.Node, k.ttl())
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = concord.Errorf(concord.Unavailable, "%w", err)
+	}
+	return fence, asked, err
+}
+
 // own runs the partition under its lease until it is lost (errLost), another node is to have it (nil), or it returns by itself.
 func (k *Keeper) own(ctx context.Context, p Partition, fence uint64, asked time.Time) error {
 	name := p.Name()
 	k.Logger.Debug("partition owned", "partition", name, "fence", fence)
 	k.setHeld(&hold{Holding{Partition: name, Fence: fence, Since: time.Now().UTC()}, asked.Add(k.safe())})
 	given, err := k.run(ctx, p, fence, asked)
+	if errors.Is(err, errLost) {
+		k.setUnsteady()
+	}
 	k.setFree(name)
 	if given {
 		if err == nil {
@@ -152,14 +167,33 @@ func (k *Keeper) run(ctx context.Context, p Partition, fence uint64, asked time.
 	cancel(nil)
 	stop()
 	wg.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	// A partition whose commit was refused may know of the next owner before the renewal does.
+	if lost == nil && concord.KindOf(err) == concord.Conflict && !k.stillOurs(ctx, p.Name(), &revision) {
+		lost = errLost
+	}
+	if lost != nil && err != nil {
+		lost = fmt.Errorf("%w; the partition ended with: %w", lost, err)
+	}
 	if lost != nil {
 		return given, lost
 	}
 	k.release(ctx, p.Name(), revision)
-	if errors.Is(err, context.Canceled) {
-		err = nil
-	}
 	return given, err
+}
+
+// stillOurs asks whether the lease is this node's.
+func (k *Keeper) stillOurs(ctx context.Context, name string, revision *uint64) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	rev, err := k.Leases.Renew(ctx, name, k.Node, k.ttl(), *revision)
+	if err != nil {
+		return false
+	}
+	*revision = rev
+	return true
 }
 
 func (k *Keeper) release(ctx context.Context, name string, revision uint64) {

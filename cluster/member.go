@@ -3,6 +3,7 @@ package cluster
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -109,6 +110,11 @@ func sameNews(a, b Record) bool {
 	a.Beat, b.Beat = 0, 0
 	a.DiskFree, b.DiskFree = 0, 0
 	return reflect.DeepEqual(a, b)
+}
+
+// runs says whether the node says that it runs a partition.
+func (r *Record) runs(partition string) bool {
+	return slices.ContainsFunc(r.Owns, func(h Holding) bool { return h.Partition == partition })
 }
 
 // Member is a node as this node sees it.

@@ -26,6 +26,7 @@ type planner struct {
 	assigned   map[string]string
 	since      map[string]time.Time // when assigned changed
 	unowned    map[string]time.Time // since when nobody runs it
+	unsteady   time.Time            // when this node lost a lease last: it settles anew
 }
 
 // plan returns a step for each partition, and the partitions this node asks other nodes for.
@@ -35,6 +36,7 @@ func (pl *planner) plan(v *View, now time.Time) (steps map[string]step, wants []
 	}
 	pl.assign(v, now)
 	owners := v.owners()
+	self, _ := v.Member(pl.node)
 	steps = make(map[string]step, len(pl.partitions))
 	for _, p := range pl.partitions {
 		c, owned := owners[p]
@@ -47,13 +49,19 @@ func (pl *planner) plan(v *View, now time.Time) (steps map[string]step, wants []
 		switch {
 		case owned && c.owner.Name == pl.node:
 			steps[p] = pl.keepOrGive(v, p, c)
-		case owned && mine && (c.owner.Leaving || now.Sub(pl.since[p]) >= pl.settle):
+		case owned && self.runs(p): // this node has lost it and does not know yet
+		case owned && mine && (c.owner.Leaving || pl.settled(p, now)):
 			wants = append(wants, p)
 		case !owned:
 			steps[p] = step{take: mine || pl.graceOver(p, now)}
 		}
 	}
 	return steps, wants
+}
+
+// settled says whether this node has been steady, and a partition its own, for long enough to take it from another.
+func (pl *planner) settled(p string, now time.Time) bool {
+	return now.Sub(pl.since[p]) >= pl.settle && now.Sub(pl.unsteady) >= pl.settle
 }
 
 // assign follows the candidates of the view.
@@ -119,6 +127,9 @@ func (k *Keeper) planLoop(ctx context.Context, partitions []string) {
 	}
 	for ctx.Err() == nil {
 		v, changed := k.Members.View()
+		k.mu.Lock()
+		pl.unsteady = k.lost
+		k.mu.Unlock()
 		steps, wants := pl.plan(v, time.Now())
 		k.follow(steps)
 		slices.Sort(wants)
@@ -225,6 +236,13 @@ func (k *Keeper) prolong(name string, until time.Time) {
 	if h := k.held[name]; h != nil {
 		h.until = until
 	}
+}
+
+// setUnsteady makes this node settle anew before it takes partitions from others.
+func (k *Keeper) setUnsteady() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.lost = time.Now()
 }
 
 func (k *Keeper) setFree(name string) {

@@ -39,8 +39,12 @@ func (id *Identity) JoinTLS() *tls.Config {
 }
 
 func (id *Identity) config() *tls.Config {
+	pool := x509.NewCertPool()
+	pool.AddCert(id.authority.cert)
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
+		RootCAs:    pool, // for engines that want to see them: verifyConnection has its own
+		ClientCAs:  pool,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return id.current.Load(), nil
 		},
