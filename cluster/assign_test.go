@@ -36,6 +36,7 @@ func loads(owner map[string]string) (byNode, byKind map[string]int) {
 }
 
 func TestAssignIsBalanced(t *testing.T) {
+	t.Parallel()
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 500 {
 		parts := partitionNames(1+rnd.IntN(20), 1+rnd.IntN(20))
@@ -62,6 +63,7 @@ func TestAssignIsBalanced(t *testing.T) {
 
 // A small cluster is where plain rendezvous hashing does worst: with nine partitions and three nodes one node of a dozen has none.
 func TestAssignOfASmallCluster(t *testing.T) {
+	t.Parallel()
 	rnd := rand.New(rand.NewPCG(3, 4))
 	parts := partitionNames(4, 4)
 	uneven := 0
@@ -96,6 +98,7 @@ func moved(before, after map[string]string, changed string) (all, needed int) {
 }
 
 func TestAssignMovesLittle(t *testing.T) {
+	t.Parallel()
 	rnd := rand.New(rand.NewPCG(5, 6))
 	for _, c := range []struct {
 		frontiers, shards, nodes int
@@ -104,7 +107,7 @@ func TestAssignMovesLittle(t *testing.T) {
 		{4, 4, 2, 1, 4}, {4, 4, 3, 2, 5}, {4, 4, 4, 1.2, 5}, {16, 16, 3, 3, 8}, {16, 16, 5, 3.5, 9}, {16, 16, 10, 5.5, 11}, {64, 64, 10, 11, 22}, {64, 64, 30, 3, 10},
 	} {
 		parts := partitionNames(c.frontiers, c.shards)
-		const rounds = 200
+		rounds := max(20, 4000/len(parts)/c.nodes)
 		sum, most := 0, 0
 		for range rounds {
 			nodes := randomNodes(rnd, c.nodes+1)
@@ -112,7 +115,7 @@ func TestAssignMovesLittle(t *testing.T) {
 			sum += all - needed
 			most = max(most, all-needed)
 		}
-		mean := float64(sum) / rounds
+		mean := float64(sum) / float64(rounds)
 		t.Logf("%3d partitions, %2d nodes and one more: %.2f move besides what must, at most %d", len(parts), c.nodes, mean, most)
 		if mean > c.mean || float64(most) > c.most {
 			t.Errorf("%d partitions over %d nodes and one more: %.2f moves on average and %d at most besides what must, want %v and %v",
@@ -122,6 +125,7 @@ func TestAssignMovesLittle(t *testing.T) {
 }
 
 func TestAssignFollowsCapacity(t *testing.T) {
+	t.Parallel()
 	rnd := rand.New(rand.NewPCG(7, 8))
 	parts := partitionNames(32, 32)
 	for range 50 {
@@ -143,6 +147,7 @@ func TestAssignFollowsCapacity(t *testing.T) {
 }
 
 func TestReplicasAreApart(t *testing.T) {
+	t.Parallel()
 	rnd := rand.New(rand.NewPCG(9, 10))
 	for range 200 {
 		parts := partitionNames(0, 1+rnd.IntN(16))
@@ -168,6 +173,7 @@ func TestReplicasAreApart(t *testing.T) {
 }
 
 func TestRankingBeginsWithTheLikeliest(t *testing.T) {
+	t.Parallel()
 	nodes := []Candidate{{"a", 1}, {"b", 1}, {"c", 0}}
 	for _, p := range partitionNames(4, 4) {
 		if r := ranking(p, nodes); len(r) != 2 || r[0] != Assign([]string{p}, nodes)[p] {

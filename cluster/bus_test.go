@@ -27,6 +27,7 @@ func newBusWorld(t *testing.T) *world {
 }
 
 func TestOnTheBus(t *testing.T) {
+	t.Parallel()
 	w := newBusWorld(t)
 	a := w.start("a")
 	t.Logf("alone: %v", w.await(10*time.Second, "a"))

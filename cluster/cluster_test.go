@@ -14,6 +14,7 @@ import (
 const testTTL = 400 * time.Millisecond
 
 func TestANodeAloneOwnsAllAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 10*time.Second) // every delay would show
 	w.start("a")
 	if took := w.await(2*time.Second, "a"); took > time.Second {
@@ -22,6 +23,7 @@ func TestANodeAloneOwnsAllAtOnce(t *testing.T) {
 }
 
 func TestAKeeperWithoutMembersOwnsAll(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, testTTL)
 	ctx, stop := context.WithCancel(t.Context())
 	n := &testNode{name: "a", gate: &gate{dead: make(chan struct{})}, keeper: &Keeper{Leases: w.leases, Node: "a", TTL: testTTL, Logger: testLogger()}}
@@ -49,6 +51,7 @@ func TestAKeeperWithoutMembersOwnsAll(t *testing.T) {
 }
 
 func TestJoiningMovesItsShareOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, testTTL)
 	w.start("a")
 	w.await(time.Second, "a")
@@ -64,6 +67,7 @@ func TestJoiningMovesItsShareOnce(t *testing.T) {
 }
 
 func TestANodeThatComesAndGoesMovesNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, testTTL)
 	w.settle = 5 * time.Second
 	w.start("a")
@@ -79,6 +83,7 @@ func TestANodeThatComesAndGoesMovesNothing(t *testing.T) {
 }
 
 func TestDeathMovesWhatTheNodeHad(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, testTTL)
 	w.start("a")
 	w.start("b")
@@ -99,6 +104,7 @@ func TestDeathMovesWhatTheNodeHad(t *testing.T) {
 }
 
 func TestGoodbyeMovesAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 5*time.Second)
 	w.settle = 10 * time.Millisecond
 	w.start("a")
@@ -111,6 +117,7 @@ func TestGoodbyeMovesAtOnce(t *testing.T) {
 }
 
 func TestAPausedNodeStandsBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, testTTL)
 	w.start("a")
 	b := w.start("b")
@@ -127,6 +134,7 @@ func TestAPausedNodeStandsBack(t *testing.T) {
 }
 
 func TestDrainThenRemove(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, testTTL)
 	a := w.start("a")
 	b := w.start("b")
@@ -197,6 +205,7 @@ func stateOf(seenBy *testNode, w *world, name string) string {
 }
 
 func TestDeadNodeIsRemovedByForceOnly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, testTTL)
 	a := w.start("a")
 	b := w.start("b")
@@ -214,6 +223,7 @@ func TestDeadNodeIsRemovedByForceOnly(t *testing.T) {
 }
 
 func TestDrainIsUndone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, testTTL)
 	a := w.start("a")
 	w.start("b")
@@ -230,6 +240,7 @@ func TestDrainIsUndone(t *testing.T) {
 
 // A node that lives but does not take what is assigned to it (its keeper does not run) is stood in for.
 func TestWhatIsNotTakenIsTakenByAnother(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, testTTL)
 	idle, err := NewMembers(MembersConfig{Store: w.store, Self: Record{Name: "idle"}, TTL: testTTL, Logger: testLogger()})
 	if err != nil {
@@ -252,6 +263,7 @@ func TestWhatIsNotTakenIsTakenByAnother(t *testing.T) {
 }
 
 func TestStatusTellsWhatMoves(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, testTTL)
 	w.settle = 2 * testTTL
 	a := w.start("a")
@@ -282,6 +294,7 @@ func (f failing) Name() string                      { return "attestor" }
 func (f failing) Run(context.Context, uint64) error { return f.err }
 
 func TestFailureOfAPartitionEndsRun(t *testing.T) {
+	t.Parallel()
 	boom := errors.New("boom")
 	leases := newMemLeases()
 	k := &Keeper{Leases: leases, Node: "a", Logger: testLogger()}
@@ -308,6 +321,7 @@ func (s stubborn) Run(ctx context.Context, fence uint64) error {
 }
 
 func TestLeaseIsKeptWhileAPartitionStops(t *testing.T) {
+	t.Parallel()
 	leases := newMemLeases()
 	k := &Keeper{Leases: leases, Node: "a", TTL: 150 * time.Millisecond, Logger: testLogger()}
 	ctx, stop := context.WithCancel(t.Context())
@@ -354,6 +368,7 @@ func (f fenced) Run(ctx context.Context, fence uint64) error {
 }
 
 func TestFencedOffIsNoFailure(t *testing.T) {
+	t.Parallel()
 	leases, runs := newMemLeases(), make(chan uint64, 2)
 	k := &Keeper{Leases: leases, Node: "a", TTL: time.Minute, Logger: testLogger()}
 	ctx, stop := context.WithCancel(t.Context())

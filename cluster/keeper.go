@@ -69,15 +69,20 @@ func (k *Keeper) Run(ctx context.Context, partitions ...Partition) error {
 	return g.Wait()
 }
 
-// Owned returns the fence under which this node runs a partition now, and false as soon as its lease may have run out by this
-// node's monotonic clock. It costs a lock and a look at the clock: check it before every effect that no
-// compare-and-set guards, such as a request to somebody's server, so that a process that stood still finds out first.
+// Owned returns the fence under which this node runs a partition now, and false as soon as its lease may have run out: by
+// this node's monotonic clock, or by its wall clock, which goes on while a machine sleeps. It costs a lock and a look at the clock:
+// check it before every effect that no compare-and-set guards, such as a request to somebody's server, so that a process
+// that stood still finds out first.
 func (k *Keeper) Owned(partition string) (fence uint64, ok bool) {
 	k.init()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	h := k.held[partition]
-	if h == nil || !time.Now().Before(h.until) {
+	if h == nil {
+		return 0, false
+	}
+	now := time.Now()
+	if !now.Before(h.until) || !now.Round(0).Before(h.until.Round(0)) { // Round takes the monotonic reading off
 		return 0, false
 	}
 	return h.Fence, true

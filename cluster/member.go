@@ -105,10 +105,16 @@ func (r *Record) encode() ([]byte, error) {
 	return data, err
 }
 
-// sameNews reports whether others need not be told that a record changed: only what changes with every beat did.
+// sameNews reports whether others need not be told at once that a record changed: only what always changes did, which they
+// hear with the next heartbeat.
 func sameNews(a, b Record) bool {
-	a.Beat, b.Beat = 0, 0
-	a.DiskFree, b.DiskFree = 0, 0
+	for _, r := range []*Record{&a, &b} {
+		r.Beat, r.DiskFree = 0, 0
+		r.Serves = slices.Clone(r.Serves)
+		for i := range r.Serves {
+			r.Serves[i].Position = 0
+		}
+	}
 	return reflect.DeepEqual(a, b)
 }
 

@@ -308,6 +308,7 @@ func (r *referee) await(what string, ok func() bool) time.Duration {
 }
 
 func TestProcessesThatAreStoppedAndKilled(t *testing.T) {
+	t.Parallel()
 	r := &referee{t: t, store: memstore.New(), leases: newMemLeases(), fences: map[string]uint64{}, owner: map[string]string{}, refused: map[string]int{}, late: map[string]int{}}
 	socket := filepath.Join(t.TempDir(), "socket")
 	ln, err := net.Listen("unix", socket)
