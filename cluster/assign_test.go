@@ -181,3 +181,15 @@ func TestRankingBeginsWithTheLikeliest(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkAssign(b *testing.B) {
+	rnd := rand.New(rand.NewPCG(11, 12))
+	for _, c := range []struct{ each, nodes int }{{4, 3}, {32, 10}, {500, 100}} {
+		parts, nodes := partitionNames(c.each, c.each), randomNodes(rnd, c.nodes)
+		b.Run(fmt.Sprintf("%dx%d", len(parts), len(nodes)), func(b *testing.B) {
+			for b.Loop() {
+				Assign(parts, nodes)
+			}
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"concord"
 	"concord/bus"
 )
 
@@ -58,6 +59,10 @@ func TestOnTheBus(t *testing.T) {
 	if err := b.members.Remove(t.Context(), "a", false); err != nil {
 		t.Fatal(err)
 	}
+	if err := <-a.done; concord.KindOf(err) != concord.Unauthorized {
+		t.Errorf("the removed node goes on: %v", err)
+	}
+	a.done <- nil
 }
 
 // longestGap returns for how long a partition was without an owner when it went from one node to another.

@@ -160,7 +160,14 @@ func (w *world) start(name string) *testNode {
 		n.done <- errorsFirst(err, membership)
 	}()
 	var once sync.Once
-	n.stop = func() { once.Do(func() { endKeep(); <-n.done }) }
+	n.stop = func() {
+		once.Do(func() {
+			endKeep()
+			if err := <-n.done; err != nil {
+				w.t.Errorf("node %s: %v", name, err)
+			}
+		})
+	}
 	w.mu.Lock()
 	w.nodes[name] = n
 	w.mu.Unlock()

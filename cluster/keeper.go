@@ -50,9 +50,9 @@ func (k *Keeper) init() {
 	})
 }
 
-// Run owns partitions until ctx ends: each that is this node's as soon as its lease is free. A partition that fails ends
-// Run with its error: durable state is then reloaded through a restart, never patched in place. At the end it waits until
-// all partitions have stopped, and gives their leases back.
+// Run owns partitions until ctx ends: each that is this node's as soon as its lease is free. partitions are all there are,
+// the same on every node. A partition that fails ends Run with its error: durable state is then reloaded through a restart,
+// never patched in place. At the end it waits until all partitions have stopped, and gives their leases back.
 func (k *Keeper) Run(ctx context.Context, partitions ...Partition) error {
 	k.init()
 	g, groupCtx := errgroup.WithContext(ctx)

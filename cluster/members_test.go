@@ -116,6 +116,24 @@ func TestTwoProcessesOfOneName(t *testing.T) {
 	}
 }
 
+func TestJoinedAgainAfterRemoval(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	if _, err := store.Put(t.Context(), leavingPrefix+"a", []byte(`{"removed":true,"generation":1}`), 0); err != nil {
+		t.Fatal(err)
+	}
+	old, stopOld := startMembers(t, store, Record{Name: "a", Generation: 1})
+	time.Sleep(testTTL / 10)
+	if err := stopOld(); concord.KindOf(err) != concord.Unauthorized {
+		t.Errorf("what was removed is back: %v, %v", err, old.Live())
+	}
+	a, _ := startMembers(t, store, Record{Name: "a", Generation: 2})
+	v := awaitView(t, a, "it is in", func(v *View) bool { return v.Loaded })
+	if m, _ := v.Member("a"); m.Leaving || len(v.Candidates()) != 1 {
+		t.Errorf("joined again, and still counted as leaving: %+v", m)
+	}
+}
+
 // flaky is a store whose watches and writes fail when told to.
 type flaky struct {
 	concord.Manifests

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -29,7 +30,7 @@ import (
 
 const (
 	childEnv   = "CONCORD_CLUSTER_TEST_CHILD" // name of the node and path of the socket, "a /tmp/…"
-	processTTL = 900 * time.Millisecond
+	processTTL = time.Second
 )
 
 func TestMain(m *testing.M) {
@@ -40,6 +41,8 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8") // these tests wait rather than work; the flag exists
 	os.Exit(m.Run())
 }
 

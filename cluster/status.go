@@ -91,6 +91,9 @@ func (m *Members) Status(partitions []string) Status {
 func nodeStatus(mem Member, assigned map[string]string) NodeStatus {
 	n := NodeStatus{Name: mem.Name, State: mem.state(), Version: mem.Version, Addrs: mem.Addrs, Capacity: mem.Capacity, Started: mem.Started,
 		LastSeen: mem.Seen, DiskFree: mem.DiskFree, DiskTotal: mem.DiskTotal, Left: []string{}}
+	if n.Addrs == nil {
+		n.Addrs = map[string]string{}
+	}
 	if mem.Live {
 		n.Owns = len(mem.Owns)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -47,6 +48,9 @@ func (t Token) String() string {
 	sum := sha256.Sum256(b)
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(append(b, sum[:4]...))
 }
+
+// LogValue keeps the secret out of logs.
+func (t Token) LogValue() slog.Value { return slog.StringValue("token " + t.id()) }
 
 // ParseToken reads what String returned. Errors: Invalid.
 func ParseToken(s string) (Token, error) {
