@@ -349,6 +349,40 @@ func TestLeaseIsKeptWhileAPartitionStops(t *testing.T) {
 	}
 }
 
+// slowLeases answer a renewal late.
+type slowLeases struct {
+	*memLeases
+	asked chan struct{}
+}
+
+func (l slowLeases) Renew(ctx context.Context, name, holder string, ttl time.Duration, revision uint64) (uint64, error) {
+	rev, err := l.memLeases.Renew(ctx, name, holder, ttl, revision)
+	l.asked <- struct{}{}
+	pause(ctx, 100*time.Millisecond)
+	if ctx.Err() != nil {
+		return 0, concord.Errorf(concord.Unavailable, "%w", ctx.Err())
+	}
+	return rev, err
+}
+
+func TestLeaseIsGivenBackWhileARenewalIsUnderWay(t *testing.T) {
+	t.Parallel()
+	leases := slowLeases{newMemLeases(), make(chan struct{}, 1)}
+	k := &Keeper{Leases: leases, Node: "a", TTL: 3 * time.Second, Logger: testLogger()}
+	ctx, stop := context.WithCancel(t.Context())
+	started, letGo, done := make(chan uint64, 1), make(chan struct{}), make(chan error, 1)
+	close(letGo)
+	go func() { done <- k.Run(ctx, stubborn{started, letGo}) }()
+	<-leases.asked
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leases.Acquire(t.Context(), "shard.0", "b", time.Minute); err != nil {
+		t.Fatalf("not given back: %v", err)
+	}
+}
+
 func ExampleAssign() {
 	fmt.Println(Assign([]string{"attestor"}, []Candidate{{Name: "a", Capacity: 1}}))
 	// Output: map[attestor:a]

@@ -50,11 +50,14 @@ func (m *Members) Undrain(ctx context.Context, name string) error {
 }
 
 // Remove takes a node out for good: its certificate is refused and its record goes. It has to be drained first; force
-// removes one that is dead, and gives up what only that node had. Errors: NotFound; Conflict says what is in the way;
+// removes one that is dead, and gives up what only that node had, or one that joined and never came. Errors: NotFound; Conflict says what is in the way;
 // Unavailable. It can be repeated.
 func (m *Members) Remove(ctx context.Context, name string, force bool) error {
 	v, _ := m.View()
 	mem, ok := v.Member(name)
+	if !ok && force && m.cfg.Revoke != nil { // it joined, and never came
+		return m.cfg.Revoke(ctx, name)
+	}
 	if !ok {
 		return concord.Errorf(concord.NotFound, "no node %s in this cluster; concord cluster status lists them", concord.Clip(name, 80))
 	}

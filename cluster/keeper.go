@@ -225,11 +225,8 @@ func (k *Keeper) renew(ctx context.Context, stopping <-chan struct{}, name strin
 			return nil
 		case <-time.After(time.Until(next)):
 		}
-		end := last.Add(k.safe())
-		try, cancel := context.WithDeadline(ctx, end)
-		asked := time.Now()
-		rev, err := k.Leases.Renew(try, name, k.Node, k.ttl(), *revision)
-		cancel()
+		end, asked := last.Add(k.safe()), time.Now()
+		rev, err := k.renewOnce(ctx, name, *revision, end)
 		switch {
 		case err == nil:
 			*revision, last, next = rev, asked, asked.Add(k.ttl()/3)
@@ -245,6 +242,15 @@ func (k *Keeper) renew(ctx context.Context, stopping <-chan struct{}, name strin
 			}
 		}
 	}
+}
+
+// renewOnce renews the lease before end. A try that is under way when ctx ends has a moment to be answered: whose
+// answer is not heard cannot give the lease back, since its revision is not known.
+func (k *Keeper) renewOnce(ctx context.Context, name string, revision uint64, end time.Time) (uint64, error) {
+	try, cancel := context.WithDeadline(context.WithoutCancel(ctx), end)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { pause(try, releaseTimeout); cancel() })()
+	return k.Leases.Renew(try, name, k.Node, k.ttl(), revision)
 }
 
 // safe is how long after asking for a lease it is certain.

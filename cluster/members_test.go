@@ -134,6 +134,26 @@ func TestJoinedAgainAfterRemoval(t *testing.T) {
 	}
 }
 
+func TestRemoveRevokes(t *testing.T) {
+	t.Parallel()
+	var revoked []string
+	m, err := NewMembers(MembersConfig{Store: memstore.New(), Self: Record{Name: "a"}, Logger: testLogger(),
+		Revoke: func(_ context.Context, name string) error { revoked = append(revoked, name); return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Remove(t.Context(), "b", false); concord.KindOf(err) != concord.NotFound || len(revoked) != 0 {
+		t.Errorf("nobody was removed: %v, %v", err, revoked)
+	}
+	if err := m.Remove(t.Context(), "b", true); err != nil || len(revoked) != 1 {
+		t.Errorf("one that never came: %v, %v", err, revoked)
+	}
+	m.peers["c"] = &peer{Record: Record{Name: "c"}}
+	if err := m.Remove(t.Context(), "c", true); err != nil || len(revoked) != 2 {
+		t.Errorf("one that is dead: %v, %v", err, revoked)
+	}
+}
+
 // flaky is a store whose watches and writes fail when told to.
 type flaky struct {
 	concord.Manifests

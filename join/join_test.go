@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -120,6 +121,36 @@ func TestTokenForSeveral(t *testing.T) {
 		if _, err := c.reg.NewToken(t.Context(), c.id, x.life, x.uses); concord.KindOf(err) != concord.Invalid {
 			t.Errorf("token for %v, %d uses: %v", x.life, x.uses, err)
 		}
+	}
+}
+
+// However many ask at once, a token lets in as many as it says, and a name goes to one.
+func TestManyAtOnce(t *testing.T) {
+	c := newCluster(t)
+	tok := c.token(0, 3)
+	results := make(chan error)
+	const machines = 8
+	for i := range machines {
+		dir := t.TempDir()
+		go func() {
+			_, err := c.joinIn(dir, tok, fmt.Sprintf("node-%d", 2+i/2)) // two ask for each name
+			results <- err
+		}()
+	}
+	in := 0
+	for range machines {
+		switch err := <-results; concord.KindOf(err) {
+		case concord.Unauthorized, concord.Conflict:
+		default:
+			if err != nil {
+				t.Error(err)
+			} else {
+				in++
+			}
+		}
+	}
+	if in < 1 || in > 3 {
+		t.Errorf("%d of %d machines were let in by a token for 3", in, machines)
 	}
 }
 
