@@ -289,7 +289,7 @@ func TestStatusTellsWhatMoves(t *testing.T) {
 	w.await(10*time.Second, "a", "b")
 	w.awaitThat(time.Second, "all is quiet", func() bool {
 		st := a.members.Status(w.names)
-		return st.Moving == 0 && st.Unowned == 0 && len(st.Nodes) == 2 && st.Nodes[0].Owns+st.Nodes[1].Owns == len(w.names) && !st.LastBeat.IsZero()
+		return st.Hears && st.Moving == 0 && st.Unowned == 0 && len(st.Nodes) == 2 && st.Nodes[0].Owns+st.Nodes[1].Owns == len(w.names) && !st.LastBeat.IsZero()
 	})
 }
 

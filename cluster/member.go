@@ -136,7 +136,7 @@ type Member struct {
 type View struct {
 	Self    string
 	Members []Member // by name, this node included
-	Loaded  bool     // this node's own heartbeat was accepted, and told back
+	Loaded  bool     // this node hears what is written: its own heartbeat was told back. If not, the rest may be old
 }
 
 // Member returns the member of that name.

@@ -29,7 +29,8 @@ type planner struct {
 	unsteady   time.Time            // when this node lost a lease last: it settles anew
 }
 
-// plan returns a step for each partition, and the partitions this node asks other nodes for.
+// plan returns a step for each partition, and the partitions this node asks other nodes for. A node that does not hear the others goes
+// on with what it has, and takes and gives nothing.
 func (pl *planner) plan(v *View, now time.Time) (steps map[string]step, wants []string) {
 	if !v.Loaded {
 		return nil, nil

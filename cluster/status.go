@@ -26,6 +26,7 @@ const (
 // Status is the cluster as one node sees it: what "concord cluster status" and the cluster page show.
 type Status struct {
 	Self       string            `json:"self"`
+	Hears      bool              `json:"hears"`     // this node hears the others; if not, the rest is as it was before
 	LastBeat   time.Time         `json:"last_beat"` // when the cluster last accepted this node's heartbeat; zero: never yet
 	Nodes      []NodeStatus      `json:"nodes"`
 	Partitions []PartitionStatus `json:"partitions"`
@@ -70,7 +71,7 @@ type ReplicaStatus struct {
 // Status returns the cluster as this node sees it. partitions are all there are.
 func (m *Members) Status(partitions []string) Status {
 	v, _ := m.View()
-	st := Status{Self: v.Self, LastBeat: m.LastBeat(), Nodes: []NodeStatus{}, Partitions: []PartitionStatus{}}
+	st := Status{Self: v.Self, Hears: v.Loaded, LastBeat: m.LastBeat(), Nodes: []NodeStatus{}, Partitions: []PartitionStatus{}}
 	assigned, owners := Assign(partitions, v.Candidates()), v.owners()
 	for _, mem := range v.Members {
 		st.Nodes = append(st.Nodes, nodeStatus(mem, assigned))

@@ -24,6 +24,10 @@ func (m *Members) watch(ctx context.Context) error {
 			return m.goneError()
 		}
 		m.cfg.Logger.Warn("members not watched, trying again", "error", err)
+		m.mu.Lock()
+		m.loaded = false
+		m.announce()
+		m.mu.Unlock()
 		pause(ctx, m.cfg.TTL/beatsPerTTL)
 	}
 }
