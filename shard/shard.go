@@ -27,6 +27,7 @@ import (
 	"concord/durable"
 	"concord/index"
 	"concord/search"
+	"concord/state"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -91,6 +92,12 @@ type manifest struct {
 
 var manifestKey = []byte("m")
 
+// What is in a shard's directory.
+const (
+	catalogDir  = "catalog"  // the Pebble store
+	segmentsDir = "segments" // the files its manifest names
+)
+
 // Open loads the last commit: it maps the segments and removes files that no commit names. Errors: Corrupt when a
 // segment is damaged and cannot be repaired.
 func Open(ctx context.Context, cfg Config) (*Shard, error) {
@@ -100,10 +107,13 @@ func Open(ctx context.Context, cfg Config) (*Shard, error) {
 	if cfg.idle == 0 {
 		cfg.idle = idleAfter
 	}
-	if err := os.MkdirAll(filepath.Join(cfg.Dir, "segments"), 0o700); err != nil {
+	if err := state.Recover(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("open shard %d: %w", cfg.Shard, err)
 	}
-	db, err := pebble.Open(filepath.Join(cfg.Dir, "catalog"), pebbleOptions(cfg.Logger))
+	if err := os.MkdirAll(filepath.Join(cfg.Dir, segmentsDir), 0o700); err != nil {
+		return nil, fmt.Errorf("open shard %d: %w", cfg.Shard, err)
+	}
+	db, err := pebble.Open(filepath.Join(cfg.Dir, catalogDir), pebbleOptions(cfg.Logger))
 	if err != nil {
 		return nil, fmt.Errorf("open shard %d: %w", cfg.Shard, err)
 	}
@@ -118,19 +128,14 @@ func Open(ctx context.Context, cfg Config) (*Shard, error) {
 // pebbleOptions keep one shard's share of memory small: there are several in a process.
 func pebbleOptions(log *slog.Logger) *pebble.Options {
 	return &pebble.Options{
-		MemTableSize: 4 << 20, CacheSize: 8 << 20, MaxOpenFiles: 200,
+		MemTableSize: 4 << 20, CacheSize: 8 << 20, MaxOpenFiles: 200, MaxManifestFileSize: state.PebbleManifestBytes,
 		FormatMajorVersion: pebble.FormatNewest, LoggerAndTracer: pebbleLog{log},
 	}
 }
 
 func (s *Shard) load(ctx context.Context) error {
-	if v, closer, err := s.db.Get(manifestKey); err == nil {
-		err = json.Unmarshal(v, &s.man)
-		closer.Close()
-		if err != nil {
-			return concord.Errorf(concord.Corrupt, "manifest: %w", err)
-		}
-	} else if !errors.Is(err, pebble.ErrNotFound) {
+	var err error
+	if s.man, err = readManifest(s.db); err != nil {
 		return err
 	}
 	if err := durable.RemoveTemps(durable.OS, s.segmentDir()); err != nil {
@@ -158,6 +163,22 @@ func (s *Shard) load(ctx context.Context) error {
 	return s.removeStrays()
 }
 
+// readManifest returns the manifest of the last commit, an empty one when there was none.
+func readManifest(db *pebble.DB) (man manifest, err error) {
+	v, closer, err := db.Get(manifestKey)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return man, nil
+	}
+	if err != nil {
+		return man, err
+	}
+	defer closer.Close()
+	if err := json.Unmarshal(v, &man); err != nil {
+		return man, concord.Errorf(concord.Corrupt, "manifest: %w", err)
+	}
+	return man, nil
+}
+
 // show hands the current segments to searches that begin from now on.
 func (s *Shard) show() {
 	current := make([]*index.Segment, len(s.segments))
@@ -170,15 +191,17 @@ func (s *Shard) show() {
 // Searcher searches the shard as it is committed at the moment of the search.
 func (s *Shard) Searcher() concord.Searcher { return s.searcher }
 
-func (s *Shard) segmentDir() string { return filepath.Join(s.cfg.Dir, "segments") }
+func (s *Shard) segmentDir() string { return filepath.Join(s.cfg.Dir, segmentsDir) }
 
 func (s *Shard) segmentPath(id uint64) string {
-	return filepath.Join(s.segmentDir(), fmt.Sprintf("%08d.seg", id))
+	return filepath.Join(s.segmentDir(), segmentName(id))
 }
 
 // checkedSize is the size up to which segments are read and checked whole before they are used: some 10 ms each. What larger ones turn out to
 // be damaged in, a search meets.
 const checkedSize = 32 << 20
+
+func segmentName(id uint64) string { return fmt.Sprintf("%08d.seg", id) }
 
 // openSegment opens a segment with the deletes of the last commit laid over.
 func (s *Shard) openSegment(id uint64) (*index.Segment, error) {

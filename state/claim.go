@@ -23,6 +23,8 @@ type Owner struct {
 	partition string
 	fence     uint64
 
+	taking sync.Mutex // held while a checkpoint is there
+
 	mu       sync.Mutex
 	m        *Manifest // as last put
 	revision uint64

@@ -24,6 +24,8 @@ func checkpointPath(dir string) string { return filepath.Clean(dir) + ".checkpoi
 
 // SaveFrom takes a checkpoint of a running partition and saves it. The partition's directory must have been loaded. Errors: as Save.
 func (o *Owner) SaveFrom(ctx context.Context, src Source) (Saved, error) {
+	o.taking.Lock()
+	defer o.taking.Unlock()
 	o.mu.Lock()
 	dir := o.dir
 	o.mu.Unlock()

@@ -16,6 +16,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
+// PebbleManifestBytes is the MaxManifestFileSize that stores should be opened with. Pebble's own list of its tables is copied into every
+// checkpoint and grows with each flush, by default up to 128 MB, which would be uploaded again and again.
+const PebbleManifestBytes = 64 << 10
+
 // CheckpointPebble makes dir, which must not exist, hold the store as it is now: hard links to tables, which never change, and copies of
 // the small files. Everything written before the call is in it, also what was not synced.
 //

@@ -2,14 +2,19 @@ package state
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"concord"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
 const msgBytes = 2000
@@ -439,4 +444,81 @@ func TestReread(t *testing.T) {
 		t.Fatalf("loaded %+v, %v", out, err)
 	}
 	b.holds(50, 500)
+}
+
+// TestCheckpointPebble: a checkpoint taken while somebody writes has a whole prefix of the writes, all that were made before it, and no
+// more of the log than it needs.
+func TestCheckpointPebble(t *testing.T) {
+	dir := t.TempDir()
+	options := func() *pebble.Options {
+		return &pebble.Options{Logger: quiet{}, MemTableSize: 1 << 20, MaxManifestFileSize: PebbleManifestBytes, FormatMajorVersion: pebble.FormatNewest}
+	}
+	db, err := pebble.Open(filepath.Join(dir, "db"), options())
+	errIs(t, err, nil)
+	defer db.Close()
+	var written atomic.Uint64
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for i := uint64(1); ; i++ {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			if err := db.Set(binary.BigEndian.AppendUint64(nil, i), noise(i, 500), pebble.NoSync); err != nil {
+				stopped <- err
+				return
+			}
+			written.Store(i)
+			time.Sleep(10 * time.Microsecond)
+		}
+	}()
+	for i := range 8 {
+		time.Sleep(5 * time.Millisecond)
+		before := written.Load()
+		at := filepath.Join(dir, strconv.Itoa(i))
+		errIs(t, CheckpointPebble(db, at), nil)
+		after := written.Load()
+		if n := countWrites(t, at, options()); n < before || n > after+1 {
+			t.Errorf("checkpoint %d has %d writes; %d were made before, %d after", i, n, before, after)
+		}
+	}
+	close(stop)
+	errIs(t, <-stopped, nil)
+	errIs(t, CheckpointPebble(db, filepath.Join(dir, "quiet")), nil)
+	logs, _ := filepath.Glob(filepath.Join(dir, "quiet", "*.log"))
+	for _, path := range logs {
+		if info, err := os.Stat(path); err != nil || info.Size() > 4096 {
+			t.Errorf("%s has %d bytes, nothing was written since the flush", path, info.Size())
+		}
+	}
+	// What is in the log only is not cut off, also when the log is an old one written over.
+	n := written.Load()
+	for range 100 {
+		n++
+		errIs(t, db.Set(binary.BigEndian.AppendUint64(nil, n), noise(n, 500), pebble.NoSync), nil)
+	}
+	cut := filepath.Join(dir, "cut")
+	errIs(t, db.Checkpoint(cut, pebble.WithFlushedWAL()), nil)
+	errIs(t, cutLog(cut), nil)
+	if got := countWrites(t, cut, options()); got != n {
+		t.Errorf("%d writes are left of %d", got, n)
+	}
+}
+
+// countWrites counts the keys 1, 2, … of a store, without gaps.
+func countWrites(t *testing.T, dir string, options *pebble.Options) (n uint64) {
+	t.Helper()
+	db, err := pebble.Open(dir, options)
+	errIs(t, err, nil)
+	it, err := db.NewIter(nil)
+	errIs(t, err, nil)
+	for ok := it.First(); ok; ok = it.Next() {
+		if n++; binary.BigEndian.Uint64(it.Key()) != n {
+			t.Fatalf("%s lacks write %d", dir, n)
+		}
+	}
+	errIs(t, errors.Join(it.Close(), db.Close()), nil)
+	return n
 }
