@@ -8,7 +8,8 @@
 //   - A capture is in one batch. Its line, salt and place, the signed attestation and the position in the log are written
 //     in one synced batch of the store before the attestation leaves: after a crash the same bytes are submitted again,
 //     and the ledger's seq sees to it that they count once.
-//   - No two attestations for one seq of a chain leave the process.
+//   - No two attestations for one seq of a chain leave the process, nor the cluster: where other nodes may take over, a batch is saved
+//     under the owner's fence before its attestation leaves, and who was replaced can save nothing.
 //   - At most one attestation is on its way; memory holds at most MaxBatch captures beside it.
 package attest
 
@@ -51,6 +52,11 @@ type Config struct {
 	Window   time.Duration // how long a batch stays open after its first capture; default DefaultWindow
 	MaxBatch int           // captures of a batch at most; default DefaultMaxBatch
 	Logger   *slog.Logger
+
+	// Save, when other nodes may take the attestor over, makes what the store holds now what the next owner begins with. It is called before
+	// each attestation leaves, so that salts and place of a capture are never on this machine alone once the ledger has its batch. An
+	// Unavailable error is tried again; a Conflict says that another owner has taken over, and ends Run before anything is submitted.
+	Save func(ctx context.Context) error
 }
 
 const (
@@ -196,6 +202,19 @@ func (a *Attestor) Batch(number uint64) (Batch, error) {
 
 // Run attests captures until ctx ends (it then returns nil) or fails. It may be called again after it returned.
 func (a *Attestor) Run(ctx context.Context) error {
+	fence, err := a.store.fence()
+	if err != nil {
+		return fmt.Errorf("attest: %w", err)
+	}
+	return a.RunOwned(ctx, fence)
+}
+
+// RunOwned is Run for the holder of a lease. fence grows with every change of owner: it is stored with the state, and a smaller one is a
+// Conflict.
+func (a *Attestor) RunOwned(ctx context.Context, fence uint64) error {
+	if err := a.store.takeOver(fence); err != nil {
+		return fmt.Errorf("attest: %w", err)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	a.reset(false)

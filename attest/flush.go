@@ -167,28 +167,21 @@ func (a *Attestor) resign(b *Batch) error {
 	return a.store.putMeta(b)
 }
 
-// submit puts a written batch into the ledger and notes where it lies. While the ledger is unavailable it tries again.
+// submit saves a written batch for the next owner, puts it into the ledger and notes where it lies. While one of them is unavailable it
+// tries again.
 func (a *Attestor) submit(ctx context.Context, b *Batch) error {
+	if a.cfg.Save != nil {
+		if err := a.try(ctx, "the batch is not saved on other machines yet", b, a.cfg.Save); err != nil {
+			return err
+		}
+	}
 	var index uint64
-	for warned := false; ; warned = true {
-		var err error
-		if index, err = a.cfg.Ledger.Submit(ctx, []byte(b.Note)); err == nil {
-			break
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if concord.KindOf(err) != concord.Unavailable {
-			return concord.Errorf(concord.KindOf(err), "batch %d, seq %d: %w", b.Number, b.Seq, err)
-		}
-		if !warned {
-			a.cfg.Logger.Warn("the ledger does not take attestations now; trying again", "batch", b.Number, "reason", err)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(retryAfter):
-		}
+	err := a.try(ctx, "the ledger does not take attestations now", b, func(ctx context.Context) (err error) {
+		index, err = a.cfg.Ledger.Submit(ctx, []byte(b.Note))
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	b.Index = &index
 	if err := a.store.putMeta(b); err != nil {
@@ -199,6 +192,30 @@ func (a *Attestor) submit(ctx context.Context, b *Batch) error {
 	a.stats.Attested, a.stats.Batches, a.stats.LastBatch, a.stats.LastIndex = b.Total, b.Number, b.Time, index
 	a.stats.Pending -= int(b.Count)
 	return nil
+}
+
+// try does something for a batch until it succeeds, ctx ends, or it fails in a way that time does not heal.
+func (a *Attestor) try(ctx context.Context, what string, b *Batch, do func(context.Context) error) error {
+	for warned := false; ; warned = true {
+		err := do(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if concord.KindOf(err) != concord.Unavailable {
+			return concord.Errorf(concord.KindOf(err), "batch %d, seq %d: %w", b.Number, b.Seq, err)
+		}
+		if !warned {
+			a.cfg.Logger.Warn(what+"; trying again", "batch", b.Number, "reason", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(retryAfter):
+		}
+	}
 }
 
 var errStore = errors.New("the attestor's store is damaged")

@@ -13,17 +13,20 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"concord"
+	"concord/state"
 )
 
 // The store's keys. Numbers are big-endian.
 //
 //	p                       u64 position in the captures log
+//	f                       u64 fence of the last owner
 //	b <u64 batch>           Batch as JSON
 //	h <u64 batch>           the batch's leaf hashes, 32 bytes each
 //	y <u64 batch> <u32 i>   capture line i of the batch, with its salt
 //	i <capture ID>          u64 batch, u32 i: the place of a capture
 const (
 	keyPosition = 'p'
+	keyFence    = 'f'
 	keyBatch    = 'b'
 	keyLeaves   = 'h'
 	keyLine     = 'y'
@@ -74,10 +77,14 @@ type place struct {
 type store struct{ db *pebble.DB }
 
 func openStore(dir string) (*store, error) {
+	if err := state.Recover(dir); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	db, err := pebble.Open(dir, &pebble.Options{MemTableSize: memTable, Logger: quiet{}, FormatMajorVersion: pebble.FormatNewest})
+	db, err := pebble.Open(dir, &pebble.Options{MemTableSize: memTable, MaxManifestFileSize: state.PebbleManifestBytes, Logger: quiet{},
+		FormatMajorVersion: pebble.FormatNewest})
 	if err != nil {
 		return nil, fmt.Errorf("open the attestor's store: %w", err)
 	}
@@ -115,15 +122,31 @@ func (s *store) get(k []byte) ([]byte, error) {
 	return slices.Clone(v), closer.Close()
 }
 
-func (s *store) position() (uint64, error) {
-	v, err := s.get([]byte{keyPosition})
+func (s *store) position() (uint64, error) { return s.number(keyPosition) }
+func (s *store) fence() (uint64, error)    { return s.number(keyFence) }
+
+// number reads a key that holds one number; 0 when it is not there.
+func (s *store) number(kind byte) (uint64, error) {
+	v, err := s.get([]byte{kind})
 	if err != nil || v == nil {
 		return 0, err
 	}
 	if len(v) != 8 {
-		return 0, concord.Errorf(concord.Corrupt, "position of %d bytes: %w", len(v), errStore)
+		return 0, concord.Errorf(concord.Corrupt, "%c of %d bytes: %w", kind, len(v), errStore)
 	}
 	return binary.BigEndian.Uint64(v), nil
+}
+
+// takeOver makes the fence of a new owner durable, unless a later one was here.
+func (s *store) takeOver(fence uint64) error {
+	last, err := s.fence()
+	switch {
+	case err != nil || fence == last:
+		return err
+	case fence < last:
+		return concord.Errorf(concord.Conflict, "the attestor was owned under fence %d, %d is too old", last, fence)
+	}
+	return s.db.Set([]byte{keyFence}, binary.BigEndian.AppendUint64(nil, fence), pebble.Sync)
 }
 
 // setPosition stores a position that no capture depends on; it need not survive a power cut.
