@@ -95,6 +95,9 @@ func (f *Frontier) activate(now int64) error {
 		h := &host{name: name, rec: *rec, taken: map[string]*flight{}, more: true, index: -1}
 		if rec.Born <= f.born { // its last fetch may not be on record
 			h.floor, h.why = f.floor+max(rec.Delay, f.c.cfg.Politeness.MinDelay.Milliseconds()), "delay after a restart"
+			if more := f.owner.Until - f.floor; more > 0 {
+				h.floor, h.why = h.floor+more, "the machine that ran this partition before may still be asking"
+			}
 		}
 		f.active[name] = h
 		f.lookAt(h, max(rec.Next, h.floor))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -143,7 +144,7 @@ func (c *Crawler) sum(p *plan) (*concord.Crawl, uint64) {
 	var capSeq uint64
 	ended := 0
 	for _, f := range c.parts {
-		n, inFlight := f.counted(p.id)
+		n, inFlight := c.counted(f, p.id)
 		out.Queued += max(n.Queued-n.Parked-inFlight, 0)
 		out.InFlight += inFlight
 		out.Fetched += n.Fetched
@@ -199,15 +200,24 @@ func (c *Crawler) closeCrawl(ctx context.Context, id crawlID, why closing) (uint
 	return c.cfg.Frontier.Append(ctx, msgs...)
 }
 
+// Partition returns the partition that a URL belongs to: questions about the URL, and its deletion, go to the machine that runs it.
+func (c *Crawler) Partition(url string) (int, error) {
+	u, err := weburl.Parse(url)
+	if err != nil {
+		return 0, err
+	}
+	return concord.PartitionOf(u.Site(), len(c.parts)), nil
+}
+
 // Delete takes a page out of the index, durably, and sees to it that it is never fetched again. Its captures stay on
-// record. NotFound when nothing is known of it.
+// record. NotFound when nothing is known of it, Unavailable when another machine runs its partition.
 func (c *Crawler) Delete(ctx context.Context, url, reason string) error {
 	u, err := weburl.Parse(url)
 	if err != nil {
 		return err
 	}
 	f := c.partition(u.Site())
-	rec, err := f.lookup(u.String())
+	rec, err := f.record(u.String())
 	if err != nil {
 		return err
 	}
@@ -247,6 +257,9 @@ func (c *Crawler) Hosts(ctx context.Context, limit int) ([]concord.HostStatus, e
 	var all []hostView
 	for _, f := range c.parts {
 		list, err := f.hosts(ctx, limit)
+		if c.cfg.Shared && errors.Is(err, errElsewhere) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -99,6 +99,9 @@ func (a *applier) message(m any) error {
 		return nil
 	case *forgetMsg:
 		return a.forget(m)
+	case *ownerMsg:
+		a.owner(m)
+		return nil
 	}
 	return concord.Errorf(concord.Corrupt, "unknown message")
 }

@@ -3,7 +3,7 @@ package crawl
 import "sync"
 
 // budget holds each crawl to its page limit: pages that are on record plus fetches that may become one never exceed it.
-// It counts over the partitions of this process.
+// It counts over the partitions of this process, and with what other machines said of theirs a moment ago.
 type budget struct {
 	mu    sync.Mutex
 	parts int
@@ -77,5 +77,21 @@ func (b *budget) forget(part int) {
 	defer b.mu.Unlock()
 	for _, u := range b.used {
 		u[part].reserved = 0
+	}
+}
+
+// other tells what a partition takes of a budget that another machine runs.
+func (b *budget) other(id crawlID, part int, pages, reserved int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.of(id)[part] = use{pages, reserved}
+}
+
+// drop forgets what a partition takes of every budget: it is not run here any more.
+func (b *budget) drop(part int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, u := range b.used {
+		u[part] = use{}
 	}
 }

@@ -28,6 +28,8 @@ var sampleMessages = []any{
 	&refusedMsg{Crawl: 7, Items: []refusedItem{{[]byte("q"), "http://a.example/x", "robots.txt line 3: Disallow: /x"}}},
 	&closeMsg{Crawl: 7, Why: closeStopped, Time: 1_795_000_000_001},
 	&forgetMsg{URL: "http://a.example/", Reason: "deleted by operator"},
+	&ownerMsg{Fence: 17, Node: "carol", Time: 1_795_000_000_001},
+	&ownerMsg{Fence: 17, Node: "carol", Left: true, Time: 1_795_000_000_002},
 }
 
 func encodeAny(t testing.TB, m any) []byte {
@@ -96,6 +98,10 @@ func TestRecords(t *testing.T) {
 	if got, err := decodeShare(s.encode()); err != nil || *got != *s {
 		t.Errorf("%+v, %v", got, err)
 	}
+	o := ownerRecord{Fence: 1, Node: "carol", Left: true, Until: 2}
+	if got, err := decodeOwner(o.encode()); err != nil || got != o {
+		t.Errorf("%+v, %v", got, err)
+	}
 	e := &entry{Crawl: 1, Kind: kindSitemap, Flags: entryCounted, Depth: 2, Redirects: 3, Tries: 4, URL: "u"}
 	if got, err := decodeEntry(e.encode()); err != nil || *got != *e {
 		t.Errorf("%+v, %v", got, err)
@@ -137,6 +143,7 @@ func FuzzRecords(f *testing.F) {
 		_, _ = decodeShare(b)
 		_, _ = decodeEntry(b)
 		_, _ = decodeRobots(b)
+		_, _ = decodeOwner(b)
 		_, _ = queueHost(b)
 	})
 }

@@ -3,7 +3,9 @@ package crawl
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
+	"sync/atomic"
 	"time"
 
 	"concord"
@@ -26,13 +28,16 @@ const (
 // and pages in the captures log, then their outcomes and links in the frontier log. While a step cannot be done it is
 // tried again, and the fetchers wait.
 type committer struct {
-	c  *Crawler
-	in chan *result
+	c     *Crawler
+	in    chan *result
+	ended atomic.Bool // nothing is committed any more
 }
 
 func (k *committer) init(c *Crawler) { k.c, k.in = c, make(chan *result, commitResults) }
 
 func (k *committer) run(ctx context.Context) error {
+	k.ended.Store(false)
+	defer k.ended.Store(true)
 	var linger <-chan time.Time
 	var batch []*result
 	var size int64
@@ -65,10 +70,17 @@ func (k *committer) run(ctx context.Context) error {
 func (k *committer) commit(ctx context.Context, batch []*result) error {
 	defer func() {
 		for i, r := range batch {
-			k.c.held.Add(-r.held)
+			k.settled(r)
 			batch[i] = nil
 		}
 	}()
+	batch = slices.DeleteFunc(batch, func(r *result) bool {
+		fenced := r.awaited && !r.f.holds() // the next owner fetches again
+		if fenced {
+			k.settled(r)
+		}
+		return fenced
+	})
 	if err := k.archive(ctx, batch); err != nil {
 		return err
 	}
@@ -90,6 +102,14 @@ func (k *committer) commit(ctx context.Context, batch []*result) error {
 		}
 	}
 	return nil
+}
+
+// settled gives back what a result holds.
+func (k *committer) settled(r *result) {
+	k.c.held.Add(-r.held)
+	if r.awaited {
+		r.f.submitted.Add(-1)
+	}
 }
 
 // archive appends the records of a batch and notes where they lie.
@@ -132,7 +152,7 @@ func (k *committer) archive(ctx context.Context, batch []*result) error {
 // spoil turns a fetch whose records cannot be kept into a failed one.
 func spoil(r *result, err error) {
 	m := r.fetched
-	*r = result{f: r.f, fetched: m, held: r.held, done: r.done}
+	*r = result{f: r.f, fetched: m, held: r.held, awaited: r.awaited, done: r.done}
 	if m != nil {
 		*m = fetchedMsg{Crawl: m.Crawl, URL: m.URL, Kind: m.Kind, Entry: m.Entry, Start: m.Start, Took: m.Took, Outcome: failed,
 			Note: concord.Clip("cannot be archived: "+err.Error(), maxNote)}

@@ -42,6 +42,18 @@ type Config struct {
 	// all of it there. Otherwise the log is trimmed to what the state has not yet made durable.
 	KeepLog bool
 
+	// Shared says that partitions may be run on other machines too. A partition's store is then opened by Run, under the partition's lease,
+	// and closed when Run ends: what lies in its directory in between is for package state to say. Nothing is trimmed from the log here, and
+	// the owners of a partition follow each other in its log, so that each knows whether the one before may still be asking.
+	Shared bool
+	Node   string // name of this machine among those that share the frontier; needed when Shared
+	// Holds reports whether a partition's lease is still held by this machine's own clock. It is asked before each request and each commit,
+	// so that an owner that was paused does neither. nil: always.
+	Holds func(partition string) bool
+	// Others asks the machines that run the other partitions for their Shares as they are now; who does not answer is left out. nil: there
+	// are none.
+	Others func(ctx context.Context) ([]Share, error)
+
 	Logger *slog.Logger
 
 	// Hooks for tests and unusual networks; nil means the real thing.
@@ -74,6 +86,9 @@ type Politeness struct {
 	// Patience is how long a crawl waits for a retry or a resting host before it counts what waits there as failed for
 	// now, 1 min. The retry is made all the same, and the counts are then corrected.
 	Patience time.Duration
+	// Handover is how long a host rests, before its delay, after its partition came to this machine from one that did not give it up in
+	// order: what was asked there may still be under way. Default: the longest a request can take.
+	Handover time.Duration
 }
 
 // Recrawl bounds how often a page is looked at again: × 1.5 when its text is unchanged, × 0.5 when it changed.
@@ -104,6 +119,7 @@ const (
 	minRateGrace     = 10 * time.Second // slow starts are common; a stall of this length is not
 	defaultFreeFloor = 1 << 30          // room for the engines to write their logs and compact
 	maxPartitions    = 256              // each has a store of its own, and a crawl begins with three messages to each in one append of 1,000
+	maxNodeName      = 200              // it stands in messages
 	maxConcurrency   = 10_000           // each fetch holds a file descriptor
 )
 
@@ -150,6 +166,7 @@ func (c Config) withDefaults() Config {
 	def(&b.Redirects, 10)
 	def(&b.HostURLs, 200_000)
 	def(&b.Memory, 256<<20)
+	def(&p.Handover, b.DialTime+b.FetchTime)
 	if c.Resolve == nil {
 		c.Resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
@@ -182,6 +199,8 @@ func (c Config) Validate() error {
 		return bad("no directory")
 	case c.Frontier == nil || c.Captures == nil:
 		return bad("the frontier log and the captures log are needed")
+	case c.Shared && (c.Node == "" || len(c.Node) > maxNodeName):
+		return bad("partitions are shared, so the machine needs a name of 1 to %d bytes", maxNodeName)
 	case c.Archive == nil:
 		return bad("an archive is needed")
 	case c.Partitions < 1 || c.Partitions > maxPartitions:

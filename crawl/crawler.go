@@ -33,6 +33,7 @@ type Crawler struct {
 	watch     watch
 	stats     stats
 	cache     *pebble.Cache
+	others    others
 
 	extract  chan struct{} // a token each page that is being taken apart
 	pdfs     chan struct{} // the same for PDFs, which take seconds each in a process of their own
@@ -51,8 +52,8 @@ type Crawler struct {
 	held      atomic.Int64 // bytes of bodies in memory
 }
 
-// Open opens the state of all partitions below cfg.Dir and starts nothing. Another process that has it open is a
-// Conflict.
+// Open opens the state of all partitions below cfg.Dir, unless they are shared, and starts nothing. Another process that
+// has it open is a Conflict.
 func Open(cfg Config) (*Crawler, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -105,6 +106,7 @@ func (c *Crawler) Run(ctx context.Context) error {
 	g.Go(func() error { return c.committer.run(ctx) })
 	g.Go(func() error { return c.watchDisk(ctx) })
 	g.Go(func() error { return c.watchEnds(ctx) })
+	g.Go(func() error { return c.watchOthers(ctx) })
 	return g.Wait()
 }
 

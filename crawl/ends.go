@@ -71,8 +71,12 @@ func (c *Crawler) quiet(ctx context.Context, id crawlID) bool {
 		}
 		before = append(before, last)
 	}
+	var elsewhere map[int]bool
+	if c.cfg.Shared {
+		elsewhere = c.quietElsewhere(ctx, id, before)
+	}
 	for i, f := range c.parts {
-		if !f.quiet(id, before[i]) {
+		if !f.quiet(id, before[i]) && (f.runs() || !elsewhere[i]) {
 			return false
 		}
 	}
@@ -89,15 +93,15 @@ func (f *Frontier) quiet(id crawlID, last uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := f.counts[id]
-	return f.running && f.position >= last && n != nil && n.Queued-n.Parked <= 0 && n.Maps-n.MapsParked <= 0 && f.inFlight[id] == 0
+	return f.running && f.position >= last && n != nil && n.waitsForNothing(f.inFlight[id])
 }
 
-// CaughtUp reports whether every partition runs and has applied what its log held when it began: what the crawler says of
+// CaughtUp reports whether every partition, or where others run partitions too every one of this machine's, runs and has applied what its log held when it began: what the crawler says of
 // crawls and URLs is then no older than before a restart.
 func (c *Crawler) CaughtUp() bool {
 	for _, f := range c.parts {
 		f.mu.Lock()
-		caught := f.running && f.caught
+		caught := f.running && f.caught || c.cfg.Shared && !f.running
 		f.mu.Unlock()
 		if !caught {
 			return false

@@ -64,6 +64,7 @@ type result struct {
 	refused  *refusedMsg
 	done     func() // called once everything is durable, or never
 	held     int64  // bytes of responses it keeps in memory
+	awaited  bool   // counted in its partition's submitted
 }
 
 // prepare reads what is on record of a URL before its fetch.
@@ -169,6 +170,10 @@ func (f *Frontier) ask(ctx context.Context, h *host, j *job) (*exchange, *fetche
 	}
 	if b := j.before; b != nil && b.Indexed && !e.has(entryAdopted) && m.Kind == kindPage {
 		r.etag, r.lastMod = b.ETag, b.LastMod
+	}
+	if !f.holds() {
+		f.postpone(h, j.fl)
+		return nil, nil, false
 	}
 	began := time.Now()
 	m.Start = began.UnixMilli()

@@ -10,16 +10,25 @@ import (
 func (f *Frontier) finish(h *host, o *observation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.c.gates.leave(h.name, 0)
+	if f.active[h.name] != h {
+		return // of an earlier run
+	}
+	f.openGate(h)
 	h.busy, h.busyURL = false, ""
 	h.slot = address{}
 	if o != nil {
 		f.c.cfg.Politeness.observe(&h.rec, o)
 	}
-	if f.active[h.name] == h {
-		f.lookAt(h, max(h.rec.Next, h.floor))
-	}
+	f.lookAt(h, max(h.rec.Next, h.floor))
 	f.wake()
+}
+
+// openGate lets others ask the host. The caller holds f.mu.
+func (f *Frontier) openGate(h *host) {
+	if h.gated {
+		h.gated = false
+		f.c.gates.leave(h.name, 0)
+	}
 }
 
 // turn returns in how many ms the host's request may go to an address, and reserves that turn; 0: now.
@@ -29,7 +38,7 @@ func (f *Frontier) turn(h *host, addr netip.Addr) int64 {
 	defer f.mu.Unlock()
 	if h.slot.addr != addr {
 		spacing := f.c.cfg.Politeness.PerAddress
-		h.slot = f.c.gates.reserve(addr, now, f.c.opened.UnixMilli()+spacing.Milliseconds(), spacing)
+		h.slot = f.c.gates.reserve(addr, now, max(f.c.opened.UnixMilli(), f.floor)+spacing.Milliseconds(), spacing)
 	}
 	if wait := h.slot.at - now; wait > 0 {
 		h.floor, h.why = h.slot.at, "other hosts on the address "+addr.String()
@@ -42,7 +51,7 @@ func (f *Frontier) turn(h *host, addr netip.Addr) int64 {
 func (f *Frontier) postpone(h *host, fl *flight) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.c.gates.leave(h.name, 0)
+	f.openGate(h)
 	h.busy, h.busyURL = false, ""
 	if fl != nil {
 		f.putBack(h, fl)
@@ -55,9 +64,12 @@ func (f *Frontier) postpone(h *host, fl *flight) {
 
 // submit hands a result to the committer. It waits while the committer is behind, which holds the fetchers back.
 func (f *Frontier) submit(ctx context.Context, res *result) {
+	res.awaited = true
+	f.submitted.Add(1)
 	select {
 	case f.c.committer.in <- res:
 	case <-ctx.Done(): // the partition ends: the next owner fetches again
+		f.submitted.Add(-1)
 		f.c.held.Add(-res.held)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"concord"
@@ -32,12 +33,17 @@ type Frontier struct {
 	c       *Crawler
 	id      int
 	subject string
-	db      *pebble.DB
 	wakes   chan struct{} // of one element: look for something to do
+
+	// db is nil while the partition is shared and does not run here. Who is not part of a run uses it with mu or using held.
+	db        *pebble.DB
+	using     sync.RWMutex
+	submitted atomic.Int64 // results that wait for the committer
 
 	mu       sync.Mutex
 	position uint64 // number of the last message applied
 	fence    uint64
+	owner    ownerRecord
 	counts   map[crawlID]*counters
 	applied  chan struct{} // closed and renewed with each batch
 
@@ -57,6 +63,11 @@ type Frontier struct {
 
 func openFrontier(c *Crawler, id int) (*Frontier, error) {
 	f := &Frontier{c: c, id: id, subject: concord.FrontierSubject(id), wakes: make(chan struct{}, 1), applied: make(chan struct{})}
+	if c.cfg.Shared {
+		f.counts = map[crawlID]*counters{}
+		f.reset()
+		return f, nil
+	}
 	db, err := openStore(c.cfg.Dir, f.Name(), c.cache)
 	if err != nil {
 		return nil, err
@@ -72,6 +83,8 @@ func openFrontier(c *Crawler, id int) (*Frontier, error) {
 func (f *Frontier) Name() string { return f.subject }
 
 func (f *Frontier) close() error {
+	f.using.Lock()
+	defer f.using.Unlock()
 	if f.db == nil {
 		return nil
 	}
@@ -90,6 +103,12 @@ func (f *Frontier) load() error {
 		return err
 	}
 	if f.position, f.fence, err = decodePosition(v); err != nil {
+		return err
+	}
+	if v, err = load(f.db, []byte{keyOwner}); err != nil {
+		return err
+	}
+	if f.owner, err = decodeOwner(v); err != nil {
 		return err
 	}
 	f.counts = map[crawlID]*counters{}
@@ -150,11 +169,12 @@ func (f *Frontier) Run(ctx context.Context, fence uint64) error {
 	g.Go(func() error { return f.trim(ctx) })
 	err := g.Wait()
 	f.flights.Wait()
+	f.leave(fence)
 	return err
 }
 
 func (f *Frontier) begin(ctx context.Context, fence uint64) error {
-	last, err := f.c.cfg.Frontier.Last(ctx, f.subject)
+	last, err := f.announce(ctx, fence)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", f.Name(), err)
 	}
@@ -163,6 +183,17 @@ func (f *Frontier) begin(ctx context.Context, fence uint64) error {
 	if f.running {
 		return concord.Errorf(concord.Conflict, "%s runs already", f.Name())
 	}
+	if err = f.openShared(); err == nil {
+		err = f.start(fence, last)
+	}
+	if err != nil {
+		err = errors.Join(err, f.closeShared())
+	}
+	return err
+}
+
+// start loads the state and makes the partition run. last is the number of the last message in its log.
+func (f *Frontier) start(fence, last uint64) error {
 	if err := f.load(); err != nil {
 		return err
 	}
@@ -188,7 +219,13 @@ func (f *Frontier) begin(ctx context.Context, fence uint64) error {
 func (f *Frontier) end() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for _, h := range f.active {
+		f.openGate(h) // of those whose request was given up
+	}
 	f.reset()
+	if err := f.closeShared(); err != nil {
+		f.c.log.Error("state not closed", "partition", f.Name(), "error", err)
+	}
 }
 
 func (f *Frontier) at() uint64 {
@@ -249,7 +286,7 @@ func (f *Frontier) trim(ctx context.Context) error {
 		if err := f.db.LogData(nil, pebble.Sync); err != nil {
 			return fmt.Errorf("sync state of %s: %w", f.Name(), err)
 		}
-		if !f.c.cfg.KeepLog {
+		if !f.c.cfg.KeepLog && !f.c.cfg.Shared {
 			// The newest message stays: it shows at the next start that log and state belong together.
 			if err := f.c.cfg.Frontier.Trim(ctx, f.subject, position-1); err != nil {
 				f.c.log.Warn("frontier log not trimmed", "partition", f.Name(), "error", err)
@@ -277,6 +314,13 @@ func (f *Frontier) lookup(url string) (*urlRecord, error) {
 		return nil, err
 	}
 	return decodeURL(v)
+}
+
+// record is lookup for who is not part of a run.
+func (f *Frontier) record(url string) (*urlRecord, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lookup(url)
 }
 
 // why says what is known about a URL of this partition.

@@ -18,6 +18,7 @@ type host struct {
 	taken   map[string]*flight // by queue key: in flight, or done and not on record yet
 	busy    bool               // a request is under way, or its robots.txt not on record yet
 	busyURL string
+	gated   bool   // its gate is closed behind the request
 	more    bool   // the queue on disk may hold more than was read
 	low     []byte // no entry lies below this key
 	nextDue int64  // ms: when the first entry not yet due is; 0: there was none

@@ -121,7 +121,7 @@ func (i *Importer) Flush() error {
 
 // importItem makes capture and page of an item, and decides what becomes of it.
 func (f *Frontier) importItem(ctx context.Context, u weburl.URL, it *warc.Item, id concord.Digest) (*result, error) {
-	before, err := f.lookup(u.String())
+	before, err := f.record(u.String())
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 //	01 04  refused  URLs of this partition that will not be fetched, with the reason
 //	01 05  close    a crawl ends: finished, stopped, or its page limit reached (sent to every partition)
 //	01 06  forget   a page was deleted by the operator and is not to be fetched again
+//	01 07  owner    a machine took the partition over, or gave it up in order (only where machines share the frontier)
 //
 // Worked example: one link to http://a.example/b found on http://a.example/ at depth 1 by crawl 0x0000019ab0c0d0e0:
 //
@@ -32,6 +33,7 @@ const (
 	typeRefused = 4
 	typeClose   = 5
 	typeForget  = 6
+	typeOwner   = 7
 )
 
 // crawlID is a crawl's number: the milliseconds since 1970 at which it was asked for, in 48 bits, and 16 random bits.
@@ -172,6 +174,14 @@ type closeMsg struct {
 type forgetMsg struct {
 	URL    string
 	Reason string
+}
+
+// ownerMsg is the first message of an owner, and its last when it has no request under way any more.
+type ownerMsg struct {
+	Fence uint64
+	Node  string
+	Left  bool
+	Time  int64 // ms
 }
 
 func newMessage(kind byte) *encoder {
@@ -339,6 +349,19 @@ func (m *forgetMsg) encode() []byte {
 
 func (m *forgetMsg) decode(d *decoder) { m.URL, m.Reason = d.string(), d.string() }
 
+func (m *ownerMsg) encode() []byte {
+	e := newMessage(typeOwner)
+	e.uint(m.Fence)
+	e.string(m.Node)
+	e.bool(m.Left)
+	e.int(m.Time)
+	return e.b
+}
+
+func (m *ownerMsg) decode(d *decoder) {
+	m.Fence, m.Node, m.Left, m.Time = d.uint(), d.string(), d.bool(), d.int()
+}
+
 // decodeMessage reads any message: the pointer it returns is of one of the types above.
 func decodeMessage(data []byte) (any, error) {
 	d := &decoder{b: data}
@@ -360,6 +383,8 @@ func decodeMessage(data []byte) (any, error) {
 		m = new(closeMsg)
 	case typeForget:
 		m = new(forgetMsg)
+	case typeOwner:
+		m = new(ownerMsg)
 	default:
 		d.fail("message of an unknown type")
 		return nil, d.err

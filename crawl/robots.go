@@ -38,13 +38,18 @@ func (f *Frontier) fetchRobots(ctx context.Context, h *host, crawl crawlID) {
 	m := &fetchedMsg{Crawl: crawl, URL: u.String(), Kind: kindRobots, Start: time.Now().UnixMilli()}
 	res := &result{f: f, fetched: m}
 	began := time.Now()
-	f.robotsHops(ctx, u, private, m, res)
-	if ctx.Err() != nil {
+	held := f.robotsHops(ctx, u, private, m, res)
+	if !held && ctx.Err() == nil {
+		f.postpone(h, nil)
+	}
+	if !held || ctx.Err() != nil {
 		f.c.held.Add(-res.held)
 		return
 	}
 	m.Took = ceilMillis(time.Since(began))
-	f.c.gates.leave(h.name, 0)
+	f.mu.Lock()
+	f.openGate(h)
+	f.mu.Unlock()
 	f.noteRobots(m)
 	f.submit(ctx, res) // the host goes on when this is on record
 }
@@ -67,8 +72,11 @@ func (f *Frontier) refuseNext(ctx context.Context, h *host, reason string) {
 	f.submitRefusals(ctx, list)
 }
 
-// robotsHops makes the requests, and says in m what the robots.txt amounts to.
-func (f *Frontier) robotsHops(ctx context.Context, u weburl.URL, private bool, m *fetchedMsg, res *result) {
+// errNotHeld ends what is done for a partition whose lease this machine holds no more.
+var errNotHeld = errors.New("the partition's lease is not held")
+
+// robotsHops makes the requests, and says in m what the robots.txt amounts to. It returns false when the lease was lost on the way.
+func (f *Frontier) robotsHops(ctx context.Context, u weburl.URL, private bool, m *fetchedMsg, res *result) (held bool) {
 	at := u
 	for hop := 0; ; hop++ {
 		head, info, err := f.robotsHop(ctx, at, u, private, m, res)
@@ -78,7 +86,7 @@ func (f *Frontier) robotsHops(ctx context.Context, u weburl.URL, private bool, m
 			if errors.As(err, &name) {
 				m.Outcome, m.Note = unresolved, concord.Clip(name.Error(), maxNote)
 			}
-			return
+			return !errors.Is(err, errNotHeld)
 		}
 		m.Outcome, m.Status, m.Note = answered, head.Status, itoa(head.Status)
 		m.RetryAfter = retryAfter(head.Header, time.Now())
@@ -97,7 +105,7 @@ func (f *Frontier) robotsHops(ctx context.Context, u weburl.URL, private bool, m
 		if state == weburl.RobotsRules {
 			m.Raw, m.Robots = info.Raw, append([]byte(nil), body...)
 		}
-		return
+		return true
 	}
 }
 
@@ -124,6 +132,9 @@ func (f *Frontier) robotsHop(ctx context.Context, at, first weburl.URL, private 
 	}
 	limited, cancel := context.WithTimeout(ctx, f.c.cfg.Bounds.DialTime+f.c.cfg.Bounds.FetchTime)
 	defer cancel()
+	if !f.holds() {
+		return warc.Head{}, none, errNotHeld
+	}
 	x, err := f.c.client.do(limited, &request{url: at, addrs: addrs, maxBody: f.c.cfg.Bounds.BodyBytes, userAgent: f.c.cfg.userAgent()})
 	if err != nil {
 		return warc.Head{}, none, err

@@ -93,7 +93,7 @@ func (f *Frontier) awaitOthers(ctx context.Context) error {
 		ready := f.isCaught()
 		if ready && time.Now().Before(limit) {
 			for _, o := range f.c.parts {
-				ready = ready && o.isCaught()
+				ready = ready && (o.isCaught() || f.c.cfg.Shared && !o.runs())
 			}
 		}
 		if ready {
@@ -113,9 +113,15 @@ func (f *Frontier) isCaught() bool {
 	return f.caught
 }
 
+func (f *Frontier) runs() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.running
+}
+
 // step looks at all hosts that are due and returns how long there is nothing to do.
 func (f *Frontier) step(ctx context.Context, now int64) (time.Duration, error) {
-	if f.c.stalled() != "" {
+	if f.c.stalled() != "" || !f.holds() {
 		return stalledPause, nil
 	}
 	f.mu.Lock()
@@ -171,9 +177,10 @@ func (f *Frontier) advance(ctx context.Context, h *host, now int64) (bool, error
 		f.lookAt(h, now+wait)
 		return true, nil
 	}
+	h.gated = true
 	ok, err := f.begins(ctx, h, now)
 	if !h.busy {
-		f.c.gates.leave(h.name, 0)
+		f.openGate(h)
 	}
 	return ok, err
 }

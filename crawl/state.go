@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"concord"
+	"concord/state"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -30,6 +31,7 @@ import (
 //	k <canonical url> 00 <url>                            pages that give way once the canonical one is there
 //	i <record digest>                                     records that were imported
 //	x <crawl> <url>                                       sitemaps that a crawl has taken up
+//	o                                                     ownerRecord: who runs the partition, among machines that share it
 const (
 	keyPosition = 'p'
 	keyCrawl    = 'c'
@@ -46,6 +48,7 @@ const (
 	keyWaits    = 'k'
 	keyImport   = 'i'
 	keySitemap  = 'x'
+	keyOwner    = 'o'
 )
 
 func key(prefix byte, parts ...string) []byte {
@@ -107,7 +110,11 @@ const (
 // openStore opens the store of a partition. Its writes are not synced one by one: what a crash takes is replayed from
 // the log, of which nothing is trimmed before it is synced here.
 func openStore(dir, name string, cache *pebble.Cache) (*pebble.DB, error) {
-	opts := &pebble.Options{Cache: cache, MemTableSize: storeMemTableBytes, MaxOpenFiles: storeOpenFiles, Logger: quiet{}}
+	if err := state.Recover(filepath.Join(dir, name)); err != nil {
+		return nil, fmt.Errorf("open state of %s: %w", name, err)
+	}
+	opts := &pebble.Options{Cache: cache, MemTableSize: storeMemTableBytes, MaxOpenFiles: storeOpenFiles,
+		MaxManifestFileSize: state.PebbleManifestBytes, Logger: quiet{}}
 	opts.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -148,7 +155,13 @@ func (t *txn) get(k []byte) ([]byte, error) {
 	return load(t.db, k)
 }
 
+// errElsewhere is the answer for a partition that is not open here.
+var errElsewhere = concord.Errorf(concord.Unavailable, "this partition of the frontier is not run on this machine now")
+
 func load(db *pebble.DB, k []byte) ([]byte, error) {
+	if db == nil {
+		return nil, errElsewhere
+	}
 	v, closer, err := db.Get(k)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, nil
@@ -261,6 +274,9 @@ func decodePosition(v []byte) (position, fence uint64, err error) {
 // scan calls fn for each key with the prefix, from the key from on (nil: the first), until fn returns false. Key and
 // value belong to the iterator.
 func scan(db *pebble.DB, prefix, from []byte, fn func(k, v []byte) (bool, error)) error {
+	if db == nil {
+		return errElsewhere
+	}
 	it, err := db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)})
 	if err != nil {
 		return fmt.Errorf("read frontier state: %w", err)
