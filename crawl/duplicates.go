@@ -84,7 +84,7 @@ func (f *Frontier) decide(j *job, p *concord.Page, m *fetchedMsg, c *concord.Cap
 			m.Replaces, near = f.givingWay(me.url)
 			wait = wait || near
 		}
-		if !wait || time.Now().After(deadline) {
+		if !wait || f.stopping || time.Now().After(deadline) {
 			break
 		}
 		f.awaitBatch() // what gives way must be on record before

@@ -59,6 +59,7 @@ type Frontier struct {
 	inFlight map[crawlID]int64
 	pending  pending
 	flights  sync.WaitGroup
+	stopping bool // nothing is applied any more
 }
 
 func openFrontier(c *Crawler, id int) (*Frontier, error) {
@@ -142,7 +143,7 @@ func (f *Frontier) load() error {
 
 // reset empties what only a running partition has.
 func (f *Frontier) reset() {
-	f.running, f.caught = false, false
+	f.running, f.caught, f.stopping = false, false, false
 	f.active, f.due, f.nextWake, f.crowded = map[string]*host{}, nil, 0, false
 	f.inFlight = map[crawlID]int64{}
 	f.pending.init()
@@ -157,6 +158,9 @@ func (f *Frontier) Run(ctx context.Context, fence uint64) error {
 		return err
 	}
 	defer f.end()
+	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	outer := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		err := f.c.cfg.Frontier.Follow(ctx, f.subject, f.at(), f.apply)
@@ -165,10 +169,10 @@ func (f *Frontier) Run(ctx context.Context, fence uint64) error {
 		}
 		return err
 	})
-	g.Go(func() error { return f.schedule(ctx) })
+	g.Go(func() error { return f.schedule(ctx, requests) })
 	g.Go(func() error { return f.trim(ctx) })
 	err := g.Wait()
-	f.flights.Wait()
+	f.land(outer.Err() != nil, cut)
 	f.leave(fence)
 	return err
 }

@@ -19,7 +19,10 @@ import (
 const (
 	// leaveTimeout bounds the goodbye of an owner: well below the time that leases hold, and much above what a commit takes.
 	leaveTimeout = time.Second
-	leavePoll    = 2 * time.Millisecond
+	// landTimeout is how long requests under way may take when a partition is given up, so that the next owner need not make them again.
+	// The lease is prolonged meanwhile.
+	landTimeout = 5 * time.Second
+	leavePoll   = 2 * time.Millisecond
 	// announcePause is the wait before the log is tried again; who takes over has nothing better to do.
 	announcePause = 200 * time.Millisecond
 )
@@ -88,6 +91,29 @@ func (f *Frontier) announce(ctx context.Context, fence uint64) (last uint64, err
 		case <-time.After(announcePause):
 		}
 	}
+}
+
+// land waits for the requests under way. They are cut short at once where the process ends or something failed, and after a while where the
+// partition goes to another machine in order.
+func (f *Frontier) land(inOrder bool, cut context.CancelFunc) {
+	f.mu.Lock()
+	f.stopping = true
+	f.mu.Unlock()
+	landed := make(chan struct{})
+	go func() { f.flights.Wait(); close(landed) }()
+	if f.c.cfg.Shared && inOrder {
+		tick := time.NewTicker(leavePoll)
+		defer tick.Stop()
+		for end := time.Now().Add(landTimeout); time.Now().Before(end) && f.holds() && !f.c.committer.ended.Load(); {
+			select {
+			case <-landed:
+				return
+			case <-tick.C:
+			}
+		}
+	}
+	cut()
+	<-landed
 }
 
 // leave waits for what was fetched to be on record, as long as it may be, and writes the last message of an owner. No request is under way.

@@ -20,6 +20,7 @@ import (
 // frontiers is what machines share: the logs.
 type frontiers struct {
 	t        *testing.T
+	mu       sync.Mutex
 	frontier *memLog
 	captures *memLog
 	machines []*machine
@@ -67,7 +68,9 @@ func (fs *frontiers) machine(name string, change func(*Config)) *machine {
 			t.Errorf("%s: %v", name, err)
 		}
 	})
+	fs.mu.Lock()
 	fs.machines = append(fs.machines, m)
+	fs.mu.Unlock()
 	t.Cleanup(func() {
 		for i := range m.parts {
 			m.leave(i)
@@ -83,6 +86,8 @@ func (fs *frontiers) machine(name string, change func(*Config)) *machine {
 
 // others is what the other machines say, as it comes over a wire.
 func (m *machine) others(context.Context) (list []Share, err error) {
+	m.all.mu.Lock()
+	defer m.all.mu.Unlock()
 	for _, o := range m.all.machines {
 		if o == m || o.silent.Load() {
 			continue
@@ -264,6 +269,9 @@ func TestFailover(t *testing.T) {
 	}
 	s.gaps(t, delay)
 	once(t, s, pages, 1) // the one that was under way
+	if n := s.count("/p3"); n != 2 {
+		t.Errorf("the page under way was asked for %d times: what its first owner fetched is on record, want that it is not", n)
+	}
 	for _, h := range s.requests() {
 		if h.start.After(takeover) && h.start.Before(takeover.Add(handover+delay)) {
 			t.Errorf("%s was asked for %s after the takeover", h.path, h.start.Sub(takeover))

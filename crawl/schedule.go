@@ -64,15 +64,15 @@ func (f *Frontier) release(fl *flight) {
 	}
 }
 
-// schedule begins fetches as hosts, fetchers and budgets allow, until ctx ends.
-func (f *Frontier) schedule(ctx context.Context) error {
+// schedule begins fetches as hosts, fetchers and budgets allow, until ctx ends. Those under way end with requests.
+func (f *Frontier) schedule(ctx, requests context.Context) error {
 	if err := f.awaitOthers(ctx); err != nil {
 		return err
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		pause, err := f.step(ctx, time.Now().UnixMilli())
+		pause, err := f.step(requests, time.Now().UnixMilli())
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,17 @@
 //
 // It does not decide who owns a partition (package cluster), nor what a state means (packages crawl, shard and attest).
 //
+// # The life of an owner
+//
+//	o, err := store.Claim(ctx, "shard.3", fence)  // first: nobody before saves anything more
+//	in, err := o.Load(ctx, dir, shard.Peek)       // nobody has dir open
+//	s, err := shard.Open(ctx, shard.Config{Dir: dir, …})
+//	go o.Keep(ctx, s, 30*time.Second, …)          // beside s.Run; a Conflict ends both
+//	…
+//	o.SaveFrom(ctx, s)                            // once more when the partition is given up: the next owner has less to apply
+//
+// The partition's log may be trimmed up to Saved.TrimTo after each save, and not before. (A frontier keeps its newest message: TrimTo-1.)
+//
 // # Invariants
 //
 //   - A manifest names only blobs that were durable before it was put. A kill during Save leaves the manifest before or the one
