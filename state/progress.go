@@ -20,7 +20,7 @@ type Transfer struct {
 
 // Stats are what this node has saved and loaded since it started.
 type Stats struct {
-	Saves, SaveErrors   uint64 // Conflicts, which end an owner, are not counted as errors
+	Saves, SaveErrors   uint64 // a Conflict, which ends an owner, and being told to stop are no errors
 	SavedBytes          uint64 // size of the states that were saved
 	UploadedBytes       uint64 // of them, what was not in the blobs before
 	UploadedFiles       uint64

@@ -50,7 +50,7 @@ func (o *Owner) Save(ctx context.Context, dir string, position uint64) (Saved, e
 			s.Saves++
 			s.SavedBytes += uint64(out.Bytes)
 			s.LastSave = time.Now()
-		case concord.KindOf(err) != concord.Conflict:
+		case concord.KindOf(err) != concord.Conflict && ctx.Err() == nil:
 			s.SaveErrors++
 		}
 	})
