@@ -377,6 +377,55 @@ func TestFailedUploads(t *testing.T) {
 	}
 }
 
+// TestPausedCollector: an owner stands still between putting its manifest and deleting, while two others take over, one after the other, and
+// save: what it then deletes is nothing that they need, also when they came upon the very bytes that it deletes.
+func TestPausedCollector(t *testing.T) {
+	a, b := pair(t)
+	c := newNode(t, filepath.Dir(b.blobs.dir), t.TempDir(), "c")
+	o := a.own(1, Empty)
+	a.apply(40, 300)
+	a.save(o)
+	a.apply(60, 300)
+	a.save(o)
+	if err := os.Remove(filepath.Join(a.dir, "segments", "00000010.seg")); err != nil {
+		t.Fatal(err)
+	}
+	a.gone = 10 // merged away, say: its blob is named by the state before the last only
+	a.apply(61, 300)
+	a.save(o)
+	paused := false
+	a.blobs.del = func(string) {
+		if paused {
+			return
+		}
+		paused = true
+		for i, n := range []*node{b, c} {
+			p := n.own(uint64(i+2), Newest)
+			errIs(t, os.WriteFile(filepath.Join(n.dir, "segments", "00000010.seg"), noise(10, 3000), 0o600), nil) // the same bytes again
+			n.apply(n.pos+20, 300)
+			n.save(p)
+			n.apply(n.pos+20, 300)
+			n.save(p)
+			n.close()
+		}
+	}
+	a.apply(62, 300)
+	a.save(o) // names it no more
+	if !paused {
+		t.Fatal("nothing was deleted")
+	}
+	_, err := o.SaveFrom(t.Context(), a)
+	wantKind(t, err, concord.Conflict)
+	d := newNode(t, filepath.Dir(b.blobs.dir), t.TempDir(), "d")
+	p := d.own(9, Newest)
+	d.close()
+	d.holds(142, 300)
+	d.open(9)
+	d.apply(143, 300)
+	d.save(p) // what the first owner uploaded in vain is swept up
+	d.blobsNamed()
+}
+
 // TestTransient: an unavailable blob is asked for again.
 func TestTransient(t *testing.T) {
 	a, b := pair(t)

@@ -30,6 +30,7 @@ type dirBlobs struct {
 	slow time.Duration // before each blob
 	put  func(name string) error
 	get  func(name string) error
+	del  func(name string)
 	puts atomic.Int64 // bytes
 	hook sync.Mutex   // held while put and get are called
 }
@@ -100,6 +101,9 @@ func (d *dirBlobs) names() (names []string) {
 }
 
 func (d *dirBlobs) Delete(_ context.Context, name string) error {
+	if d.del != nil {
+		d.del(name)
+	}
 	if err := os.Remove(d.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -187,6 +191,7 @@ type node struct {
 	db    *pebble.DB
 	fence uint64
 	pos   uint64
+	gone  uint64 // a segment that checkpoints leave out
 }
 
 func newNode(t testing.TB, shared, own, name string) *node {
@@ -293,6 +298,9 @@ func (n *node) Checkpoint(_ context.Context, dir string) (uint64, error) {
 	}
 	for pos := uint64(10); pos <= n.pos; pos += 10 {
 		name := fmt.Sprintf("%08d.seg", pos)
+		if pos == n.gone {
+			continue
+		}
 		if err := os.Link(filepath.Join(n.dir, "segments", name), filepath.Join(dir, "segments", name)); err != nil {
 			return 0, err
 		}
