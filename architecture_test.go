@@ -16,7 +16,7 @@ var floors = map[string]int{
 	"concord": 0,
 
 	"concord/weburl": 1, "concord/text": 1, "concord/pack": 1, "concord/durable": 1, "concord/note": 1,
-	"concord/memstore": 1,
+	"concord/cluster/memstore": 1,
 
 	"concord/warc": 2, "concord/page": 2, "concord/query": 2, "concord/index": 2, "concord/ledger": 2,
 	"concord/receipt": 2, "concord/bus": 2, "concord/blob": 2, "concord/join": 2,

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"concord"
-	"concord/memstore"
+	"concord/cluster/memstore"
 )
 
 // world is a cluster in one process: a store and leases that all nodes share, and a record of who ran what.

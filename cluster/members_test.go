@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"concord"
-	"concord/memstore"
+	"concord/cluster/memstore"
 )
 
 // startMembers runs a member without a keeper.

@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"concord"
-	"concord/memstore"
+	"concord/cluster/memstore"
 )
 
 // These tests run nodes as processes of their own, which are stopped and killed by real signals. Store and leases are in

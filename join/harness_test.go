@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"concord/memstore"
+	"concord/cluster/memstore"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
