@@ -43,7 +43,9 @@ type Config struct {
 	// MaxLogBytes bounds each log. A full log refuses appends (Unavailable) until its consumers have committed and
 	// Trim made room, so that nothing unapplied is ever dropped. Default 2 GiB.
 	MaxLogBytes int64
-	Logger      *slog.Logger
+	// Cluster is set on a node of a cluster, nil on one that is alone.
+	Cluster *Cluster
+	Logger  *slog.Logger
 }
 
 // Bus is a running engine and a connection to it. Safe for concurrent use.
