@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"concord"
@@ -32,75 +33,152 @@ const (
 	startTimeout = 2 * time.Minute
 	// requestTimeout bounds one request to the engine, an fsync of a full batch on a slow disk included.
 	requestTimeout = 15 * time.Second
+	// tryTimeout bounds one try of a request to several machines: an answer that does not come was lost with its sender.
+	tryTimeout = 3 * time.Second
 	// maxMemoryBytes bounds in-memory streams, of which there are none; ordered consumers keep their small state there.
 	maxMemoryBytes = 64 << 20
 )
 
-// Config says where the embedded engine keeps its files.
+// Config says which engine carries the logs: one of this process, alone (the default) or as a node of a cluster (Cluster), or
+// servers that the operator runs (URL).
 type Config struct {
-	Dir      string // directory of its own, created with 0700
+	Dir      string // directory of its own, created with 0700; not used with URL
 	NodeName string // name of this node, unique in its cluster
 	// MaxLogBytes bounds each log. A full log refuses appends (Unavailable) until its consumers have committed and
 	// Trim made room, so that nothing unapplied is ever dropped. Default 2 GiB.
 	MaxLogBytes int64
+	// Replicas is how many machines keep each log: 1, 3 or 5. Default 1 for a node alone, else 3. A stream never gets fewer than it
+	// has; in a cluster it has one copy until that many nodes are there, see Cluster.
+	Replicas int
 	// Cluster is set on a node of a cluster, nil on one that is alone.
 	Cluster *Cluster
-	Logger  *slog.Logger
+	// URL names NATS servers to use instead of the embedded one, comma-separated: "nats://user:password@host:4222,host2", or
+	// "tls://…". They need JetStream and version 2.12.
+	URL    string
+	Logger *slog.Logger
+}
+
+// complete fills in defaults and says what is wrong.
+func (c *Config) complete() error {
+	if c.MaxLogBytes == 0 {
+		c.MaxLogBytes = 2 << 30
+	}
+	alone := c.Cluster == nil && c.URL == ""
+	switch {
+	case c.Replicas == 0 && alone:
+		c.Replicas = 1
+	case c.Replicas == 0:
+		c.Replicas = clusterReplicas
+	}
+	switch {
+	case c.NodeName == "" || c.Logger == nil || c.Dir == "" && c.URL == "":
+		return concord.Errorf(concord.Invalid, "open bus: directory, node name and logger must be set")
+	case c.URL != "" && c.Cluster != nil:
+		return concord.Errorf(concord.Invalid, "open bus: a node has an engine of its own in a cluster or uses the servers at a URL, not both")
+	case c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5, alone && c.Replicas != 1:
+		return concord.Errorf(concord.Invalid, "open bus: %d replicas: want 1 for a node alone, else 1, 3 or 5", c.Replicas)
+	}
+	if c.Cluster != nil {
+		return c.Cluster.check()
+	}
+	return nil
 }
 
 // Bus is a running engine and a connection to it. Safe for concurrent use.
 type Bus struct {
 	cfg    Config
-	server *server.Server
+	server *server.Server // nil when the operator's own servers are used
 	conn   *nats.Conn
+	system *nats.Conn // to the engine's account for administration; of a cluster's node only
 	js     jetstream.JetStream
+
+	starting    sync.WaitGroup
+	stopRaising context.CancelFunc
+	raising     sync.WaitGroup
 }
 
 // Open starts the engine on its directory and returns when it serves: after a kill it has by then recovered every
-// acknowledged message. Close stops it.
+// acknowledged message. A node of a cluster serves when a majority of its nodes runs; Open waits for that until ctx ends.
+// Close stops it.
 func Open(ctx context.Context, cfg Config) (*Bus, error) {
-	if cfg.MaxLogBytes == 0 {
-		cfg.MaxLogBytes = 2 << 30
+	if err := cfg.complete(); err != nil {
+		return nil, err
 	}
-	if cfg.Dir == "" || cfg.NodeName == "" || cfg.Logger == nil {
-		return nil, concord.Errorf(concord.Invalid, "open bus: directory, node name and logger must be set")
+	b := &Bus{cfg: cfg, stopRaising: func() {}}
+	var err error
+	switch {
+	case cfg.URL != "":
+		err = b.openExternal(ctx)
+	case cfg.Cluster != nil:
+		err = b.openClustered(ctx)
+	default:
+		err = b.openAlone(ctx)
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open bus: %w", err)
-	}
-	srv, err := server.NewServer(&server.Options{
-		ServerName:         cfg.NodeName,
-		DontListen:         true,
-		NoSigs:             true,
-		MaxPayload:         MaxMessageBytes + 64<<10,
-		MaxPending:         64 << 20,
-		JetStream:          true,
-		StoreDir:           cfg.Dir,
-		JetStreamMaxStore:  8 * cfg.MaxLogBytes,
-		JetStreamMaxMemory: maxMemoryBytes,
-		SyncAlways:         true,
-	})
 	if err != nil {
-		return nil, fmt.Errorf("open bus: %w", err)
-	}
-	srv.SetLoggerV2(engineLog{cfg.Logger}, false, false, false)
-	go srv.Start()
-	b := &Bus{cfg: cfg, server: srv}
-	if err := b.connect(ctx); err != nil {
 		b.Close()
 		return nil, err
 	}
 	return b, nil
 }
 
-// connect waits until the engine has recovered: ReadyForConnections alone is too early, so it asks for health as well.
-func (b *Bus) connect(ctx context.Context) error {
+// options are those of an engine in this process that no client can reach from outside.
+func (b *Bus) options() *server.Options {
+	return &server.Options{
+		ServerName:         b.cfg.NodeName,
+		DontListen:         true,
+		NoSigs:             true,
+		MaxPayload:         MaxMessageBytes + 64<<10,
+		MaxPending:         64 << 20,
+		JetStream:          true,
+		StoreDir:           b.cfg.Dir,
+		JetStreamMaxStore:  8 * b.cfg.MaxLogBytes,
+		JetStreamMaxMemory: maxMemoryBytes,
+		SyncAlways:         true,
+	}
+}
+
+// start runs an engine with options; it recovers what is in its directory.
+func (b *Bus) start(opts *server.Options) error {
+	if err := os.MkdirAll(opts.StoreDir, 0o700); err != nil {
+		return fmt.Errorf("open bus: %w", err)
+	}
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		return fmt.Errorf("open bus: %w", err)
+	}
+	srv.SetLoggerV2(engineLog{b.cfg.Logger}, false, false, false)
+	b.server = srv
+	b.starting.Go(func() {
+		srv.Start()
+		if opts.Cluster.Port != 0 && srv.ClusterAddr() == nil {
+			// Start leaves routes to a goroutine that waits for the client port to be open, for ever when there is none
+			// (nats-server 2.15). This does that goroutine's work and takes its place among those that Shutdown waits for.
+			ready := make(chan struct{})
+			close(ready)
+			srv.StartRouting(ready)
+		}
+	})
+	return nil
+}
+
+func (b *Bus) openAlone(ctx context.Context) error {
+	if err := b.start(b.options()); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if !b.server.ReadyForConnections(startTimeout) {
 		return concord.Errorf(concord.Unavailable, "open bus: the message engine did not start within %v; see the log", startTimeout)
 	}
-	conn, err := nats.Connect("", nats.InProcessServer(b.server), nats.Timeout(startTimeout), nats.MaxReconnects(-1))
+	if err := b.connect(); err != nil {
+		return err
+	}
+	return b.healthy(ctx)
+}
+
+// connect makes the connection inside the process.
+func (b *Bus) connect(opts ...nats.Option) error {
+	conn, err := nats.Connect("", append(opts, nats.InProcessServer(b.server), nats.Timeout(startTimeout), nats.MaxReconnects(-1))...)
 	if err != nil {
 		return fmt.Errorf("open bus: connect: %w", err)
 	}
@@ -108,8 +186,16 @@ func (b *Bus) connect(ctx context.Context) error {
 	if b.js, err = jetstream.New(conn); err != nil {
 		return fmt.Errorf("open bus: %w", err)
 	}
+	return nil
+}
+
+// healthy waits until the engine has recovered: it is ready for connections long before.
+func (b *Bus) healthy(ctx context.Context) error {
 	for {
-		if _, err = b.js.AccountInfo(ctx); err == nil {
+		try, cancel := context.WithTimeout(ctx, tryTimeout)
+		_, err := b.js.AccountInfo(try)
+		cancel()
+		if err == nil {
 			return nil
 		}
 		select {
@@ -120,18 +206,34 @@ func (b *Bus) connect(ctx context.Context) error {
 	}
 }
 
-// Close stops the engine; what was acknowledged is on disk already.
+// Close stops the engine; what was acknowledged is on disk already. In a cluster call Yield first, so that the others need not
+// find out that this node is gone.
 func (b *Bus) Close() {
-	if b.conn != nil {
-		b.conn.Close()
+	b.stopRaising()
+	b.raising.Wait()
+	for _, c := range []*nats.Conn{b.system, b.conn} {
+		if c != nil {
+			c.Close()
+		}
 	}
-	b.server.Shutdown()
-	b.server.WaitForShutdown()
+	if b.server != nil {
+		b.starting.Wait()
+		b.server.Shutdown()
+		b.server.WaitForShutdown()
+	}
 }
 
-// Bytes returns the size of the engine's files.
+// Bytes returns the size of the engine's files, or of what is kept on the operator's servers.
 func (b *Bus) Bytes() int64 {
 	var n int64
+	if b.server == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), tryTimeout)
+		defer cancel()
+		if info, err := b.js.AccountInfo(ctx); err == nil {
+			n = int64(info.Store)
+		}
+		return n
+	}
 	_ = filepath.WalkDir(b.cfg.Dir, func(_ string, d os.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
 			if fi, err := d.Info(); err == nil {
@@ -151,8 +253,9 @@ func wrap(action string, err error) error {
 		return nil
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s: %w", action, err)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrConnectionClosed),
-		errors.Is(err, nats.ErrNoResponders), errors.As(err, &api):
+	case concord.KindOf(err) != concord.Internal:
+		return fmt.Errorf("%s: %w", action, err)
+	case refused(err), unanswered(err), errors.Is(err, nats.ErrConnectionClosed), errors.As(err, &api):
 		return concord.Errorf(concord.Unavailable, "%s: %w", action, err)
 	}
 	return fmt.Errorf("%s: %w", action, err)

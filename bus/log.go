@@ -19,10 +19,6 @@ import (
 const (
 	// maxBatch is the engine's bound on an atomic batch.
 	maxBatch = 1000
-	// maxFollowBatch is how many messages a consumer gets at once.
-	maxFollowBatch = 500
-	// followBytes bounds what a consumer has read ahead.
-	followBytes = 8 << 20
 	// dedupWindow is how long a message ID is remembered: long enough for the retry after a timeout, short because each ID
 	// takes some 150 bytes of memory, and thousands come in a second. A duplicate that slips through is harmless: all
 	// folds take an event they have applied for what it is.
@@ -44,7 +40,7 @@ type log struct {
 
 // Log opens the named log, creating it when it is new. Subjects are its subject patterns, for example "frontier.*".
 func (b *Bus) Log(ctx context.Context, name string, subjects ...string) (concord.Log, error) {
-	s, err := b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	s, err := b.ensure(ctx, jetstream.StreamConfig{
 		Name:               name,
 		Subjects:           subjects,
 		Retention:          jetstream.LimitsPolicy,
@@ -54,8 +50,8 @@ func (b *Bus) Log(ctx context.Context, name string, subjects ...string) (concord
 		MaxBytes:           b.cfg.MaxLogBytes,
 		MaxMsgSize:         MaxMessageBytes,
 		Duplicates:         dedupWindow,
+		MaxConsumers:       maxConsumers,
 		AllowAtomicPublish: true,
-		Replicas:           1,
 	})
 	if err != nil {
 		return nil, wrap("open log "+name, err)
@@ -76,8 +72,28 @@ func (l *log) Append(ctx context.Context, msgs ...concord.Message) (uint64, erro
 			return 0, concord.Errorf(concord.Invalid, "append to log %s: message of %d bytes, at most %d", l.name, len(m.Data), MaxMessageBytes)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
+	var seq uint64
+	err := l.bus.retry(ctx, repeatable(msgs), func(ctx context.Context) (err error) {
+		seq, err = l.appendAll(ctx, msgs)
+		return err
+	})
+	if err != nil {
+		return 0, wrap("append to log "+l.name, err)
+	}
+	return seq, nil
+}
+
+// repeatable says whether the engine can tell a second try from a new append: by the messages' IDs.
+func repeatable(msgs []concord.Message) bool {
+	for _, m := range msgs {
+		if m.ID == "" {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *log) appendAll(ctx context.Context, msgs []concord.Message) (uint64, error) {
 	if len(msgs) == 1 {
 		return l.appendOne(ctx, msgs[0])
 	}
@@ -91,15 +107,14 @@ func (l *log) Append(ctx context.Context, msgs ...concord.Message) (uint64, erro
 				return 0, err
 			}
 		}
-		return seq, nil
 	}
-	return seq, wrap("append to log "+l.name, err)
+	return seq, err
 }
 
 func (l *log) appendOne(ctx context.Context, m concord.Message) (uint64, error) {
 	ack, err := l.bus.js.PublishMsg(ctx, encode(m))
 	if err != nil {
-		return 0, wrap("append to log "+l.name, err)
+		return 0, err
 	}
 	return ack.Sequence, nil
 }
@@ -139,71 +154,6 @@ func encode(m concord.Message) *nats.Msg {
 
 func checksum(data []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(data, castagnoli)) }
 
-// Follow implements concord.Log with an ordered consumer: one reader, no acknowledgements, made anew by the client when
-// the engine restarts.
-func (l *log) Follow(ctx context.Context, subject string, after uint64, apply func([]concord.Message) error) error {
-	action := "follow log " + l.name
-	info, err := l.stream.Info(ctx)
-	if err != nil {
-		return wrap(action, err)
-	}
-	if after > info.State.LastSeq {
-		return concord.Errorf(concord.Corrupt, "%s: position %d is beyond its end %d: the log's files were lost or replaced", action, after, info.State.LastSeq)
-	}
-	cons, err := l.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
-	})
-	if err != nil {
-		return wrap(action, err)
-	}
-	in := make(chan jetstream.Msg, maxFollowBatch)
-	sub, err := cons.Consume(func(m jetstream.Msg) {
-		select {
-		case in <- m:
-		case <-ctx.Done():
-		}
-	}, jetstream.PullMaxBytes(followBytes))
-	if err != nil {
-		return wrap(action, err)
-	}
-	defer sub.Stop()
-	return drain(ctx, in, apply)
-}
-
-// drain collects what has arrived into batches and applies them.
-func drain(ctx context.Context, in <-chan jetstream.Msg, apply func([]concord.Message) error) error {
-	var batch []concord.Message
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case m := <-in:
-			msg, err := decode(m)
-			if err != nil {
-				return err
-			}
-			batch = append(batch[:0], msg)
-		}
-	more:
-		for len(batch) < maxFollowBatch {
-			select {
-			case m := <-in:
-				msg, err := decode(m)
-				if err != nil {
-					return err
-				}
-				batch = append(batch, msg)
-			default:
-				break more
-			}
-		}
-		if err := apply(batch); err != nil {
-			return err
-		}
-		clear(batch)
-	}
-}
-
 func decode(m jetstream.Msg) (concord.Message, error) {
 	meta, err := m.Metadata()
 	if err != nil {
@@ -218,14 +168,19 @@ func decode(m jetstream.Msg) (concord.Message, error) {
 
 // Last implements concord.Log.
 func (l *log) Last(ctx context.Context, subject string) (uint64, error) {
-	m, err := l.stream.GetLastMsgForSubject(ctx, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, wrap("last message of "+subject, err)
-	}
-	return m.Sequence, nil
+	var last uint64
+	err := l.bus.patiently(ctx, func(ctx context.Context) error {
+		m, err := l.stream.GetLastMsgForSubject(ctx, subject)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			last = 0
+			return nil
+		}
+		if err == nil {
+			last = m.Sequence
+		}
+		return err
+	})
+	return last, wrap("last message of "+subject, err)
 }
 
 // Trim implements concord.Log.
@@ -233,5 +188,7 @@ func (l *log) Trim(ctx context.Context, subject string, upTo uint64) error {
 	if upTo == 0 || strings.ContainsAny(subject, " ") {
 		return nil
 	}
-	return wrap("trim log "+l.name, l.stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(upTo+1)))
+	return wrap("trim log "+l.name, l.bus.patiently(ctx, func(ctx context.Context) error {
+		return l.stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(upTo+1))
+	}))
 }

@@ -1,0 +1,177 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"concord"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// maxFollowBatch is how many messages a consumer gets at once.
+	maxFollowBatch = 500
+	// followBytes bounds what a consumer has read ahead.
+	followBytes = 8 << 20
+	// followPulse is how often the engine says that a quiet reader is still served; two that do not come mean that the
+	// machine that served it is gone.
+	followPulse = time.Second
+	// followExpiry is how long one request for messages lasts.
+	followExpiry = 30 * time.Second
+	// consumerIdle is how long the engine keeps what it knows of a reader that asks no more.
+	consumerIdle = time.Minute
+	// settle is how long a log in a cluster may seem shorter than it is, while it changes its leader.
+	settle = 10 * time.Second
+)
+
+// errAgain ends one reading of a log that another takes up: the machine that served it is gone.
+var errAgain = errors.New("reader is no longer served")
+
+// applyError carries an error of the caller's past the retries.
+type applyError struct{ error }
+
+// Follow implements concord.Log. It goes on through the loss of the machine that serves it, and waits while the log cannot be read.
+func (l *log) Follow(ctx context.Context, subject string, after uint64, apply func([]concord.Message) error) error {
+	action := "follow log " + l.name
+	if err := l.checkPosition(ctx, after); err != nil {
+		return wrap(action, err)
+	}
+	f := &follower{log: l, subject: subject, after: after, apply: apply}
+	for {
+		err := f.read(ctx)
+		var failed applyError
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &failed):
+			return failed.error
+		case !errors.Is(err, errAgain) && !(l.bus.clustered() && (refused(err) || unanswered(err))):
+			return wrap(action, err)
+		}
+		l.bus.cfg.Logger.Debug("following again", "log", l.name, "subject", subject, "after", f.after, "because", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(retryPause):
+		}
+	}
+}
+
+// checkPosition refuses a position beyond the log's end: what it was taken from is gone. A new leader may for a moment not know the
+// whole log, so in a cluster it looks more than once.
+func (l *log) checkPosition(ctx context.Context, after uint64) error {
+	deadline := time.Now().Add(settle)
+	for {
+		var last uint64
+		err := l.bus.patiently(ctx, func(ctx context.Context) error {
+			info, err := l.stream.Info(ctx)
+			if err == nil {
+				last = info.State.LastSeq
+			}
+			return err
+		})
+		switch {
+		case err == nil && after <= last:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && l.bus.clustered() && (refused(err) || unanswered(err)):
+			deadline = time.Now().Add(settle) // no leader yet: wait for one, it decides
+		case err != nil:
+			return err
+		case !l.bus.clustered() || time.Now().After(deadline):
+			return concord.Errorf(concord.Corrupt, "position %d is beyond its end %d: the log's files were lost or replaced", after, last)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(retryPause):
+		}
+	}
+}
+
+// follower reads a log through consumers of the engine's, one after another: without acknowledgements, each from where the last ended.
+type follower struct {
+	log     *log
+	subject string
+	after   uint64 // the last message handed to apply
+	apply   func([]concord.Message) error
+}
+
+// read makes a consumer and applies what it delivers until it fails.
+func (f *follower) read(ctx context.Context) error {
+	try, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	cons, err := f.log.stream.CreateConsumer(try, jetstream.ConsumerConfig{
+		FilterSubject: f.subject, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: f.after + 1,
+		AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true, InactiveThreshold: consumerIdle,
+	})
+	if err != nil {
+		return err
+	}
+	read, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	defer f.forget(cons.CachedInfo().Name)
+	in := make(chan jetstream.Msg, maxFollowBatch)
+	var expected uint64
+	sub, err := cons.Consume(func(m jetstream.Msg) {
+		expected++
+		if meta, err := m.Metadata(); err != nil || meta.Sequence.Consumer != expected {
+			stop(errAgain) // one was lost on its way
+			return
+		}
+		select {
+		case in <- m:
+		case <-read.Done():
+		}
+	}, jetstream.PullMaxBytes(followBytes), jetstream.PullExpiry(followExpiry), jetstream.PullHeartbeat(followPulse),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { stop(fmt.Errorf("%w: %w", errAgain, err)) }))
+	if err != nil {
+		return err
+	}
+	defer sub.Stop()
+	return f.drain(read, in)
+}
+
+// forget tells the engine that a consumer is done, without waiting for the answer: an idle one goes by itself.
+func (f *follower) forget(consumer string) {
+	_ = f.log.bus.conn.Publish("$JS.API.CONSUMER.DELETE."+f.log.name+"."+consumer, nil)
+}
+
+// drain collects what has arrived into batches and applies them.
+func (f *follower) drain(ctx context.Context, in <-chan jetstream.Msg) error {
+	var batch []concord.Message
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case m := <-in:
+			msg, err := decode(m)
+			if err != nil {
+				return err
+			}
+			batch = append(batch[:0], msg)
+		}
+	more:
+		for len(batch) < maxFollowBatch {
+			select {
+			case m := <-in:
+				msg, err := decode(m)
+				if err != nil {
+					return err
+				}
+				batch = append(batch, msg)
+			default:
+				break more
+			}
+		}
+		if err := f.apply(batch); err != nil {
+			return applyError{err}
+		}
+		f.after = batch[len(batch)-1].Seq
+		clear(batch)
+	}
+}

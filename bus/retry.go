@@ -1,0 +1,79 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// retryPause is the wait between two tries: short beside the 5.5 s that the election of a leader takes.
+const retryPause = 100 * time.Millisecond
+
+// Codes of the engine's API (nats-server, errors.json) that mean "not now": there is no leader, the one asked has just ceased to be
+// it, or a change of the same stream is under way. Nothing was done.
+var transientCodes = map[jetstream.ErrorCode]bool{
+	10004: true, // incomplete results
+	10005: true, // no suitable peers (yet)
+	10008: true, // JetStream system temporarily unavailable
+	10009: true, // JetStream cluster can not handle request
+	10023: true, // insufficient resources: too few nodes are known yet
+	codeMaybeRevision: true,
+	10124: true, // stream move in progress
+	10176: true, // atomic batch is incomplete: its beginning went to another leader
+	10202: true, // a membership change is in flight
+	10210: true, // too many atomic batches in flight
+	10211: true, // too many batches in flight
+}
+
+// errNoLeader says that nobody decides at the moment.
+var errNoLeader = &jetstream.APIError{ErrorCode: 10008, Description: "the cluster has no leader now"}
+
+// clustered says whether the engine is more than one process: requests may then be lost with the machine that had them.
+func (b *Bus) clustered() bool { return b.cfg.Cluster != nil || b.cfg.URL != "" }
+
+// refused says that the engine did not do what it was asked, and that a later try may work.
+func refused(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
+		errors.As(err, &api) && transientCodes[api.ErrorCode]
+}
+
+// unanswered says that it is not known whether the engine did what it was asked.
+func unanswered(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrDisconnected)
+}
+
+// patiently makes a request that may be made twice, again and again within requestTimeout while the answer is "not now" or none: long
+// enough for a new leader. A node alone has no such moments and asks once.
+func (b *Bus) patiently(ctx context.Context, request func(context.Context) error) error {
+	return b.retry(ctx, true, request)
+}
+
+// retry is patiently; a request that may not be made twice is made again only when the engine has refused it.
+func (b *Bus) retry(ctx context.Context, repeatable bool, request func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if !b.clustered() {
+		return request(ctx)
+	}
+	for {
+		limit := requestTimeout
+		if repeatable {
+			limit = tryTimeout
+		}
+		try, cancel := context.WithTimeout(ctx, limit)
+		err := request(try)
+		cancel()
+		if err == nil || ctx.Err() != nil || !refused(err) && !(repeatable && unanswered(err)) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(retryPause):
+		}
+	}
+}
