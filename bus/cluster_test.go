@@ -41,8 +41,11 @@ func TestMain(m *testing.M) {
 
 // childJob is what a child process does: be a node, or with Grow move a directory into the cluster.
 type childJob struct {
-	Dir, Name, Listen, TLSDir, Grow string
-	Peers                           []string
+	Dir, Name, Listen, TLSDir string
+	Peers                     []string
+	Grow                      string // the directory to move
+	DieStage                  string // kill -9 at this stage of it,
+	DieAfter                  int    // at this report
 }
 
 func runChild(text string) error {
@@ -55,6 +58,19 @@ func runChild(text string) error {
 		Cluster: &Cluster{Name: "test", Listen: job.Listen, Peers: job.Peers, TLS: loadTLS(job.TLSDir)}})
 	if err != nil {
 		return err
+	}
+	if job.Grow != "" {
+		err := Grow(ctx, job.Grow, b, func(p GrowProgress) {
+			if p.Stage == job.DieStage {
+				if job.DieAfter--; job.DieAfter <= 0 {
+					_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				}
+			}
+		})
+		b.Close()
+		if err != nil {
+			return err
+		}
 	}
 	fmt.Println("ready")
 	lines := bufio.NewScanner(os.Stdin)
