@@ -23,6 +23,12 @@ const (
 	followExpiry = 30 * time.Second
 	// consumerIdle is how long the engine keeps what it knows of a reader that asks no more.
 	consumerIdle = time.Minute
+	// stallCheck is how often a quiet reader is asked whether it has delivered all. An engine that cannot read a message from its
+	// disk does not say so: it stops delivering.
+	stallCheck = 2 * time.Second
+	// maxStalls is how many readers in a row may come to a halt at one message. Each is served by any of the copies' machines, so
+	// that a copy that can be read is found: all but one in 2^10 times if one of two is damaged.
+	maxStalls = 10
 	// settle is how long a log in a cluster may seem shorter than it is, while it changes its leader.
 	settle = 10 * time.Second
 )
@@ -99,6 +105,7 @@ type follower struct {
 	subject string
 	after   uint64 // the last message handed to apply
 	apply   func([]concord.Message) error
+	stalls  int // readers in a row that have come to a halt
 }
 
 // read makes a consumer and applies what it delivers until it fails.
@@ -133,7 +140,7 @@ func (f *follower) read(ctx context.Context) error {
 		return err
 	}
 	defer sub.Stop()
-	return f.drain(read, in)
+	return f.drain(read, cons, in)
 }
 
 // forget tells the engine that a consumer is done, without waiting for the answer: an idle one goes by itself.
@@ -142,13 +149,24 @@ func (f *follower) forget(consumer string) {
 }
 
 // drain collects what has arrived into batches and applies them.
-func (f *follower) drain(ctx context.Context, in <-chan jetstream.Msg) error {
+func (f *follower) drain(ctx context.Context, cons jetstream.Consumer, in <-chan jetstream.Msg) error {
 	var batch []concord.Message
+	tick := time.NewTicker(stallCheck)
+	defer tick.Stop()
+	quiet := 0 // ticks since the last message
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-tick.C:
+			if quiet++; quiet > 1 && len(in) == 0 {
+				if err := f.checkStall(ctx, cons); err != nil {
+					return err
+				}
+			}
+			continue
 		case m := <-in:
+			quiet = 0
 			msg, err := decode(m)
 			if err != nil {
 				return err
@@ -171,7 +189,29 @@ func (f *follower) drain(ctx context.Context, in <-chan jetstream.Msg) error {
 		if err := f.apply(batch); err != nil {
 			return applyError{err}
 		}
-		f.after = batch[len(batch)-1].Seq
+		f.after, f.stalls = batch[len(batch)-1].Seq, 0
 		clear(batch)
 	}
+}
+
+// checkStall asks whether a quiet reader has delivered all that there is, and ends it if not.
+func (f *follower) checkStall(ctx context.Context, cons jetstream.Consumer) error {
+	try, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	info, err := cons.Info(try)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errAgain, err)
+	}
+	if info.NumPending == 0 || info.Delivered.Stream > f.after {
+		return nil
+	}
+	node := f.log.bus.cfg.NodeName
+	if info.Cluster != nil {
+		node = info.Cluster.Leader
+	}
+	f.log.bus.cfg.Logger.Warn("a copy of a log cannot be read", "log", f.log.name, "node", node, "after", f.after)
+	if f.stalls++; f.stalls >= maxStalls || !f.log.bus.clustered() {
+		return concord.Errorf(concord.Corrupt, "the message of %s after %d cannot be read (last tried at %s); see the engine's errors in the log", f.subject, f.after, node)
+	}
+	return errAgain
 }

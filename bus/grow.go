@@ -410,4 +410,3 @@ func call(ctx context.Context, conn *nats.Conn, subject string, request, answer 
 	d.UseNumber() // 64-bit limits in a configuration must not become floats
 	return d.Decode(answer)
 }
-

@@ -55,6 +55,8 @@ type LogStatus struct {
 	Replicas    int    // how many copies it shall have
 	Leader      string // empty: it has none now, and takes no messages
 	Copies      []Copy
+
+	group string // the engine's name for the copies' nodes and their log
 }
 
 // Peers returns the cluster's nodes by name, those that are down included. A node alone has itself. Of an operator's own servers only
@@ -188,7 +190,7 @@ func (b *Bus) status(info *jetstream.StreamInfo) LogStatus {
 	l := LogStatus{Name: info.Config.Name, Messages: info.State.Msgs, Bytes: info.State.Bytes, First: info.State.FirstSeq, Last: info.State.LastSeq,
 		Replicas: max(info.Config.Replicas, 1), Leader: b.cfg.NodeName}
 	if info.Cluster != nil {
-		l.Leader = info.Cluster.Leader
+		l.Leader, l.group = info.Cluster.Leader, info.Cluster.RaftGroup
 		for _, p := range info.Cluster.Replicas {
 			l.Copies = append(l.Copies, Copy{Node: p.Name, Online: !p.Offline, Current: p.Current, Lag: p.Lag})
 		}

@@ -32,21 +32,38 @@ type stored struct {
 
 // walker reads a stream from one consumer, in order.
 type walker struct {
-	cons  jetstream.Consumer
-	upTo  uint64
-	queue []stored
-	ended bool
-	sum   hash.Hash
+	cons   jetstream.Consumer
+	upTo   uint64
+	last   uint64 // the message returned last
+	queue  []stored
+	ended  bool
+	broken bool // could not be read to its end
+	sum    hash.Hash
 }
 
-// walk starts at the first message; the last is upTo at most. Close it.
-func walk(ctx context.Context, stream jetstream.Stream, upTo uint64) (*walker, error) {
-	cons, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckNonePolicy,
-		Replicas: 1, MemoryStorage: true, InactiveThreshold: consumerIdle})
+// walk reads messages from to upTo, as far as they are there.
+func walk(ctx context.Context, stream jetstream.Stream, from, upTo uint64) (*walker, error) {
+	cons, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
+		AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true, InactiveThreshold: consumerIdle})
 	if err != nil {
 		return nil, err
 	}
 	return &walker{cons: cons, upTo: upTo, sum: sha256.New()}, nil
+}
+
+// node returns the machine whose copy is read, empty on one that is alone.
+func (w *walker) node() string {
+	if c := w.cons.CachedInfo().Cluster; c != nil {
+		return c.Leader
+	}
+	return ""
+}
+
+// forget tells the engine that the walk is over.
+func (w *walker) forget(ctx context.Context, stream jetstream.Stream) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
+	defer cancel()
+	_ = stream.DeleteConsumer(ctx, w.cons.CachedInfo().Name) // an idle one goes by itself
 }
 
 // next returns the next message, and io.EOF after the last.
@@ -65,6 +82,7 @@ func (w *walker) next(ctx context.Context) (stored, error) {
 		w.ended, w.queue = true, nil
 		return stored{}, io.EOF
 	}
+	w.last = m.seq
 	return m, nil
 }
 
@@ -124,14 +142,16 @@ func contains(ctx context.Context, a, b jetstream.Stream, upTo uint64, progress 
 	if upTo == 0 {
 		return 0, nil
 	}
-	wa, err := walk(ctx, a, upTo)
+	wa, err := walk(ctx, a, 1, upTo)
 	if err != nil {
 		return 0, err
 	}
-	wb, err := walk(ctx, b, upTo)
+	defer wa.forget(ctx, a)
+	wb, err := walk(ctx, b, 1, upTo)
 	if err != nil {
 		return 0, err
 	}
+	defer wb.forget(ctx, b)
 	p := &pair{ctx: ctx, a: wa, b: wb}
 	var n uint64
 	for {
