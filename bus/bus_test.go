@@ -95,8 +95,10 @@ func TestLogSurvivesReopen(t *testing.T) {
 	}
 }
 
-func TestAppendIsIdempotentByID(t *testing.T) {
-	l := openLog(t, open(t, t.TempDir()))
+func TestAppendIsIdempotentByID(t *testing.T) { eachKind(t, appendIsIdempotent) }
+
+func appendIsIdempotent(t *testing.T, b *Bus) {
+	l := openLog(t, b)
 	ctx := t.Context()
 	for range 2 {
 		if _, err := l.Append(ctx, batch("capture.0", 0, 10)...); err != nil {
@@ -118,8 +120,10 @@ func TestAppendIsIdempotentByID(t *testing.T) {
 	}
 }
 
-func TestFollowDeliversWhatComesLater(t *testing.T) {
-	l := openLog(t, open(t, t.TempDir()))
+func TestFollowDeliversWhatComesLater(t *testing.T) { eachKind(t, followDelivers) }
+
+func followDelivers(t *testing.T, b *Bus) {
+	l := openLog(t, b)
 	go func() {
 		for i := range 20 {
 			_, _ = l.Append(context.WithoutCancel(t.Context()), batch("capture.2", i, 1)...)
@@ -130,8 +134,10 @@ func TestFollowDeliversWhatComesLater(t *testing.T) {
 	}
 }
 
-func TestTrimAndPositionBeyondEnd(t *testing.T) {
-	l := openLog(t, open(t, t.TempDir()))
+func TestTrimAndPositionBeyondEnd(t *testing.T) { eachKind(t, trimAndPosition) }
+
+func trimAndPosition(t *testing.T, b *Bus) {
+	l := openLog(t, b)
 	ctx := t.Context()
 	if _, err := l.Append(ctx, batch("capture.0", 0, 10)...); err != nil {
 		t.Fatal(err)
@@ -218,8 +224,9 @@ func TestFlippedBitIsNoticed(t *testing.T) {
 	})
 }
 
-func TestLeases(t *testing.T) {
-	b := open(t, t.TempDir())
+func TestLeases(t *testing.T) { eachKind(t, testLeases) }
+
+func testLeases(t *testing.T, b *Bus) {
 	ctx := t.Context()
 	ls, err := b.Leases(ctx)
 	if err != nil {

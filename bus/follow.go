@@ -30,7 +30,7 @@ const (
 	// that a copy that can be read is found: all but one in 2^10 times if one of two is damaged.
 	maxStalls = 10
 	// settle is how long a log in a cluster may seem shorter than it is, while it changes its leader.
-	settle = 10 * time.Second
+	settle = 5 * time.Second
 )
 
 // errAgain ends one reading of a log that another takes up: the machine that served it is gone.
@@ -105,7 +105,8 @@ type follower struct {
 	subject string
 	after   uint64 // the last message handed to apply
 	apply   func([]concord.Message) error
-	stalls  int // readers in a row that have come to a halt
+	stalls  int    // readers in a row that have come to a halt
+	left    uint64 // how many messages the engine said were still to come, with the last one
 }
 
 // read makes a consumer and applies what it delivers until it fails.
@@ -119,6 +120,7 @@ func (f *follower) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	f.left = cons.CachedInfo().NumPending
 	read, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	defer f.forget(cons.CachedInfo().Name)
@@ -167,7 +169,7 @@ func (f *follower) drain(ctx context.Context, cons jetstream.Consumer, in <-chan
 			continue
 		case m := <-in:
 			quiet = 0
-			msg, err := decode(m)
+			msg, err := f.decode(m)
 			if err != nil {
 				return err
 			}
@@ -177,7 +179,7 @@ func (f *follower) drain(ctx context.Context, cons jetstream.Consumer, in <-chan
 		for len(batch) < maxFollowBatch {
 			select {
 			case m := <-in:
-				msg, err := decode(m)
+				msg, err := f.decode(m)
 				if err != nil {
 					return err
 				}
@@ -194,6 +196,20 @@ func (f *follower) drain(ctx context.Context, cons jetstream.Consumer, in <-chan
 	}
 }
 
+// decode checks a message against the checksum it was appended with.
+func (f *follower) decode(m jetstream.Msg) (concord.Message, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return concord.Message{}, fmt.Errorf("read log message: %w", err)
+	}
+	f.left = meta.NumPending
+	if want := m.Headers().Get(checksumHeader); want != checksum(m.Data()) {
+		return concord.Message{}, concord.Errorf(concord.Corrupt, "log message %d on %s does not match its checksum", meta.Sequence.Stream, m.Subject())
+	}
+	return concord.Message{Subject: m.Subject(), ID: m.Headers().Get(jetstream.MsgIDHeader), Data: m.Data(),
+		Seq: meta.Sequence.Stream, Time: meta.Timestamp}, nil
+}
+
 // checkStall asks whether a quiet reader has delivered all that there is, and ends it if not.
 func (f *follower) checkStall(ctx context.Context, cons jetstream.Consumer) error {
 	try, cancel := context.WithTimeout(ctx, tryTimeout)
@@ -202,12 +218,18 @@ func (f *follower) checkStall(ctx context.Context, cons jetstream.Consumer) erro
 	if err != nil {
 		return fmt.Errorf("%w: %w", errAgain, err)
 	}
-	if info.NumPending == 0 || info.Delivered.Stream > f.after {
-		return nil
-	}
 	node := f.log.bus.cfg.NodeName
 	if info.Cluster != nil {
 		node = info.Cluster.Leader
+	}
+	if info.NumPending == 0 && f.left > 0 {
+		// A trim while it read looks the same, so it is no more than a hint.
+		f.log.bus.cfg.Logger.Warn("a reader got fewer messages than a copy of the log said it has; if the log was not trimmed just now, scrub it",
+			"log", f.log.name, "node", node, "fewer", f.left)
+		f.left = 0
+	}
+	if info.NumPending == 0 || info.Delivered.Stream > f.after {
+		return nil
 	}
 	f.log.bus.cfg.Logger.Warn("a copy of a log cannot be read", "log", f.log.name, "node", node, "after", f.after)
 	if f.stalls++; f.stalls >= maxStalls || !f.log.bus.clustered() {

@@ -154,18 +154,6 @@ func encode(m concord.Message) *nats.Msg {
 
 func checksum(data []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(data, castagnoli)) }
 
-func decode(m jetstream.Msg) (concord.Message, error) {
-	meta, err := m.Metadata()
-	if err != nil {
-		return concord.Message{}, fmt.Errorf("read log message: %w", err)
-	}
-	if want := m.Headers().Get(checksumHeader); want != checksum(m.Data()) {
-		return concord.Message{}, concord.Errorf(concord.Corrupt, "log message %d on %s does not match its checksum", meta.Sequence.Stream, m.Subject())
-	}
-	return concord.Message{Subject: m.Subject(), ID: m.Headers().Get(jetstream.MsgIDHeader), Data: m.Data(),
-		Seq: meta.Sequence.Stream, Time: meta.Timestamp}, nil
-}
-
 // Last implements concord.Log.
 func (l *log) Last(ctx context.Context, subject string) (uint64, error) {
 	var last uint64

@@ -3,9 +3,12 @@ package bus
 import (
 	"context"
 	"io/fs"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -148,4 +151,44 @@ func TestFollowLeavesDamagedCopy(t *testing.T) {
 		t.Fatalf("%+v, %v", damage, err)
 	}
 	t.Logf("%+v", damage)
+}
+
+// The engine leaves a damaged message of its newest block out and does not say so; a reader at least notices that there were to be more.
+func TestMissingMessageIsNoticed(t *testing.T) {
+	dir := t.TempDir()
+	b := open(t, dir)
+	fillNoise(t, openLog(t, b), 100)
+	b.Close()
+	flip(t, dir, "CAPTURES")
+	var out syncBuffer
+	b, err := Open(t.Context(), Config{Dir: dir, NodeName: "node-1", Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	r := follow(t, openLog(t, b), "capture.0")
+	eventually(t, 15*time.Second, "a warning", func() bool { return strings.Contains(out.String(), "fewer messages") })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.seqs) != 99 {
+		t.Errorf("%d messages", len(r.seqs))
+	}
+}
+
+// syncBuffer is a log that is read while it is written.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf strings.Builder
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.String()
 }

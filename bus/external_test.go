@@ -1,0 +1,124 @@
+package bus
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"concord"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// operatorServer is a NATS server as an operator runs one, with a port.
+func operatorServer(t testing.TB, change func(*server.Options)) (url string) {
+	t.Helper()
+	opts := &server.Options{ServerName: "operator", Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir(),
+		SyncAlways: true, MaxPayload: 8 << 20, JetStreamMaxStore: 16 << 30, JetStreamMaxMemory: 64 << 20}
+	if change != nil {
+		change(opts)
+	}
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go srv.Start()
+	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	if !srv.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server does not start")
+	}
+	return srv.ClientURL()
+}
+
+func openURL(t testing.TB, url string) *Bus {
+	t.Helper()
+	b, err := Open(t.Context(), Config{URL: url, NodeName: "node-1", Replicas: 1, Logger: testLogger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}
+
+// eachKind runs a test on a node's own engine and on an operator's server.
+func eachKind(t *testing.T, test func(t *testing.T, b *Bus)) {
+	t.Run("embedded", func(t *testing.T) { test(t, open(t, t.TempDir())) })
+	t.Run("external", func(t *testing.T) { test(t, openURL(t, operatorServer(t, nil))) })
+}
+
+func TestExternalStatus(t *testing.T) {
+	b := openURL(t, operatorServer(t, nil))
+	l := openLog(t, b)
+	if _, err := l.Append(t.Context(), batch("capture.0", 0, 10)...); err != nil {
+		t.Fatal(err)
+	}
+	logs, err := b.Logs(t.Context())
+	if err != nil || len(logs) != 1 || logs[0].Messages != 10 || logs[0].Replicas != 1 {
+		t.Fatalf("%+v, %v", logs, err)
+	}
+	if err := b.Yield(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Remove(t.Context(), "x"); concord.KindOf(err) != concord.Invalid {
+		t.Fatalf("remove: %v", err)
+	}
+	if b.Bytes() == 0 {
+		t.Error("no bytes are kept")
+	}
+}
+
+func TestExternalRefusals(t *testing.T) {
+	locked := func(o *server.Options) { o.Username, o.Password = "concord", "secret" }
+	denied := func(o *server.Options) {
+		o.Users = []*server.User{{Username: "concord", Password: "secret", Permissions: &server.Permissions{
+			Publish: &server.SubjectPermission{Deny: []string{"$JS.>"}}}}}
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*server.Options)
+		user   string
+		cfg    Config
+		kind   concord.Kind
+		say    string
+	}{
+		{"no JetStream", func(o *server.Options) { o.JetStream = false }, "", Config{}, concord.Invalid, "JetStream is off"},
+		{"small messages", func(o *server.Options) { o.MaxPayload = 1 << 20 }, "", Config{}, concord.Invalid, "max_payload"},
+		{"wrong password", locked, "concord:wrong@", Config{}, concord.Unauthorized, "refuse"},
+		{"no permission", denied, "concord:secret@", Config{}, concord.Unauthorized, "may not use JetStream"},
+		{"fewer servers than copies", nil, "", Config{Replicas: 3}, concord.Invalid, "cannot keep 3 copies"},
+		{"less storage than a log may have", func(o *server.Options) { o.JetStreamMaxStore = 1 << 20 }, "", Config{Replicas: 1}, concord.Invalid, "storage"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			url := strings.Replace(operatorServer(t, test.change), "nats://", "nats://"+test.user, 1)
+			test.cfg.URL, test.cfg.NodeName, test.cfg.Logger = url, "node-1", testLogger()
+			b, err := Open(t.Context(), test.cfg)
+			if err == nil {
+				defer b.Close()
+				_, err = b.Log(t.Context(), "CAPTURES", "capture.*")
+			}
+			if concord.KindOf(err) != test.kind || !strings.Contains(fmt.Sprint(err), test.say) {
+				t.Errorf("%v error: %v", concord.KindOf(err), err)
+			}
+			if strings.Contains(fmt.Sprint(err), "secret") || strings.Contains(fmt.Sprint(err), "wrong@") {
+				t.Errorf("the error shows a password: %v", err)
+			}
+		})
+	}
+	for _, url := range []string{"http://host", "nats://", "ftp://a,b"} {
+		if _, err := Open(t.Context(), Config{URL: url, NodeName: "n", Logger: testLogger()}); concord.KindOf(err) != concord.Invalid {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	if _, err := Open(t.Context(), Config{URL: "nats://127.0.0.1:1", NodeName: "n", Logger: testLogger()}); concord.KindOf(err) != concord.Unavailable {
+		t.Errorf("nobody there: %v", err)
+	}
+}
+
+func TestRecent(t *testing.T) {
+	for v, want := range map[string]bool{"2.12.0": true, "2.15.2": true, "3.0.0": true, "2.12.0-RC.1": true, "2.11.9": false, "1.4.1": false, "": false, "x.y": false} {
+		if recent(v) != want {
+			t.Errorf("%q: %v", v, !want)
+		}
+	}
+}
