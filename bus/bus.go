@@ -34,7 +34,7 @@ const (
 	// requestTimeout bounds one request to the engine, an fsync of a full batch on a slow disk included.
 	requestTimeout = 15 * time.Second
 	// tryTimeout bounds one try of a request to several machines: an answer that does not come was lost with its sender.
-	tryTimeout = 3 * time.Second
+	tryTimeout = 2 * time.Second
 	// maxMemoryBytes bounds in-memory streams, of which there are none; ordered consumers keep their small state there.
 	maxMemoryBytes = 64 << 20
 )

@@ -113,6 +113,7 @@ func (a *appender) run(t testing.TB, d time.Duration) {
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 3)
 	started := time.Now()
 	b := c.mixed()
@@ -180,7 +181,8 @@ func TestCluster(t *testing.T) {
 		a.longest = 0
 		a.run(t, 2*time.Second)
 		t.Logf("longest append %v", a.longest)
-		if a.longest > 9*time.Second {
+		// The engine's followers wait 4 to 9 s before they stand for election, which cannot be changed from outside.
+		if a.longest > 12*time.Second {
 			t.Errorf("appends stood still for %v", a.longest)
 		}
 		asked := time.Now()

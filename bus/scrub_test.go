@@ -2,6 +2,8 @@ package bus
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
@@ -34,132 +36,135 @@ func fillNoise(t testing.TB, l concord.Log, n int) {
 	}
 }
 
-// flip changes one bit in the middle of the first block of a stream, and says how many blocks there are.
-func flip(t testing.TB, dir, stream string) (blocks int) {
+// flip changes one bit in the middle of the first or the newest block of a stream, and says how many blocks there are.
+func flip(t testing.TB, dir, stream string, newest bool) (blocks int) {
 	t.Helper()
+	var files []string
 	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(p) != ".blk" || filepath.Base(filepath.Dir(filepath.Dir(p))) != stream {
-			return nil
-		}
-		if blocks++; blocks > 1 {
-			return nil
-		}
-		data, err := os.ReadFile(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		data[len(data)/2] ^= 4
-		if err := os.WriteFile(p, data, 0o600); err != nil {
-			t.Fatal(err)
+		if err == nil && filepath.Ext(p) == ".blk" && filepath.Base(filepath.Dir(filepath.Dir(p))) == stream {
+			files = append(files, p)
 		}
 		return nil
 	})
-	if blocks == 0 {
+	if len(files) == 0 {
 		t.Fatal("found no block to damage")
 	}
-	return blocks
-}
-
-// A bit flips on the disk of one of three nodes: Scrub tells which copy is damaged and where, DropCopy mends it.
-func TestScrubAndDropCopy(t *testing.T) {
-	c := newCluster(t, 3)
-	c.open(0, 1, 2)
-	l := openLog(t, c.buses[0])
-	const n = 2000
-	fillNoise(t, l, n)
-	settled(t, c.buses[0], "")
-	ctx := t.Context()
-	if damage, err := c.buses[0].Scrub(ctx, "CAPTURES"); err != nil || len(damage) != 0 {
-		t.Fatalf("whole copies: %v, %v", damage, err)
+	path := files[0]
+	if newest {
+		path = files[len(files)-1]
 	}
-	c.stop(2)
-	flip(t, c.dirs[2], "CAPTURES")
-	c.open(2)
-	settled(t, c.buses[0], "")
-	damage, err := c.buses[0].Scrub(ctx, "CAPTURES")
-	if err != nil || len(damage) == 0 {
-		t.Fatalf("a flipped bit: %v, %v", damage, err)
-	}
-	for _, d := range damage {
-		if d.Node != "node-2" || d.Seq == 0 || d.Seq > n {
-			t.Errorf("%+v", d)
-		}
-	}
-	t.Logf("%+v", damage)
-	logs, err := c.buses[0].Logs(ctx)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.buses[2].Yield(ctx); err != nil {
+	data[len(data)/2] ^= 4
+	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.stop(2)
-	if err := DropCopy(c.dirs[2], "node-2", logs[0]); err != nil {
-		t.Fatal(err)
+	return len(files)
+}
+
+// The disk of one of three nodes changes a bit. In a block that the node reads while it runs the engine stands still: readers go to
+// another copy. In its newest block the engine leaves the message out after a restart. Scrub tells which copy is damaged and where,
+// DropCopy mends it.
+func TestDamagedCopy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits until the engine has dropped its caches; run without -short")
 	}
-	c.open(2)
-	settled(t, c.buses[0], "")
-	if damage, err := c.buses[0].Scrub(ctx, "CAPTURES"); err != nil || len(damage) != 0 {
-		t.Fatalf("after the copy was made anew: %v, %v", damage, err)
+	t.Parallel()
+	c := newCluster(t, 3)
+	c.open(0, 1, 2)
+	b := c.buses[0]
+	l := openLog(t, b)
+	ctx := t.Context()
+	const n = 8000
+	fillNoise(t, l, n)
+	settled(t, b, "")
+	if blocks := flip(t, c.dirs[2], "CAPTURES", false); blocks < 2 {
+		t.Fatalf("%d blocks: the newest is read from memory", blocks)
+	}
+	time.Sleep(11 * time.Second) // the engine's cache of a block lives for ten
+	for range 2 {
+		readAll(t, l, n)
+	}
+	damage, err := b.Scrub(ctx, "CAPTURES")
+	if err != nil || len(damage) != 1 || damage[0].Node != "node-2" || damage[0].Seq > n {
+		t.Fatalf("a flipped bit in an old block: %+v, %v", damage, err)
+	}
+	t.Logf("%+v", damage)
+
+	mend(t, c, 2)
+	if damage, err := b.Scrub(ctx, "CAPTURES"); err != nil || len(damage) != 0 {
+		t.Fatalf("after the copy was made anew: %+v, %v", damage, err)
 	}
 	if seq, err := l.Append(ctx, batch("capture.0", n, 1)...); err != nil || seq != n+1 {
 		t.Fatalf("append: %d, %v", seq, err)
 	}
-	logs[0].Copies[0].Online = false
-	if err := DropCopy(c.dirs[2], "node-2", logs[0]); concord.KindOf(err) != concord.Invalid {
-		t.Fatalf("another copy is down: %v", err)
-	}
-}
 
-// A bit flips in a block that a running node reads from disk: the engine stands still there. A reader goes to another copy.
-func TestFollowLeavesDamagedCopy(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits until the engine has dropped its caches; run without -short")
-	}
-	c := newCluster(t, 3)
-	c.open(0, 1, 2)
-	l := openLog(t, c.buses[0])
-	const n = 8000
-	fillNoise(t, l, n)
-	settled(t, c.buses[0], "")
-	if blocks := flip(t, c.dirs[2], "CAPTURES"); blocks < 2 {
-		t.Fatalf("%d blocks: the newest is read from memory", blocks)
-	}
-	time.Sleep(11 * time.Second) // the engine's cache of a block lives for ten
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for range 4 {
-		next := uint64(1)
-		err := l.Follow(ctx, "capture.0", 0, func(ms []concord.Message) error {
-			for _, m := range ms {
-				if m.Seq != next {
-					t.Fatalf("message %d came after %d", m.Seq, next-1)
-				}
-				next++
-			}
-			if next > n {
-				return context.Canceled
-			}
-			return nil
-		})
-		if err != context.Canceled {
-			t.Fatalf("read %d messages: %v", next-1, err)
-		}
-	}
-	damage, err := c.buses[0].Scrub(ctx, "CAPTURES")
-	if err != nil || len(damage) != 1 || damage[0].Node != "node-2" {
-		t.Fatalf("%+v, %v", damage, err)
+	c.stop(2)
+	flip(t, c.dirs[2], "CAPTURES", true)
+	c.open(2)
+	settled(t, b, "")
+	damage, err = b.Scrub(ctx, "CAPTURES")
+	if err != nil || len(damage) != 1 || damage[0].Node != "node-2" || damage[0].What != "missing" {
+		t.Fatalf("a flipped bit in the newest block: %+v, %v", damage, err)
 	}
 	t.Logf("%+v", damage)
 }
 
+// readAll follows a log and wants messages 1 to n.
+func readAll(t testing.TB, l concord.Log, n uint64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	next, done := uint64(1), errors.New("done")
+	err := l.Follow(ctx, "capture.0", 0, func(ms []concord.Message) error {
+		for _, m := range ms {
+			if m.Seq != next {
+				return fmt.Errorf("message %d came after %d", m.Seq, next-1)
+			}
+			next++
+		}
+		if next > n {
+			return done
+		}
+		return nil
+	})
+	if err != done {
+		t.Fatalf("read %d messages: %v", next-1, err)
+	}
+}
+
+// mend has a node of this process take its copy of the captures log anew.
+func mend(t testing.TB, c *testCluster, i int) {
+	t.Helper()
+	logs, err := c.buses[0].Logs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.buses[i].Yield(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.stop(i)
+	if err := DropCopy(c.dirs[i], c.name(i), logs[0]); err != nil {
+		t.Fatal(err)
+	}
+	c.open(i)
+	settled(t, c.buses[0], "")
+	logs[0].Copies[0].Online = false
+	if err := DropCopy(c.dirs[i], c.name(i), logs[0]); concord.KindOf(err) != concord.Invalid {
+		t.Fatalf("another copy is down: %v", err)
+	}
+}
+
 // The engine leaves a damaged message of its newest block out and does not say so; a reader at least notices that there were to be more.
 func TestMissingMessageIsNoticed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b := open(t, dir)
 	fillNoise(t, openLog(t, b), 100)
 	b.Close()
-	flip(t, dir, "CAPTURES")
+	flip(t, dir, "CAPTURES", true)
 	var out syncBuffer
 	b, err := Open(t.Context(), Config{Dir: dir, NodeName: "node-1", Logger: slog.New(slog.NewTextHandler(&out, nil))})
 	if err != nil {
