@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -36,6 +37,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	flag.Parse()
+	// These tests wait for elections and timeouts far more than they compute: more of them at a time than there are processors.
+	_ = flag.Set("test.parallel", "6")
 	os.Exit(m.Run())
 }
 

@@ -24,7 +24,7 @@ func DropCopy(dir, node string, l LogStatus) error {
 		if c.Node == node {
 			continue
 		}
-		if !c.Online || !c.Current {
+		if !c.Online || !c.Current || !c.has(&l) {
 			return concord.Errorf(concord.Invalid, "drop copy of %s at %s: the one at %s is not up to date", l.Name, node, c.Node)
 		}
 		others++

@@ -43,6 +43,7 @@ func openURL(t testing.TB, url string) *Bus {
 
 // eachKind runs a test on a node's own engine and on an operator's server.
 func eachKind(t *testing.T, test func(t *testing.T, b *Bus)) {
+	t.Parallel()
 	t.Run("embedded", func(t *testing.T) { test(t, open(t, t.TempDir())) })
 	t.Run("external", func(t *testing.T) { test(t, openURL(t, operatorServer(t, nil))) })
 }
@@ -69,6 +70,7 @@ func TestExternalStatus(t *testing.T) {
 }
 
 func TestExternalRefusals(t *testing.T) {
+	t.Parallel()
 	locked := func(o *server.Options) { o.Username, o.Password = "concord", "secret" }
 	denied := func(o *server.Options) {
 		o.Users = []*server.User{{Username: "concord", Password: "secret", Permissions: &server.Permissions{

@@ -72,8 +72,12 @@ func (l *log) Append(ctx context.Context, msgs ...concord.Message) (uint64, erro
 			return 0, concord.Errorf(concord.Invalid, "append to log %s: message of %d bytes, at most %d", l.name, len(m.Data), MaxMessageBytes)
 		}
 	}
+	each := tryTimeout
+	if !repeatable(msgs) {
+		each = 0
+	}
 	var seq uint64
-	err := l.bus.retry(ctx, repeatable(msgs), func(ctx context.Context) (err error) {
+	err := l.bus.retry(ctx, each, func(ctx context.Context) (err error) {
 		seq, err = l.appendAll(ctx, msgs)
 		return err
 	})

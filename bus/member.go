@@ -42,7 +42,7 @@ func (b *Bus) Peers(ctx context.Context) ([]Peer, error) {
 	}
 	var meta *server.MetaClusterInfo
 	addresses := map[string]string{}
-	err := b.gather(ctx, "JSZ", func(name string, data []byte) {
+	err := b.gather(ctx, "JSZ", nil, func(name string, data []byte) {
 		var info server.JSInfo
 		if json.Unmarshal(data, &info) == nil && info.Meta != nil && info.Meta.Leader == name {
 			meta = info.Meta // only the leader knows how far the others are
@@ -54,7 +54,7 @@ func (b *Bus) Peers(ctx context.Context) ([]Peer, error) {
 	if meta == nil {
 		return nil, concord.Errorf(concord.Unavailable, "list nodes: the cluster has no leader now")
 	}
-	if err := b.gather(ctx, "VARZ", func(name string, data []byte) {
+	if err := b.gather(ctx, "VARZ", nil, func(name string, data []byte) {
 		var info server.Varz
 		if json.Unmarshal(data, &info) == nil {
 			addresses[name] = net.JoinHostPort(info.Cluster.Host, strconv.Itoa(info.Cluster.Port))
@@ -79,14 +79,14 @@ func (b *Bus) Peers(ctx context.Context) ([]Peer, error) {
 }
 
 // gather asks every node for one of the engine's reports and calls f with the answers that come in gatherTime.
-func (b *Bus) gather(ctx context.Context, report string, f func(node string, data []byte)) error {
+func (b *Bus) gather(ctx context.Context, report string, options []byte, f func(node string, data []byte)) error {
 	inbox := b.system.NewRespInbox()
 	sub, err := b.system.SubscribeSync(inbox)
 	if err != nil {
 		return wrap("ask the nodes", err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	if err := b.system.PublishRequest("$SYS.REQ.SERVER.PING."+report, inbox, nil); err != nil {
+	if err := b.system.PublishRequest("$SYS.REQ.SERVER.PING."+report, inbox, options); err != nil {
 		return wrap("ask the nodes", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, gatherTime)

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -49,25 +50,22 @@ func unanswered(err error) bool {
 // patiently makes a request that may be made twice, again and again within requestTimeout while the answer is "not now" or none: long
 // enough for a new leader. A node alone has no such moments and asks once.
 func (b *Bus) patiently(ctx context.Context, request func(context.Context) error) error {
-	return b.retry(ctx, true, request)
+	return b.retry(ctx, tryTimeout, request)
 }
 
-// retry is patiently; a request that may not be made twice is made again only when the engine has refused it.
-func (b *Bus) retry(ctx context.Context, repeatable bool, request func(context.Context) error) error {
+// retry is patiently with another time for one try. With 0 the request may not be made twice: only one that the engine has refused
+// is made again.
+func (b *Bus) retry(ctx context.Context, each time.Duration, request func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	if !b.clustered() {
 		return request(ctx)
 	}
 	for {
-		limit := requestTimeout
-		if repeatable {
-			limit = tryTimeout
-		}
-		try, cancel := context.WithTimeout(ctx, limit)
+		try, cancel := context.WithTimeout(ctx, cmp.Or(each, requestTimeout))
 		err := request(try)
 		cancel()
-		if err == nil || ctx.Err() != nil || !refused(err) && !(repeatable && unanswered(err)) {
+		if err == nil || ctx.Err() != nil || !refused(err) && !(each > 0 && unanswered(err)) {
 			return err
 		}
 		select {

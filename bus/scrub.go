@@ -38,7 +38,15 @@ func (b *Bus) Scrub(ctx context.Context, name string) ([]Damage, error) {
 	if err != nil {
 		return nil, wrap("scrub "+name, err)
 	}
-	l := b.status(stream.CachedInfo())
+	logs, err := b.Logs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(logs, func(l LogStatus) bool { return l.Name == name })
+	if i < 0 {
+		return nil, concord.Errorf(concord.NotFound, "scrub %s: no such stream", name)
+	}
+	l := logs[i]
 	for _, c := range l.Copies {
 		if !c.Online || !c.Current {
 			return nil, concord.Errorf(concord.Unavailable, "scrub %s: the copy at %s is not up to date", name, c.Node)

@@ -69,7 +69,7 @@ func (g *growth) startRestore(ctx context.Context, name string, config map[strin
 		Error   *jetstream.APIError
 		Deliver string `json:"deliver_subject"`
 	}
-	err := g.to.retry(ctx, false, func(ctx context.Context) error {
+	err := g.to.retry(ctx, 0, func(ctx context.Context) error {
 		answer.Error = nil
 		if err := call(ctx, g.to.conn, fmt.Sprintf(server.JSApiStreamRestoreT, name), map[string]any{"config": config, "state": state}, &answer); err != nil {
 			return err
