@@ -1,9 +1,13 @@
 // Package bus is the NATS fence: it answers "how do the parts of one cluster tell each other things, durably and in
 // order?" with logs (JetStream streams) and leases (a key-value bucket with compare-and-set). No NATS type leaves it.
 //
-// One node runs the server inside its own process with no port open. Every acknowledgement means fsync (SyncAlways), and
-// every message carries a checksum of ours that is verified when it is read, because a flipped bit in a store is
-// otherwise served silently.
+// One node runs the server inside its own process with no port open. The nodes of a cluster run one each, which speak to each other
+// over TLS with certificates on both sides, and keep every stream in three copies (Cluster). Or all is on servers that the operator
+// runs (Config.URL). Grow moves a node's streams from the first to the second or third.
+//
+// Every acknowledgement means fsync (SyncAlways), in a cluster on a majority of the copies, and every message carries a checksum of
+// ours that is verified when it is read. Requests that get lost with the machine that had them are made again: appends are known by
+// their messages' IDs, leases by who wrote them. What is damaged on one machine's disk is read from another and found by Scrub.
 //
 // It is not for data that must outlive the engine: the archive is the truth, and what lies here can be replayed or
 // re-derived from it.
@@ -53,7 +57,8 @@ type Config struct {
 	// Cluster is set on a node of a cluster, nil on one that is alone.
 	Cluster *Cluster
 	// URL names NATS servers to use instead of the embedded one, comma-separated: "nats://user:password@host:4222,host2", or
-	// "tls://…". They need JetStream and version 2.12.
+	// "tls://…". They need JetStream, version 2.12 and max_payload of 5 MB; for acknowledgements to mean fsync there as well, set
+	// sync_interval: always in their configuration, which cannot be seen from here.
 	URL    string
 	Logger *slog.Logger
 }

@@ -16,7 +16,6 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,6 +90,9 @@ func runChild(text string) error {
 	return nil
 }
 
+// clusterHost is the name in every node's certificate: addresses may change.
+const clusterHost = "node.test"
+
 // authority certifies the nodes of a test's cluster.
 type authority struct {
 	cert *x509.Certificate
@@ -122,7 +124,7 @@ func (a *authority) issue(t testing.TB) string {
 		t.Fatal(err)
 	}
 	tmpl := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "node"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotAfter: time.Now().Add(time.Hour), DNSNames: []string{clusterHost},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, &key.PublicKey, a.key)
 	if err != nil {
@@ -149,7 +151,7 @@ func loadTLS(dir string) *tls.Config {
 	if err != nil || !pool.AppendCertsFromPEM(ca) {
 		return nil
 	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: pool, ClientCAs: pool, MinVersion: tls.VersionTLS13}
+	return &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: pool, ClientCAs: pool, ServerName: clusterHost}
 }
 
 // testCluster is a cluster whose first node lives in this process and the others in children that can be killed.
@@ -184,12 +186,7 @@ func newCluster(t testing.TB, n int) *testCluster {
 
 // add reserves what a further node needs, and returns its number.
 func (c *testCluster) add() int {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer ln.Close()
-	c.addrs = append(c.addrs, ln.Addr().String())
+	c.addrs = append(c.addrs, freeAddress(c.t))
 	c.dirs = append(c.dirs, c.t.TempDir())
 	c.certs = append(c.certs, c.ca.issue(c.t))
 	c.buses = append(c.buses, nil)

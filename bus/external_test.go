@@ -2,6 +2,7 @@ package bus
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,77 @@ func TestExternalStatus(t *testing.T) {
 	if b.Bytes() == 0 {
 		t.Error("no bytes are kept")
 	}
+}
+
+// Three servers of the operator's, of which one stops: the client goes to another, logs and leases go on.
+func TestExternalCluster(t *testing.T) {
+	t.Parallel()
+	var addrs, urls []string
+	for range 3 {
+		addrs = append(addrs, freeAddress(t))
+	}
+	var servers []*server.Server
+	for i, addr := range addrs {
+		host, port, _ := splitHostPort(addr)
+		opts := &server.Options{ServerName: fmt.Sprintf("operator-%d", i), Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, JetStream: true,
+			StoreDir: t.TempDir(), SyncAlways: true, MaxPayload: 8 << 20, JetStreamMaxStore: 16 << 30, JetStreamMaxMemory: 64 << 20,
+			Cluster: server.ClusterOpts{Name: "operator", Host: host, Port: port}, Routes: server.RoutesFromStr("nats://" + strings.Join(addrs, ",nats://"))}
+		srv, err := server.NewServer(opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go srv.Start()
+		t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+		servers = append(servers, srv)
+	}
+	for _, srv := range servers {
+		if !srv.ReadyForConnections(10 * time.Second) {
+			t.Fatal("a server does not start")
+		}
+		urls = append(urls, srv.ClientURL())
+	}
+	b, err := Open(t.Context(), Config{URL: strings.Join(urls, ","), NodeName: "node-1", Logger: testLogger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	l := openLog(t, b)
+	leases, err := b.Leases(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease, err := leases.Acquire(t.Context(), "shard.0", "node-1", 30*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settled(t, b, "")
+	r := follow(t, l, "capture.0")
+	a := &appender{l: l}
+	a.run(t, 300*time.Millisecond)
+	for _, srv := range servers {
+		if srv.ClientURL() == b.conn.ConnectedUrl() {
+			go srv.Shutdown()
+		}
+	}
+	a.run(t, time.Second)
+	t.Logf("longest append %v", a.longest)
+	r.complete(t, a.next)
+	if _, err := leases.Renew(t.Context(), "shard.0", "node-1", 30*time.Second, lease); err != nil {
+		t.Fatal(err)
+	}
+	if peers, err := b.Peers(t.Context()); err != nil || len(peers) != 3 {
+		t.Fatalf("%+v, %v", peers, err)
+	}
+}
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
 }
 
 func TestExternalRefusals(t *testing.T) {

@@ -21,6 +21,8 @@ const (
 	followPulse = time.Second
 	// followExpiry is how long one request for messages lasts.
 	followExpiry = 30 * time.Second
+	// consumerTimeout bounds one try to be given a reader in a cluster, which takes milliseconds unless the one asked is gone.
+	consumerTimeout = 4 * time.Second
 	// consumerIdle is how long the engine keeps what it knows of a reader that asks no more.
 	consumerIdle = time.Minute
 	// stallCheck is how often a quiet reader is asked whether it has delivered all. An engine that cannot read a message from its
@@ -111,7 +113,11 @@ type follower struct {
 
 // read makes a consumer and applies what it delivers until it fails.
 func (f *follower) read(ctx context.Context) error {
-	try, cancel := context.WithTimeout(ctx, requestTimeout)
+	limit := requestTimeout
+	if f.log.bus.clustered() {
+		limit = consumerTimeout
+	}
+	try, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cons, err := f.log.stream.CreateConsumer(try, jetstream.ConsumerConfig{
 		FilterSubject: f.subject, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: f.after + 1,

@@ -25,6 +25,9 @@ const (
 	operationHeader = "KV-Operation"
 	reasonHeader    = "Nats-Marker-Reason"
 
+	// maxSpurious is how often the engine may refuse a revision that is right.
+	maxSpurious = 5
+
 	codeWrongRevision = 10071 // "wrong last sequence": somebody else has written
 	codeMaybeRevision = 10164 // the same, but the engine may say it of a revision that is right while another write is under way
 )
@@ -104,33 +107,20 @@ func (l *Leases) read(ctx context.Context, name string) (lease, error) {
 // put writes with compare-and-set and a time to live. The engine's key-value client would drop the time to live of an update and
 // make the key permanent.
 func (l *Leases) put(ctx context.Context, name, holder string, ttl time.Duration, revision uint64) (uint64, error) {
-	earlier, try := l.begin(name)
+	w := &leaseWrite{leases: l, name: name, holder: holder, ttl: ttl, revision: revision}
+	w.earlier, w.try = l.begin(name)
 	var written uint64
-	err := l.bus.patiently(ctx, func(ctx context.Context) error {
-		msg := &nats.Msg{Subject: leaseSubject(name), Data: []byte(holder), Header: nats.Header{}}
-		msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(revision, 10))
-		msg.Header.Set(jetstream.MsgTTLHeader, ttl.String())
-		msg.Header.Set(tryHeader, try)
-		ack, err := l.bus.js.PublishMsg(ctx, msg)
-		if err == nil {
-			written = ack.Sequence
-			return nil
+	err := l.bus.patiently(ctx, func(ctx context.Context) (err error) {
+		for range maxSpurious {
+			if written, err = w.publish(ctx); !mismatch(err) {
+				return err
+			}
+			var done bool
+			if written, done, err = w.explain(ctx); done || err != nil {
+				return err
+			}
 		}
-		if !mismatch(err) {
-			return err
-		}
-		e, err := l.read(ctx, name)
-		switch {
-		case err != nil:
-			return err
-		case e.holder == holder && e.try == try:
-			written = e.revision // stored by a try whose answer was lost
-			return nil
-		case e.revision == revision, e.holder == holder && earlier != "" && e.try == earlier:
-			revision = e.revision // not taken by anybody: try again
-			return errStill
-		}
-		return concord.Errorf(concord.Conflict, "lease %s was taken by another node", name)
+		return concord.Errorf(concord.Unavailable, "the engine refuses revision %d although it is right", w.revision)
 	})
 	if err == nil || concord.KindOf(err) == concord.Conflict {
 		l.answered(name)
@@ -138,8 +128,42 @@ func (l *Leases) put(ctx context.Context, name, holder string, ttl time.Duration
 	return written, wrap("write lease "+name, err)
 }
 
-// errStill says that a revision is as expected although the engine has said otherwise.
-var errStill = &jetstream.APIError{ErrorCode: codeMaybeRevision, Description: "spurious wrong last sequence"}
+// leaseWrite is one compare-and-set of a lease.
+type leaseWrite struct {
+	leases       *Leases
+	name, holder string
+	ttl          time.Duration
+	revision     uint64 // that the lease must have
+	earlier, try string // the names of the holder's last write, if it was not answered, and of this one
+}
+
+func (w *leaseWrite) publish(ctx context.Context) (uint64, error) {
+	msg := &nats.Msg{Subject: leaseSubject(w.name), Data: []byte(w.holder), Header: nats.Header{}}
+	msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(w.revision, 10))
+	msg.Header.Set(jetstream.MsgTTLHeader, w.ttl.String())
+	msg.Header.Set(tryHeader, w.try)
+	ack, err := w.leases.bus.js.PublishMsg(ctx, msg)
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// explain reads why the engine refused the revision: this write is stored already, by a try whose answer was lost (done); nobody has
+// written since, or only the holder's own write that was not answered (try again); or it was taken (Conflict).
+func (w *leaseWrite) explain(ctx context.Context) (written uint64, done bool, err error) {
+	e, err := w.leases.read(ctx, w.name)
+	switch {
+	case err != nil:
+		return 0, false, err
+	case e.holder == w.holder && e.try == w.try:
+		return e.revision, true, nil
+	case e.revision == w.revision, e.holder == w.holder && w.earlier != "" && e.try == w.earlier:
+		w.revision = e.revision
+		return 0, false, nil
+	}
+	return 0, false, concord.Errorf(concord.Conflict, "lease %s was taken by another node", w.name)
+}
 
 func mismatch(err error) bool {
 	var api *jetstream.APIError

@@ -151,6 +151,14 @@ func TestCluster(t *testing.T) {
 		t.Fatalf("second holder: %v", err)
 	}
 
+	t.Run("renewals", func(t *testing.T) {
+		for i := range 300 { // the engine refuses a few in ten thousand although their revision is right
+			if lease, err = leases.Renew(ctx, "shard.0", "node-0", 30*time.Second, lease); err != nil {
+				t.Fatalf("renewal %d: %v", i, err)
+			}
+		}
+	})
+
 	t.Run("stranger", func(t *testing.T) { stranger(t, c, b) })
 
 	t.Run("kill of a follower", func(t *testing.T) {

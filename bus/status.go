@@ -141,6 +141,9 @@ func (b *Bus) Settled(ctx context.Context, node string) error {
 		var waiting []string
 		logs, err := b.Logs(ctx)
 		for _, l := range logs {
+			if b.system != nil {
+				l.Replicas = max(l.Replicas, b.replicas()) // it is about to be raised
+			}
 			if !l.whole(node, b.system != nil) {
 				waiting = append(waiting, l.Name)
 			}
