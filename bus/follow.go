@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"concord"
@@ -111,6 +112,13 @@ type follower struct {
 	left    uint64 // how many messages the engine said were still to come, with the last one
 }
 
+// reading is one consumer of the engine's and what has come from it.
+type reading struct {
+	cons     jetstream.Consumer
+	in       chan jetstream.Msg
+	received atomic.Uint64
+}
+
 // read makes a consumer and applies what it delivers until it fails.
 func (f *follower) read(ctx context.Context) error {
 	limit := requestTimeout
@@ -130,16 +138,14 @@ func (f *follower) read(ctx context.Context) error {
 	read, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	defer f.forget(cons.CachedInfo().Name)
-	in := make(chan jetstream.Msg, maxFollowBatch)
-	var expected uint64
+	r := &reading{cons: cons, in: make(chan jetstream.Msg, maxFollowBatch)}
 	sub, err := cons.Consume(func(m jetstream.Msg) {
-		expected++
-		if meta, err := m.Metadata(); err != nil || meta.Sequence.Consumer != expected {
+		if meta, err := m.Metadata(); err != nil || meta.Sequence.Consumer != r.received.Add(1) {
 			stop(errAgain) // one was lost on its way
 			return
 		}
 		select {
-		case in <- m:
+		case r.in <- m:
 		case <-read.Done():
 		}
 	}, jetstream.PullMaxBytes(followBytes), jetstream.PullExpiry(followExpiry), jetstream.PullHeartbeat(followPulse),
@@ -148,7 +154,7 @@ func (f *follower) read(ctx context.Context) error {
 		return err
 	}
 	defer sub.Stop()
-	return f.drain(read, cons, in)
+	return f.drain(read, r)
 }
 
 // forget tells the engine that a consumer is done, without waiting for the answer: an idle one goes by itself.
@@ -157,7 +163,7 @@ func (f *follower) forget(consumer string) {
 }
 
 // drain collects what has arrived into batches and applies them.
-func (f *follower) drain(ctx context.Context, cons jetstream.Consumer, in <-chan jetstream.Msg) error {
+func (f *follower) drain(ctx context.Context, r *reading) error {
 	var batch []concord.Message
 	tick := time.NewTicker(stallCheck)
 	defer tick.Stop()
@@ -167,13 +173,13 @@ func (f *follower) drain(ctx context.Context, cons jetstream.Consumer, in <-chan
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
-			if quiet++; quiet > 1 && len(in) == 0 {
-				if err := f.checkStall(ctx, cons); err != nil {
+			if quiet++; quiet > 1 && len(r.in) == 0 {
+				if err := f.checkStall(ctx, r); err != nil {
 					return err
 				}
 			}
 			continue
-		case m := <-in:
+		case m := <-r.in:
 			quiet = 0
 			msg, err := f.decode(m)
 			if err != nil {
@@ -184,7 +190,7 @@ func (f *follower) drain(ctx context.Context, cons jetstream.Consumer, in <-chan
 	more:
 		for len(batch) < maxFollowBatch {
 			select {
-			case m := <-in:
+			case m := <-r.in:
 				msg, err := f.decode(m)
 				if err != nil {
 					return err
@@ -216,11 +222,11 @@ func (f *follower) decode(m jetstream.Msg) (concord.Message, error) {
 		Seq: meta.Sequence.Stream, Time: meta.Timestamp}, nil
 }
 
-// checkStall asks whether a quiet reader has delivered all that there is, and ends it if not.
-func (f *follower) checkStall(ctx context.Context, cons jetstream.Consumer) error {
+// checkStall asks whether a quiet reader has delivered all that there is, and that it has all come, and ends it if not.
+func (f *follower) checkStall(ctx context.Context, r *reading) error {
 	try, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
-	info, err := cons.Info(try)
+	info, err := r.cons.Info(try)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errAgain, err)
 	}
@@ -228,13 +234,16 @@ func (f *follower) checkStall(ctx context.Context, cons jetstream.Consumer) erro
 	if info.Cluster != nil {
 		node = info.Cluster.Leader
 	}
+	if info.Delivered.Consumer > r.received.Load() {
+		return fmt.Errorf("%w: what it sent last did not come", errAgain)
+	}
 	if info.NumPending == 0 && f.left > 0 {
 		// A trim while it read looks the same, so it is no more than a hint.
 		f.log.bus.cfg.Logger.Warn("a reader got fewer messages than a copy of the log said it has; if the log was not trimmed just now, scrub it",
 			"log", f.log.name, "node", node, "fewer", f.left)
 		f.left = 0
 	}
-	if info.NumPending == 0 || info.Delivered.Stream > f.after {
+	if info.NumPending == 0 {
 		return nil
 	}
 	f.log.bus.cfg.Logger.Warn("a copy of a log cannot be read", "log", f.log.name, "node", node, "after", f.after)
