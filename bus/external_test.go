@@ -196,3 +196,20 @@ func TestRecent(t *testing.T) {
 		}
 	}
 }
+
+func FuzzHostsOf(f *testing.F) {
+	for _, s := range []string{"nats://user:password@host:4222,host2", "tls://host", "host", "nats://a@b:1,,", "::", "nats://u:p%40@[::1]:4222"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		hosts, err := hostsOf(s)
+		if err != nil && concord.KindOf(err) != concord.Invalid {
+			t.Fatal(err)
+		}
+		if strings.Contains(hosts, "@") {
+			t.Fatalf("%q shows who connects: %q", s, hosts)
+		}
+		recent(s)
+		_, _, _ = splitHostPort(s)
+	})
+}

@@ -191,3 +191,26 @@ func TestGrow(t *testing.T) {
 		t.Fatalf("the empty log goes on at %d, %v", seq, err)
 	}
 }
+
+func TestGrowToOperatorsServer(t *testing.T) {
+	t.Parallel()
+	from, want := fillOld(t, 1000)
+	b := openURL(t, operatorServer(t, nil))
+	stages := map[string]bool{}
+	for range 2 { // the second finds that all is done
+		if err := Grow(t.Context(), from, b, func(p GrowProgress) { stages[p.Stage] = true }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(stages) != 4 {
+		t.Errorf("stages: %v", stages)
+	}
+	equal(t, "server", read(t, b), want)
+	other, _ := fillOld(t, 200)
+	if err := Grow(t.Context(), other, b, nil); concord.KindOf(err) != concord.Conflict {
+		t.Fatalf("another node's directory: %v", err)
+	}
+	if err := Grow(t.Context(), t.TempDir(), b, nil); concord.KindOf(err) != concord.Invalid {
+		t.Fatalf("an empty directory: %v", err)
+	}
+}
