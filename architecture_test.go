@@ -15,8 +15,7 @@ import (
 var floors = map[string]int{
 	"concord": 0,
 
-	"concord/weburl": 1, "concord/text": 1, "concord/pack": 1, "concord/durable": 1, "concord/note": 1,
-	"concord/cluster/memstore": 1,
+	"concord/weburl": 1, "concord/text": 1, "concord/pack": 1, "concord/durable": 1, "concord/note": 1, "concord/cluster/memstore": 1, "concord/blob/blobtest": 1,
 
 	"concord/warc": 2, "concord/page": 2, "concord/query": 2, "concord/index": 2, "concord/ledger": 2,
 	"concord/receipt": 2, "concord/bus": 2, "concord/blob": 2, "concord/join": 2,
@@ -38,6 +37,7 @@ var fences = map[string]string{
 	"github.com/nats-io/":            "concord/bus",
 	"github.com/cometbft/":           "concord/chain",
 	"github.com/danielgtaylor/huma/": "concord/web",
+	"github.com/minio/minio-go/":     "concord/blob",
 }
 
 func TestImportsGoDownFloorsOnly(t *testing.T) {
