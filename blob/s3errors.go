@@ -41,7 +41,7 @@ func (b *Bucket) advice(res minio.ErrorResponse) (concord.Kind, string) {
 		return concord.Invalid, b.cfg.Bucket + " is no name for a bucket: correct the place of blobs"
 	case minio.AccessDenied, minio.AllAccessDisabled:
 		return concord.Unauthorized, bucket + " may not be used with these keys: allow them to list, get, put and delete objects"
-	case minio.InvalidAccessKeyID:
+	case minio.InvalidAccessKeyID, "XAdminUserNotFound": // the second is what versitygw says
 		return concord.Unauthorized, b.cfg.Endpoint + " does not know the access key: correct AWS_ACCESS_KEY_ID or the credentials file"
 	case minio.SignatureDoesNotMatch:
 		return concord.Unauthorized, "the secret key is wrong: correct AWS_SECRET_ACCESS_KEY or the credentials file"
