@@ -1,0 +1,258 @@
+package bus
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"concord"
+	"concord/blob/blobtest"
+)
+
+func openBlobs(t testing.TB, b *Bus, maxBytes int64) *blobs {
+	t.Helper()
+	s, err := b.Blobs(t.Context(), maxBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.(*blobs)
+}
+
+// wantNoOrphans looks for chunks that no name has.
+func wantNoOrphans(t *testing.T, s *blobs) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	var size uint64
+	if err := s.List(ctx, "", func(b concord.BlobInfo) bool { size += uint64(b.Size); return true }); err != nil {
+		t.Fatal(err)
+	}
+	info, err := s.chunks.Info(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if room := info.State.Msgs * 400; info.State.Bytes > size+room {
+		t.Errorf("the blobs have %d bytes, their stream %d in %d chunks", size, info.State.Bytes, info.State.Msgs)
+	}
+	if n, err := s.sweep(ctx, time.Now().Add(time.Hour)); err != nil || n != 0 {
+		t.Errorf("chunks without a name: of %d blobs, %v", n, err)
+	}
+}
+
+func TestBlobs(t *testing.T) {
+	onBuses(t, func(t *testing.T, open func(*testing.T) []*Bus) {
+		turn := 0
+		blobtest.Run(t, func(t *testing.T) concord.Blobs {
+			buses := open(t)
+			turn++
+			s := openBlobs(t, buses[turn%len(buses)], 512<<20)
+			t.Cleanup(func() { wantNoOrphans(t, s) })
+			return s
+		}, blobtest.Options{})
+	})
+}
+
+// restarted is a store of blobs whose engine is stopped and started to damage its files.
+type restarted struct {
+	concord.Blobs
+	dir string
+	bus *Bus
+}
+
+func (r *restarted) restart(t *testing.T, damage func()) {
+	t.Helper()
+	r.bus.Close()
+	damage()
+	r.bus = reopen(t, r.dir)
+	r.Blobs = openBlobs(t, r.bus, 64<<20)
+}
+
+// flipStored flips a bit wherever the engine's files have what: deleted copies stay in them for a while.
+func flipStored(t *testing.T, dir string, what []byte, at int) {
+	t.Helper()
+	found := 0
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".blk" {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for i := 0; ; found++ {
+			n := bytes.Index(data[i:], what)
+			if n < 0 {
+				return os.WriteFile(path, data, 0o600)
+			}
+			i += n
+			data[i+at] ^= 4
+		}
+	})
+	if err != nil || found == 0 {
+		t.Fatalf("found what was stored %d times in the engine's files: %v", found, err)
+	}
+}
+
+func TestBlobsDamage(t *testing.T) {
+	dir := t.TempDir()
+	r := &restarted{dir: dir, bus: reopen(t, dir)}
+	r.Blobs = openBlobs(t, r.bus, 64<<20)
+	t.Cleanup(func() { r.bus.Close() })
+	for _, size := range []int{1000, 5<<20 + 1} {
+		data := blobtest.Bytes(size, 9)
+		for at := range 3 { // first, middle, last chunk
+			blobtest.Put(t, r, "a/b", data)
+			place := at * (size - 40) / 2
+			r.restart(t, func() { flipStored(t, dir, data[place:place+32], 16) })
+			if got, err := blobtest.Get(t, r, "a/b"); concord.KindOf(err) != concord.Corrupt {
+				t.Fatalf("%d bytes, damaged at %d: read %d, %v; want corrupt", size, place, len(got), err)
+			}
+			blobtest.Put(t, r, "a/b", data)
+			blobtest.Want(t, r, "a/b", data)
+			if err := r.Delete(t.Context(), "a/b"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestBlobsSurviveRestart(t *testing.T) {
+	dir := t.TempDir()
+	r := &restarted{dir: dir, bus: reopen(t, dir)}
+	r.Blobs = openBlobs(t, r.bus, 64<<20)
+	t.Cleanup(func() { r.bus.Close() })
+	data := blobtest.Bytes(3<<20+5, 1)
+	blobtest.Put(t, r, "a", data)
+	blobtest.Put(t, r, "b", nil)
+	r.restart(t, func() {})
+	blobtest.Want(t, r, "a", data)
+	blobtest.Want(t, r, "b", nil)
+}
+
+func TestBlobsAreSweptAndFreed(t *testing.T) {
+	s := openBlobs(t, open(t, t.TempDir()), 8<<20)
+	ctx := t.Context()
+	data := blobtest.Bytes(3<<20, 1)
+	blobtest.Put(t, s, "kept", data)
+	// A Put that died: its chunks are there, its name is not.
+	m := &blobMeta{ID: newBlobID(time.Now()), Size: int64(len(data))}
+	if err := s.send(ctx, "died", m, bytes.NewReader(data)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(ctx, "full", bytes.NewReader(data), int64(len(data))); concord.KindOf(err) != concord.Unavailable {
+		t.Fatalf("a full store: %v; want unavailable", err)
+	}
+	if n, err := s.sweep(ctx, time.Now().Add(-sweepAfter)); n != 0 || err != nil {
+		t.Fatalf("a Put that may still run was swept: %d, %v", n, err)
+	}
+	if n, err := s.sweep(ctx, time.Now().Add(time.Hour)); n != 1 || err != nil {
+		t.Fatalf("swept %d, %v; want the one that died", n, err)
+	}
+	blobtest.Want(t, s, "kept", data)
+	for i := range 20 { // deleting frees space
+		other := blobtest.Bytes(3<<20, uint64(i))
+		blobtest.Put(t, s, "again", other)
+		if err := s.Delete(ctx, "again"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Put(ctx, "kept", strings.NewReader("other"), 5); concord.KindOf(err) != concord.Conflict {
+		t.Fatalf("other bytes under a name: %v; want conflict", err)
+	}
+	wantNoOrphans(t, s)
+}
+
+func TestBlobsDeletedWhileRead(t *testing.T) {
+	s := openBlobs(t, open(t, t.TempDir()), 64<<20)
+	blobtest.Put(t, s, "a", blobtest.Bytes(20<<20, 1))
+	r, err := s.Get(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := io.ReadFull(r, make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, r); concord.KindOf(err) != concord.Unavailable {
+		t.Fatalf("reading what was deleted: %v", err)
+	}
+}
+
+func TestBlobsRefuse(t *testing.T) {
+	b := open(t, t.TempDir())
+	if _, err := b.Blobs(t.Context(), 1000); concord.KindOf(err) != concord.Invalid {
+		t.Errorf("a tiny store: %v", err)
+	}
+	s := openBlobs(t, b, 64<<20)
+	if err := s.Put(t.Context(), "a", strings.NewReader(""), maxBlobChunks*blobChunkBytes+1); concord.KindOf(err) != concord.Invalid {
+		t.Errorf("above 64 GiB: %v", err)
+	}
+	b.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := s.Put(ctx, "a", strings.NewReader("x"), 1); err == nil || errors.Is(err, io.EOF) {
+		t.Errorf("put without an engine: %v", err)
+	}
+}
+
+func FuzzBlobMeta(f *testing.F) {
+	m := &blobMeta{ID: newBlobID(time.Unix(1, 0)), Size: 5 << 20, Sum: concord.Sum([]byte("x"))}
+	for _, seq := range []uint64{3, 4, 9, 8, 10} {
+		m.add(seq)
+	}
+	good, err := m.encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte(`{"id":"1-a","size":1048577,"sha256":"LRnYEtr+3UcvjHoWR5/0mOzq8xVQqqyWJbDzqJsEw+8=","runs":[[1,18446744073709551615],[2,3]]}`))
+	f.Add([]byte(`{}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := decodeBlobMeta("a", data)
+		if err != nil {
+			if concord.KindOf(err) != concord.Corrupt {
+				t.Fatal(err)
+			}
+			return
+		}
+		n := chunkCount(m.Size)
+		for _, chunk := range []int64{0, n / 2, n - 1} {
+			if n > 0 && (m.seq(chunk) == 0 && m.Runs[0][0] < 1<<63 || m.chunkBytes(chunk) < 1 || m.chunkBytes(chunk) > blobChunkBytes) {
+				t.Fatalf("chunk %d of %d: number %d, %d bytes", chunk, n, m.seq(chunk), m.chunkBytes(chunk))
+			}
+		}
+	})
+}
+
+func BenchmarkBlobs(b *testing.B) {
+	s := openBlobs(b, open(b, b.TempDir()), 1<<30)
+	data := blobtest.Bytes(64<<20, 1)
+	b.Run("put", func(b *testing.B) {
+		b.SetBytes(int64(len(data)))
+		for b.Loop() {
+			blobtest.Put(b, s, "a", data)
+		}
+	})
+	b.Run("get", func(b *testing.B) {
+		b.SetBytes(int64(len(data)))
+		for b.Loop() {
+			r, err := s.Get(b.Context(), "a")
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, r); err != nil {
+				b.Fatal(err)
+			}
+			r.Close()
+		}
+	})
+}

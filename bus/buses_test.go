@@ -1,0 +1,23 @@
+package bus
+
+import (
+	"log/slog"
+	"testing"
+)
+
+// onBuses runs a test on one node alone.
+func onBuses(t *testing.T, test func(t *testing.T, open func(t *testing.T) []*Bus)) {
+	t.Run("one", func(t *testing.T) {
+		test(t, func(t *testing.T) []*Bus { return []*Bus{open(t, t.TempDir())} })
+	})
+}
+
+// reopen opens the bus of a directory whose former one was closed.
+func reopen(t testing.TB, dir string) *Bus {
+	t.Helper()
+	b, err := Open(t.Context(), Config{Dir: dir, NodeName: "node-1", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
