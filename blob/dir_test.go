@@ -269,3 +269,33 @@ func FuzzParseSum(f *testing.F) {
 		}
 	})
 }
+
+// benchmark puts and gets blobs of 16 MiB.
+func benchmark(b *testing.B, s concord.Blobs) {
+	data := blobtest.Bytes(16<<20, 1)
+	b.Run("put", func(b *testing.B) {
+		b.SetBytes(int64(len(data)))
+		for b.Loop() {
+			blobtest.Put(b, s, "a", data)
+		}
+	})
+	b.Run("get", func(b *testing.B) {
+		b.SetBytes(int64(len(data)))
+		for b.Loop() {
+			r, err := s.Get(b.Context(), "a")
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, r); err != nil {
+				b.Fatal(err)
+			}
+			r.Close()
+		}
+	})
+}
+
+func BenchmarkDirectory(b *testing.B) { benchmark(b, openDir(b, b.TempDir())) }
+
+func BenchmarkCache(b *testing.B) {
+	benchmark(b, openCache(b, openDir(b, b.TempDir()), b.TempDir(), 64<<20))
+}

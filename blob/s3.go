@@ -105,17 +105,22 @@ func (b *Bucket) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	b.abandon(ctx, time.Now().Add(-abandonedAfter))
+	return nil
+}
+
+// abandon removes the parts of uploads that began before a time. Many stores let only their owner ask for them, and have rules of their
+// own for this: so it does what it may.
+func (b *Bucket) abandon(ctx context.Context, before time.Time) {
+	core := minio.Core{Client: b.client}
 	for upload := range b.client.ListIncompleteUploads(ctx, b.cfg.Bucket, b.key(""), true) {
 		if upload.Err != nil {
-			return nil // many stores let only their owner ask, and have rules of their own for this
+			return
 		}
-		if time.Since(upload.Initiated) > abandonedAfter {
-			if err := b.client.RemoveIncompleteUpload(ctx, b.cfg.Bucket, upload.Key); err != nil {
-				return nil
-			}
+		if upload.Initiated.Before(before) && core.AbortMultipartUpload(ctx, b.cfg.Bucket, upload.Key, upload.UploadID) != nil {
+			return
 		}
 	}
-	return nil
 }
 
 // key is the object's name.

@@ -33,7 +33,7 @@ type s3Server struct {
 }
 
 // startS3 starts a server, or skips the test and says what is missing.
-func startS3(t *testing.T) *s3Server {
+func startS3(t testing.TB) *s3Server {
 	t.Helper()
 	bin, err := filepath.Abs("../bin/versitygw")
 	if err == nil {
@@ -170,6 +170,31 @@ func TestBucketPlace(t *testing.T) {
 	}
 }
 
+// Parts that a killed process left are removed when they are old, and only then.
+func TestBucketAbandonsUploads(t *testing.T) {
+	s := startS3(t)
+	b := openBucket(t, s.config("a"))
+	core := minio.Core{Client: b.client}
+	id, err := core.NewMultipartUpload(t.Context(), testBucket, "a/dead", minio.PutObjectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := core.PutObjectPart(t.Context(), testBucket, "a/dead", id, 1, strings.NewReader("part"), 4, minio.PutObjectPartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := core.ListObjectParts(t.Context(), testBucket, "a/dead", id, 0, 10); err != nil {
+		t.Errorf("an upload that may still run was removed: %v", err)
+	}
+	b.abandon(t.Context(), time.Now().Add(time.Hour))
+	wantNoUploads(t, b)
+	if names := blobtest.List(t, b, ""); len(names) != 0 {
+		t.Errorf("listed %v", names)
+	}
+}
+
 func TestBucketSaysWhatIsWrong(t *testing.T) {
 	s := startS3(t)
 	for name, c := range map[string]struct {
@@ -245,4 +270,9 @@ func TestBucketExplainsOtherAnswers(t *testing.T) {
 		}
 		server.Close()
 	}
+}
+
+func BenchmarkBucket(b *testing.B) {
+	s := startS3(b)
+	benchmark(b, openBucket(b, s.config("bench")))
 }

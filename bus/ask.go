@@ -135,7 +135,7 @@ func (b *Bus) Ask(ctx context.Context, node, service string, data []byte) ([]byt
 	return b.ask(ctx, "ask "+node+" for "+service, nodeSubject(node, service), data)
 }
 
-// AskAny is Ask of some node that has the service: this one if it has, else one by chance.
+// AskAny is Ask of some node that has the service, by chance.
 func (b *Bus) AskAny(ctx context.Context, service string, data []byte) ([]byte, error) {
 	if err := checkService(service); err != nil {
 		return nil, err

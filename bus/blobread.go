@@ -254,12 +254,12 @@ func (s *blobs) each(ctx context.Context, prefix string, f func(name string, m *
 	if !ok {
 		return nil
 	}
-	info, err := s.names.stream.Info(ctx, jetstream.WithSubjectFilter(filter))
+	subjects, err := s.bus.subjects(ctx, s.names.stream, filter)
 	if err != nil {
 		return wrap("list blobs", err)
 	}
 	left := map[string]bool{}
-	for subject := range info.State.Subjects {
+	for subject := range subjects {
 		if name := s.names.name(subject); strings.HasPrefix(name, prefix) {
 			left[name] = true
 		}

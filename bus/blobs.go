@@ -30,8 +30,6 @@ const (
 
 	// putAhead is how many chunks of a Put may be on their way, readAhead how many of a Get: what each holds in memory, in MiB.
 	putAhead, readAhead = 8, 4
-	// A chunk is sent again after tryTimeout and chunkPause, for chunkPatience in all: a Put outlives the loss of a stream's leader (5.5 s).
-	tryTimeout, chunkPause, chunkPatience = 4 * time.Second, 100 * time.Millisecond, 16 * time.Second
 	// maxPutTime bounds a Put. Chunks without a name are swept when they are older than sweepAfter: twice as old, for clocks that differ.
 	maxPutTime, sweepAfter = time.Hour, 3 * time.Hour
 	// sweepEvery is how often a Put looks for them.
@@ -63,10 +61,14 @@ func (b *Bus) Blobs(ctx context.Context, maxBytes int64) (concord.Blobs, error) 
 	if maxBytes < blobChunkBytes {
 		return nil, concord.Errorf(concord.Invalid, "open blobs: a bound of %d bytes, less than one chunk", maxBytes)
 	}
-	chunks, err := b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name: blobStream, Subjects: []string{blobSubject + "*"}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
-		MaxBytes: maxBytes, MaxMsgSize: blobChunkBytes + headerRoom, Duplicates: dedupWindow, AllowDirect: true, Replicas: b.replicas(),
+	chunks, err := b.ensure(ctx, jetstream.StreamConfig{
+		Name: blobStream, Subjects: []string{blobSubject + "*"}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, MaxBytes: maxBytes,
+		MaxMsgSize: blobChunkBytes + headerRoom, Duplicates: dedupWindow, AllowDirect: true, MaxConsumers: maxConsumers,
 	})
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == codeStoreExceeded {
+		return nil, concord.Errorf(concord.Invalid, "open blobs: the message engine has no room for %d bytes beside its logs; configure fewer, or larger logs: %w", maxBytes, err)
+	}
 	if err != nil {
 		return nil, wrap("open blobs", err)
 	}
@@ -233,28 +235,25 @@ func (s *blobs) sendChunk(ctx context.Context, name, id string, number int64, da
 	msg.Header.Set(chunkHeader, chunk)
 	msg.Header.Set(blobHeader, name)
 	msg.Header.Set(jetstream.MsgIDHeader, chunk)
-	for patience := time.Now().Add(chunkPatience); ; {
-		// A try is not cut short: a chunk that is stored after the Put was given up, and cleaned up, would stay for hours.
-		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
-		ack, err := s.bus.js.PublishMsg(try, msg)
-		cancel()
-		if err == nil {
-			return ack.Sequence, nil
-		}
-		var api *jetstream.APIError
+	// A try is not cut short: a chunk that is stored after the Put was given up, and cleaned up, would stay for hours.
+	err = s.bus.patiently(context.WithoutCancel(ctx), func(try context.Context) error {
 		if ctx.Err() != nil {
-			return 0, ctx.Err()
+			return errGivenUp
 		}
-		if errors.As(err, &api) || time.Now().After(patience) {
-			return 0, err
+		ack, err := s.bus.js.PublishMsg(try, msg)
+		if err == nil {
+			seq = ack.Sequence
 		}
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-time.After(chunkPause):
-		}
+		return err
+	})
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err()
 	}
+	return seq, err
 }
+
+// errGivenUp ends the tries for a Put whose context has ended.
+var errGivenUp = errors.New("given up")
 
 // commit makes the blob visible. stored is false when its chunks are not needed: another Put of the same bytes came first, or it failed.
 func (s *blobs) commit(ctx context.Context, name string, m *blobMeta) (stored bool, err error) {
@@ -296,7 +295,10 @@ func (s *blobs) commit(ctx context.Context, name string, m *blobMeta) (stored bo
 func (s *blobs) drop(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 	defer cancel()
-	if err := s.chunks.Purge(ctx, jetstream.WithPurgeSubject(blobSubject+id)); err != nil {
+	err := s.bus.patiently(ctx, func(ctx context.Context) error {
+		return s.chunks.Purge(ctx, jetstream.WithPurgeSubject(blobSubject+id))
+	})
+	if err != nil {
 		s.bus.cfg.Logger.Warn("the chunks of a blob stay for now", "id", id, "error", err)
 	}
 }
@@ -335,12 +337,12 @@ func (s *blobs) Delete(ctx context.Context, name string) error {
 // sweep removes the chunks of Puts that began before a time and are under no name, and returns of how many Puts. What a name says is asked
 // of the leader.
 func (s *blobs) sweep(ctx context.Context, before time.Time) (removed int, err error) {
-	info, err := s.chunks.Info(ctx, jetstream.WithSubjectFilter(blobSubject+"*"))
+	subjects, err := s.bus.subjects(ctx, s.chunks, blobSubject+"*")
 	if err != nil {
 		return 0, wrap("sweep blobs", err)
 	}
 	var old []string
-	for subject := range info.State.Subjects {
+	for subject := range subjects {
 		id := strings.TrimPrefix(subject, blobSubject)
 		if began, ok := blobIDTime(id); ok && began.Before(before) {
 			old = append(old, id)
@@ -369,4 +371,16 @@ func (s *blobs) sweep(ctx context.Context, before time.Time) (removed int, err e
 		removed++
 	}
 	return removed, nil
+}
+
+// subjects asks the leader of a stream for the subjects that have messages.
+func (b *Bus) subjects(ctx context.Context, stream jetstream.Stream, filter string) (subjects map[string]uint64, err error) {
+	err = b.patiently(ctx, func(ctx context.Context) error {
+		info, err := stream.Info(ctx, jetstream.WithSubjectFilter(filter))
+		if err == nil {
+			subjects = info.State.Subjects
+		}
+		return err
+	})
+	return subjects, err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -52,7 +53,15 @@ func TestBlobs(t *testing.T) {
 			buses := open(t)
 			turn++
 			s := openBlobs(t, buses[turn%len(buses)], 512<<20)
-			t.Cleanup(func() { wantNoOrphans(t, s) })
+			t.Cleanup(func() {
+				wantNoOrphans(t, s)
+				ctx := context.WithoutCancel(t.Context())
+				err := s.List(ctx, "", func(b concord.BlobInfo) bool { return s.Delete(ctx, b.Name) == nil })
+				if err != nil {
+					t.Error(err)
+				}
+				wantNoOrphans(t, s)
+			})
 			return s
 		}, blobtest.Options{})
 	})
@@ -71,6 +80,19 @@ func (r *restarted) restart(t *testing.T, damage func()) {
 	damage()
 	r.bus = reopen(t, r.dir)
 	r.Blobs = openBlobs(t, r.bus, 64<<20)
+}
+
+// countStored counts the places of the engine's files that have what.
+func countStored(t *testing.T, dir string, what []byte) (n int) {
+	t.Helper()
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(path) == ".blk" {
+			data, _ := os.ReadFile(path)
+			n += bytes.Count(data, what)
+		}
+		return nil
+	})
+	return n
 }
 
 // flipStored flips a bit wherever the engine's files have what: deleted copies stay in them for a while.
@@ -187,10 +209,53 @@ func TestBlobsDeletedWhileRead(t *testing.T) {
 	}
 }
 
+// A Put that a machine's death meets goes on; what was acknowledged stays.
+func TestBlobsOutliveAMachine(t *testing.T) {
+	c := newCluster(t, 3)
+	s := openBlobs(t, c.mixed(), 256<<20)
+	data := blobtest.Bytes(4<<20, 1)
+	for i := range 12 {
+		if i == 3 {
+			go c.kids[1].cmd.Process.Kill()
+		}
+		blobtest.Put(t, s, fmt.Sprint(i), data)
+	}
+	for i := range 12 {
+		blobtest.Want(t, s, fmt.Sprint(i), data)
+	}
+}
+
+// Bits that flip in one machine's copy are not served by any.
+func TestBlobsReadAroundDamage(t *testing.T) {
+	c := newCluster(t, 3)
+	c.open(0, 1, 2)
+	data := blobtest.Bytes(9<<20, 1)
+	blobtest.Put(t, openBlobs(t, c.buses[0], 256<<20), "a", data)
+	const node = 2
+	eventually(t, 20*time.Second, "the copy is there", func() bool {
+		c.stop(node)
+		found := countStored(t, c.dirs[node], data[5<<20:5<<20+32])
+		if found > 0 {
+			flipStored(t, c.dirs[node], data[5<<20:5<<20+32], 7)
+		}
+		c.open(node)
+		return found > 0
+	})
+	for _, b := range c.buses {
+		s := openBlobs(t, b, 256<<20)
+		for range 5 {
+			blobtest.Want(t, s, "a", data)
+		}
+	}
+}
+
 func TestBlobsRefuse(t *testing.T) {
 	b := open(t, t.TempDir())
 	if _, err := b.Blobs(t.Context(), 1000); concord.KindOf(err) != concord.Invalid {
 		t.Errorf("a tiny store: %v", err)
+	}
+	if _, err := b.Blobs(t.Context(), 1<<50); concord.KindOf(err) != concord.Invalid {
+		t.Errorf("a petabyte: %v", err)
 	}
 	s := openBlobs(t, b, 64<<20)
 	if err := s.Put(t.Context(), "a", strings.NewReader(""), maxBlobChunks*blobChunkBytes+1); concord.KindOf(err) != concord.Invalid {
@@ -235,7 +300,7 @@ func FuzzBlobMeta(f *testing.F) {
 
 func BenchmarkBlobs(b *testing.B) {
 	s := openBlobs(b, open(b, b.TempDir()), 1<<30)
-	data := blobtest.Bytes(64<<20, 1)
+	data := blobtest.Bytes(16<<20, 1)
 	b.Run("put", func(b *testing.B) {
 		b.SetBytes(int64(len(data)))
 		for b.Loop() {

@@ -5,10 +5,15 @@ import (
 	"testing"
 )
 
-// onBuses runs a test on one node alone.
+// onBuses runs a test on one node alone, and on the three of a cluster.
 func onBuses(t *testing.T, test func(t *testing.T, open func(t *testing.T) []*Bus)) {
 	t.Run("one", func(t *testing.T) {
 		test(t, func(t *testing.T) []*Bus { return []*Bus{open(t, t.TempDir())} })
+	})
+	t.Run("three", func(t *testing.T) {
+		c := newCluster(t, 3)
+		c.open(0, 1, 2)
+		test(t, func(*testing.T) []*Bus { return c.buses })
 	})
 }
 

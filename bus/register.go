@@ -2,7 +2,9 @@ package bus
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -14,14 +16,14 @@ import (
 )
 
 const (
-	// casTries bounds how often a compare-and-set is sent that the engine refuses for no reason (see register.put).
+	// casTries bounds how often a compare-and-set is sent that the engine refuses for no reason (see register.swap).
 	casTries = 8
 	// casPause is the wait before the second of them; each further one waits as long again.
 	casPause = 10 * time.Millisecond
 	// headerRoom is what a message may have in headers beside its data.
 	headerRoom = 4 << 10
-	// operationHeader and operationDelete mark a deletion, as in NATS's own key-value buckets.
-	operationHeader, operationDelete = "KV-Operation", "DEL"
+	// operationDelete in the operationHeader marks a deletion, as in NATS's own key-value buckets.
+	operationDelete = "DEL"
 )
 
 // register is a stream that keeps the last message of every name, replaced by compare-and-set: what manifests and the names of blobs are
@@ -39,14 +41,15 @@ type value struct {
 	revision uint64
 	deleted  bool
 	stored   time.Time
+	try      string // which swap wrote it
 }
 
 // openRegister opens the register in the named stream, creating it when it is new.
 func (b *Bus) openRegister(ctx context.Context, what, stream, prefix string, maxValueBytes int32, maxBytes int64) (*register, error) {
-	s, err := b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	s, err := b.ensure(ctx, jetstream.StreamConfig{
 		Name: stream, Subjects: []string{prefix + ">"}, MaxMsgsPerSubject: 1, MaxMsgSize: maxValueBytes + headerRoom, MaxBytes: maxBytes,
 		Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, AllowRollup: true, DenyDelete: true,
-		AllowMsgTTL: true, AllowDirect: false, Replicas: b.replicas(),
+		AllowMsgTTL: true, AllowDirect: false, MaxConsumers: maxConsumers,
 	})
 	if err != nil {
 		return nil, wrap("open "+what+"s", err)
@@ -81,19 +84,28 @@ func (r *register) filter(prefix string) (filter string, ok bool) {
 
 // get returns the value of a name as the leader has it. What is not there is no error.
 func (r *register) get(ctx context.Context, name string) (value, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
+	var v value
+	err := r.bus.patiently(ctx, func(ctx context.Context) (err error) {
+		v, err = r.ask(ctx, name)
+		return err
+	})
+	return v, wrap("get "+r.what+" "+name, err)
+}
+
+// ask is get, once.
+func (r *register) ask(ctx context.Context, name string) (value, error) {
 	m, err := r.stream.GetLastMsgForSubject(ctx, r.subject(name))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return value{}, nil
 	}
 	if err != nil {
-		return value{}, wrap("get "+r.what+" "+name, err)
+		return value{}, err
 	}
+	v := value{m.Data, m.Sequence, m.Header.Get(operationHeader) == operationDelete, m.Time, m.Header.Get(tryHeader)}
 	if m.Header.Get(checksumHeader) != checksum(m.Data) {
-		return value{}, concord.Errorf(concord.Corrupt, "%s %s does not match its checksum", r.what, name)
+		return v, concord.Errorf(concord.Corrupt, "revision %d does not match its checksum", m.Sequence)
 	}
-	return value{m.Data, m.Sequence, m.Header.Get(operationHeader) == operationDelete, m.Time}, nil
+	return v, nil
 }
 
 // put replaces the value of a name that has revision, or makes one if revision is 0 and there is none or a deleted one.
@@ -113,96 +125,120 @@ func (r *register) del(ctx context.Context, name string, revision uint64, ttl ti
 }
 
 // swap publishes with compare-and-set. The engine now and then refuses a current revision (codes 10164 and 10071 are one error to its
-// client): so a refusal counts only when the leader has another revision.
-func (r *register) swap(ctx context.Context, verb, name string, msg *nats.Msg, revision uint64) (uint64, error) {
-	action := verb + " " + r.what + " " + name
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
+// client): so a refusal counts only when the leader has another revision, and not when that is what an earlier try has written, whose
+// answer was lost.
+func (r *register) swap(ctx context.Context, verb, name string, msg *nats.Msg, revision uint64) (written uint64, err error) {
 	msg.Subject = r.subject(name)
 	msg.Header.Set(checksumHeader, checksum(msg.Data))
+	msg.Header.Set(tryHeader, rand.Text())
 	expect := revision
-	for try := range casTries {
-		msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(expect, 10))
-		ack, err := r.bus.js.PublishMsg(ctx, msg)
-		if err == nil {
-			return ack.Sequence, nil
+	err = r.bus.patiently(ctx, func(ctx context.Context) (err error) {
+		for try := range casTries {
+			if written, err = r.send(ctx, msg, expect); !mismatch(err) {
+				return err
+			}
+			current, err := r.ask(ctx, name)
+			switch {
+			case err != nil && concord.KindOf(err) != concord.Corrupt:
+				return err
+			case current.try == msg.Header.Get(tryHeader):
+				written = current.revision
+				return nil
+			case revision == 0 && (current.deleted || current.revision == 0):
+				expect = current.revision
+			case current.revision != expect:
+				return concord.Errorf(concord.Conflict, "it has revision %d, not %d", current.revision, revision)
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Duration(try) * casPause):
+			}
 		}
-		if !isWrongRevision(err) {
-			return 0, wrap(action, err)
-		}
-		current, err := r.get(ctx, name)
-		if err != nil && concord.KindOf(err) != concord.Corrupt {
-			return 0, err
-		}
-		switch {
-		case err == nil && revision == 0 && (current.deleted || current.revision == 0):
-			expect = current.revision
-		case err == nil && current.revision != expect:
-			return 0, concord.Errorf(concord.Conflict, "%s: it has revision %d now, not %d", action, current.revision, revision)
-		}
-		select {
-		case <-ctx.Done():
-			return 0, wrap(action, ctx.Err())
-		case <-time.After(time.Duration(try) * casPause):
-		}
-	}
-	return 0, concord.Errorf(concord.Unavailable, "%s: the message engine refuses a current revision, %d times in a row", action, casTries)
+		return errStill
+	})
+	return written, wrap(verb+" "+r.what+" "+name, err)
 }
 
-func isWrongRevision(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) &&
-		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+// send publishes once.
+func (r *register) send(ctx context.Context, msg *nats.Msg, expect uint64) (uint64, error) {
+	msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(expect, 10))
+	ack, err := r.bus.js.PublishMsg(ctx, msg)
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
 }
 
 // follow calls f with the last message of every name under filter, then with every later one, until ctx ends or f fails. pending is how
-// many of the first ones are still to come.
+// many of those that are there are still to come. It goes on through the loss of the machine that serves it; only the last message of a
+// name is kept, so what was missed meanwhile is what follows after the last one seen.
 func (r *register) follow(ctx context.Context, filter string, f func(name string, v value, pending uint64) error) error {
-	action := "watch " + r.what + "s"
-	cons, err := r.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{filter}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
-	})
-	if err != nil {
-		return wrap(action, err)
-	}
-	in := make(chan jetstream.Msg)
-	failed := make(chan error, 1)
-	sub, err := cons.Consume(func(m jetstream.Msg) {
-		select {
-		case in <- m:
-		case <-ctx.Done():
-		}
-	}, jetstream.PullMaxBytes(followBytes), jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-		if errors.Is(err, jetstream.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionClosed) {
-			select {
-			case failed <- err:
-			default:
-			}
-		}
-	}))
-	if err != nil {
-		return wrap(action, err)
-	}
-	defer sub.Stop()
+	var after uint64
 	for {
+		err := r.followOnce(ctx, filter, &after, f)
+		var failed applyError
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &failed):
+			return failed.error
+		case errors.Is(err, nats.ErrConnectionClosed), !errors.Is(err, errAgain) && !refused(err) && !unanswered(err):
+			return wrap("watch "+r.what+"s", err)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case err := <-failed:
-			return wrap(action, err)
+		case <-time.After(retryPause):
+		}
+	}
+}
+
+// followOnce makes a consumer and hands on what it delivers until it fails.
+func (r *register) followOnce(ctx context.Context, filter string, after *uint64, f func(name string, v value, pending uint64) error) error {
+	try, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	cons, err := r.stream.CreateConsumer(try, jetstream.ConsumerConfig{
+		FilterSubject: filter, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: *after + 1,
+		AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true, InactiveThreshold: consumerIdle,
+	})
+	if err != nil {
+		return err
+	}
+	stream := r.stream.CachedInfo().Config.Name
+	defer r.bus.conn.Publish("$JS.API.CONSUMER.DELETE."+stream+"."+cons.CachedInfo().Name, nil) // an idle one goes by itself
+	read, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	in := make(chan jetstream.Msg)
+	sub, err := cons.Consume(func(m jetstream.Msg) {
+		select {
+		case in <- m:
+		case <-read.Done():
+		}
+	}, jetstream.PullMaxBytes(followBytes), jetstream.PullExpiry(followExpiry), jetstream.PullHeartbeat(followPulse),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { stop(fmt.Errorf("%w: %w", errAgain, err)) }))
+	if err != nil {
+		return err
+	}
+	defer sub.Stop()
+	for expected := uint64(1); ; expected++ {
+		select {
+		case <-read.Done():
+			return context.Cause(read)
 		case m := <-in:
+			meta, err := m.Metadata()
+			if err != nil || meta.Sequence.Consumer != expected {
+				return errAgain // one was lost on its way
+			}
 			msg, err := decode(m)
 			if err != nil {
 				return err
 			}
-			meta, err := m.Metadata()
-			if err != nil {
-				return wrap(action, err)
-			}
-			v := value{msg.Data, msg.Seq, m.Headers().Get(operationHeader) == operationDelete, msg.Time}
+			v := value{msg.Data, msg.Seq, m.Headers().Get(operationHeader) == operationDelete, msg.Time, ""}
 			if err := f(r.name(m.Subject()), v, meta.NumPending); err != nil {
-				return err
+				return applyError{err}
 			}
+			*after = msg.Seq
 		}
 	}
 }

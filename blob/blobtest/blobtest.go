@@ -374,14 +374,14 @@ func testListMany(t *testing.T, s concord.Blobs, opts Options) {
 }
 
 func testConcurrent(t *testing.T, s concord.Blobs, _ Options) {
-	const workers, rounds = 8, 12
+	const workers, rounds = 8, 6
 	shared := Bytes(2<<20+5, 42)
 	var g sync.WaitGroup
 	for w := range workers {
 		g.Go(func() {
 			for i := range rounds {
 				name := fmt.Sprintf("conc/%d-%d", w, i)
-				data := Bytes(w*100_000+i*7, uint64(w*1000+i))
+				data := Bytes(w*200_000+i*7, uint64(w*1000+i))
 				if err := s.Put(t.Context(), name, bytes.NewReader(data), int64(len(data))); err != nil {
 					t.Errorf("put %s: %v", name, err)
 					return
