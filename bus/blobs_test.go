@@ -63,7 +63,7 @@ func TestBlobs(t *testing.T) {
 				wantNoOrphans(t, s)
 			})
 			return s
-		}, blobtest.Options{})
+		}, blobtest.Options{Names: singleGets + 50})
 	})
 }
 
