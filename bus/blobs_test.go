@@ -249,6 +249,42 @@ func TestBlobsReadAroundDamage(t *testing.T) {
 	}
 }
 
+// A node that was alone takes its blobs and manifests into a cluster.
+func TestBlobsAndManifestsGrow(t *testing.T) {
+	dir := t.TempDir()
+	alone := reopen(t, dir)
+	data := blobtest.Bytes(5<<20+1, 1)
+	s := openBlobs(t, alone, 64<<20)
+	for _, name := range []string{"deleted", "a/b", "c"} {
+		blobtest.Put(t, s, name, data)
+	}
+	if err := s.Delete(t.Context(), "deleted"); err != nil {
+		t.Fatal(err)
+	}
+	rev, err := openManifests(t, alone).Put(t.Context(), "shard.0", []byte("state"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone.Close()
+	c := newCluster(t, 3)
+	c.open(0, 1, 2)
+	if err := Grow(t.Context(), dir, c.buses[0], nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range c.buses {
+		s := openBlobs(t, b, 64<<20)
+		if names := blobtest.List(t, s, ""); len(names) != 2 {
+			t.Errorf("the cluster has %v", names)
+		}
+		blobtest.Want(t, s, "a/b", data)
+		blobtest.Want(t, s, "c", data)
+		if got, err := openManifests(t, b).Get(t.Context(), "shard.0"); err != nil || string(got.Data) != "state" || got.Revision != rev {
+			t.Errorf("manifest %q at %d, %v", got.Data, got.Revision, err)
+		}
+	}
+	wantNoOrphans(t, openBlobs(t, c.buses[1], 64<<20))
+}
+
 func TestBlobsRefuse(t *testing.T) {
 	b := open(t, t.TempDir())
 	if _, err := b.Blobs(t.Context(), 1000); concord.KindOf(err) != concord.Invalid {

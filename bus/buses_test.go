@@ -5,10 +5,13 @@ import (
 	"testing"
 )
 
-// onBuses runs a test on one node alone, and on the three of a cluster.
+// onBuses runs a test on one node alone, on the three of a cluster, and on an operator's own server.
 func onBuses(t *testing.T, test func(t *testing.T, open func(t *testing.T) []*Bus)) {
 	t.Run("one", func(t *testing.T) {
 		test(t, func(t *testing.T) []*Bus { return []*Bus{open(t, t.TempDir())} })
+	})
+	t.Run("external", func(t *testing.T) {
+		test(t, func(t *testing.T) []*Bus { return []*Bus{openURL(t, operatorServer(t, nil))} })
 	})
 	t.Run("three", func(t *testing.T) {
 		c := newCluster(t, 3)

@@ -230,15 +230,14 @@ func (r *register) followOnce(ctx context.Context, filter string, after *uint64,
 			if err != nil || meta.Sequence.Consumer != expected {
 				return errAgain // one was lost on its way
 			}
-			msg, err := decode(m)
-			if err != nil {
-				return err
+			if m.Headers().Get(checksumHeader) != checksum(m.Data()) {
+				return concord.Errorf(concord.Corrupt, "%s does not match its checksum", r.name(m.Subject()))
 			}
-			v := value{msg.Data, msg.Seq, m.Headers().Get(operationHeader) == operationDelete, msg.Time, ""}
+			v := value{m.Data(), meta.Sequence.Stream, m.Headers().Get(operationHeader) == operationDelete, meta.Timestamp, ""}
 			if err := f(r.name(m.Subject()), v, meta.NumPending); err != nil {
 				return applyError{err}
 			}
-			*after = msg.Seq
+			*after = v.revision
 		}
 	}
 }
