@@ -254,7 +254,7 @@ func (s *blobs) each(ctx context.Context, prefix string, f func(name string, m *
 	if !ok {
 		return nil
 	}
-	subjects, err := s.bus.subjects(ctx, s.names.stream, filter)
+	subjects, _, err := s.bus.subjects(ctx, s.names.stream, filter)
 	if err != nil {
 		return wrap("list blobs", err)
 	}
@@ -298,7 +298,7 @@ func (s *blobs) eachOfMany(ctx context.Context, filter string, left map[string]b
 	done := concord.Errorf(concord.Internal, "no more names") // ends follow, and goes no further
 	patience := time.AfterFunc(listPatience, func() { cancel(done) })
 	defer patience.Stop()
-	err := s.names.follow(ctx, filter, func(name string, v value, pending uint64) error {
+	err := s.names.follow(ctx, filter, 0, func(name string, v value, pending uint64) error {
 		patience.Reset(listPatience)
 		if left[name] && !v.deleted { // one that is deleted here may have been put again
 			m, err := decodeBlobMeta(name, v.data)

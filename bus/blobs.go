@@ -337,7 +337,7 @@ func (s *blobs) Delete(ctx context.Context, name string) error {
 // sweep removes the chunks of Puts that began before a time and are under no name, and returns of how many Puts. What a name says is asked
 // of the leader.
 func (s *blobs) sweep(ctx context.Context, before time.Time) (removed int, err error) {
-	subjects, err := s.bus.subjects(ctx, s.chunks, blobSubject+"*")
+	subjects, _, err := s.bus.subjects(ctx, s.chunks, blobSubject+"*")
 	if err != nil {
 		return 0, wrap("sweep blobs", err)
 	}
@@ -371,16 +371,4 @@ func (s *blobs) sweep(ctx context.Context, before time.Time) (removed int, err e
 		removed++
 	}
 	return removed, nil
-}
-
-// subjects asks the leader of a stream for the subjects that have messages.
-func (b *Bus) subjects(ctx context.Context, stream jetstream.Stream, filter string) (subjects map[string]uint64, err error) {
-	err = b.patiently(ctx, func(ctx context.Context) error {
-		info, err := stream.Info(ctx, jetstream.WithSubjectFilter(filter))
-		if err == nil {
-			subjects = info.State.Subjects
-		}
-		return err
-	})
-	return subjects, err
 }

@@ -2,6 +2,8 @@ package bus
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"concord"
@@ -64,29 +66,40 @@ func (m *manifests) Delete(ctx context.Context, name string, revision uint64) er
 	return m.register.del(ctx, name, revision, 0)
 }
 
-// Watch implements concord.Manifests.
+// Watch implements concord.Manifests. The values that are there come from the leader, changes from any copy.
 func (m *manifests) Watch(ctx context.Context, prefix string, f func(name string, m concord.Manifest) error) error {
 	filter, ok := m.register.filter(prefix)
 	if !ok {
 		return concord.Errorf(concord.Invalid, "watch manifests: no name begins with %q", concord.Clip(prefix, 40))
 	}
-	told := map[string]bool{} // names told of while the first values come; nil after that
-	return m.register.follow(ctx, filter, func(name string, v value, pending uint64) error {
-		known := told == nil || told[name]
-		if told != nil && !v.deleted {
-			told[name] = true
-		}
-		if pending == 0 {
-			told = nil
-		}
+	subjects, last, err := m.register.bus.subjects(ctx, m.register.stream, filter)
+	if err != nil {
+		return wrap("watch manifests", err)
+	}
+	told := map[string]uint64{} // the revision of each name that f knows of
+	tell := func(name string, v value) error {
+		known, ok := told[name]
 		switch {
-		case !strings.HasPrefix(name, prefix), v.deleted && !known:
+		case !strings.HasPrefix(name, prefix), v.revision <= known, v.deleted && !ok:
 			return nil
 		case v.deleted:
+			delete(told, name)
 			return f(name, concord.Manifest{})
 		}
+		told[name] = v.revision
 		return f(name, concord.Manifest{Data: v.data, Revision: v.revision})
-	})
+	}
+	for _, subject := range slices.Sorted(maps.Keys(subjects)) {
+		name := m.register.name(subject)
+		v, err := m.register.get(ctx, name)
+		if err != nil {
+			return err
+		}
+		if err := tell(name, v); err != nil {
+			return err
+		}
+	}
+	return m.register.follow(ctx, filter, last, func(name string, v value, _ uint64) error { return tell(name, v) })
 }
 
 func checkManifestName(name string) error {

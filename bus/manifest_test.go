@@ -276,5 +276,5 @@ func TestManifestsOutliveAMachine(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, 20*time.Second, "the last value", w.has(map[string]string{"a": "59"}))
+	eventually(t, time.Minute, "the last value", w.has(map[string]string{"a": "59"}))
 }

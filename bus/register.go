@@ -170,11 +170,10 @@ func (r *register) send(ctx context.Context, msg *nats.Msg, expect uint64) (uint
 	return ack.Sequence, nil
 }
 
-// follow calls f with the last message of every name under filter, then with every later one, until ctx ends or f fails. pending is how
-// many of those that are there are still to come. It goes on through the loss of the machine that serves it; only the last message of a
-// name is kept, so what was missed meanwhile is what follows after the last one seen.
-func (r *register) follow(ctx context.Context, filter string, f func(name string, v value, pending uint64) error) error {
-	var after uint64
+// follow calls f with the last message of every name under filter that came after a sequence number, then with every later one, until ctx
+// ends or f fails. pending is how many of those that are there are still to come. It goes on through the loss of the machine that serves
+// it; only the last message of a name is kept, so what was missed meanwhile is what follows after the last one seen.
+func (r *register) follow(ctx context.Context, filter string, after uint64, f func(name string, v value, pending uint64) error) error {
 	for {
 		err := r.followOnce(ctx, filter, &after, f)
 		var failed applyError
@@ -240,4 +239,16 @@ func (r *register) followOnce(ctx context.Context, filter string, after *uint64,
 			*after = v.revision
 		}
 	}
+}
+
+// subjects asks the leader of a stream for the subjects that have messages, and for the number of the last message.
+func (b *Bus) subjects(ctx context.Context, stream jetstream.Stream, filter string) (subjects map[string]uint64, last uint64, err error) {
+	err = b.patiently(ctx, func(ctx context.Context) error {
+		info, err := stream.Info(ctx, jetstream.WithSubjectFilter(filter))
+		if err == nil {
+			subjects, last = info.State.Subjects, info.State.LastSeq
+		}
+		return err
+	})
+	return subjects, last, err
 }
