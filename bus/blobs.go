@@ -56,7 +56,7 @@ type blobs struct {
 }
 
 // Blobs opens the cluster's store of blobs, creating it when it is new; it holds at most maxBytes on each of the nodes that keep a copy. A
-// full store refuses Puts (Unavailable) until something is deleted. Chunks of Puts whose process died are removed hours later.
+// full store refuses Puts (Unavailable) until something is deleted; what was deleted leaves the disk within minutes, when the engine compacts. Chunks of Puts whose process died are removed hours later.
 func (b *Bus) Blobs(ctx context.Context, maxBytes int64) (concord.Blobs, error) {
 	if maxBytes < blobChunkBytes {
 		return nil, concord.Errorf(concord.Invalid, "open blobs: a bound of %d bytes, less than one chunk", maxBytes)
