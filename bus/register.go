@@ -155,7 +155,7 @@ func (r *register) swap(ctx context.Context, verb, name string, msg *nats.Msg, r
 			case <-time.After(time.Duration(try) * casPause):
 			}
 		}
-		return errStill
+		return concord.Errorf(concord.Unavailable, "the engine refuses revision %d although it is right", expect)
 	})
 	return written, wrap(verb+" "+r.what+" "+name, err)
 }
