@@ -15,20 +15,63 @@ import (
 //	chain <chain>
 //	epoch <current + 1>
 //
-// and then either one admission or up to MaxPowers changes of power, sorted by name:
+// and then one action. An admission makes a candidate, of a new operator or of one that left; a power note gives voting
+// power, to up to MaxPowers members, sorted by name:
 //
 //	admit <operator>               power <operator> <n>
 //	op <vkey, type 0x01>           …
-//	cosign <vkey, type 0x04>
+//	cosign <vkey, type 0x04>       voters <2 or 3>     last, only and always when so many would remain
 //	log <vkey, type 0x01, named for the log's origin>
 //	cons <base64 of the consensus key's 32 bytes>
 //	node <40 hex digits: the peer-to-peer ID>
 //	url <where the operator serves the log>     optional
+//
+// The others are one line each; voters may follow drop:
+//
+//	drop <operator>                        it left, or is made to
+//	clear <operator>                       a faulted member becomes a candidate again
+//	rotate <operator> <which> <value>      op, cosign, log (vkeys), cons (base64), node, url
+//	set <parameter> <value>                see Param
+//	line <operator> <credit limit>         its own, in place of the parameter credit
+//	place <operator> <AS number> <region>  where it is as the others observed it
 type Gov struct {
 	Chain  string
 	Epoch  uint64
 	Admit  *Admission
 	Powers []Power
+	Drop   string
+	Clear  string
+	Rotate *Rotation
+	Set    *Setting
+	Line   *Line
+	Place  *Place
+	Voters int // 2 or 3: so few are wanted; else 0
+}
+
+// Rotation replaces one of a member's keys or addresses.
+type Rotation struct {
+	Operator string
+	Which    string   // "op", "cosign", "log", "cons", "node", "url"
+	Key      note.Key // of the first four; that of cons is named for the operator
+	Value    string   // of node and url
+}
+
+// Setting changes a parameter.
+type Setting struct {
+	Param Param
+	Value uint64
+}
+
+// Line is a member's own credit limit.
+type Line struct {
+	Operator string
+	Limit    int64
+}
+
+// Place is where a member's requests come from.
+type Place struct {
+	Operator    string
+	ASN, Region string // "-", "-": not known
 }
 
 // Admission makes an operator a candidate under these keys.
@@ -52,6 +95,10 @@ const (
 	// MaxMembers bounds the federation, and so the state: more than the largest thought of, and no more votes than
 	// CometBFT carries with ease.
 	MaxMembers = 100
+	// MaxNames bounds the names on record, of those who left too: a name that came back anew could repeat old seqs.
+	MaxNames = 500
+	// MaxRetired bounds the keys a member has changed: one a month for five years.
+	MaxRetired = 64
 	// MaxPowers bounds the changes in one note: every member once.
 	MaxPowers = MaxMembers
 	maxURL    = 2000
@@ -79,6 +126,10 @@ func (g *Gov) String() string {
 	for _, p := range g.Powers {
 		fmt.Fprintf(&b, "power %s %d\n", p.Operator, p.Power)
 	}
+	g.formatOther(&b)
+	if g.Voters != 0 {
+		fmt.Fprintf(&b, "voters %d\n", g.Voters)
+	}
 	return b.String()
 }
 
@@ -94,11 +145,15 @@ func ParseGov(text string) (*Gov, error) {
 		g.Admit = l.admission()
 	case l.has("power"):
 		g.Powers = l.powers()
-	case l.err == nil && len(l.rest) > 0:
-		action, _, _ := strings.Cut(l.rest[0], " ")
-		l.fail(fmt.Sprintf("action %q is not known to this version, which has admit and power", concord.Clip(action, 40)))
+	case l.has("drop"):
+		g.Drop = l.operator("drop")
 	default:
-		l.fail("no action")
+		l.otherAction(g)
+	}
+	if (g.Powers != nil || g.Drop != "") && l.has("voters") {
+		if g.Voters = int(l.number("voters", 3)); g.Voters < 2 {
+			l.fail("voters is 2 or 3; other numbers need no consent")
+		}
 	}
 	if err := l.end(); err != nil {
 		return nil, err
@@ -107,60 +162,4 @@ func ParseGov(text string) (*Gov, error) {
 		return nil, concord.Errorf(concord.Invalid, "gov transaction: not in canonical form")
 	}
 	return g, nil
-}
-
-func (l *lines) admission() *Admission {
-	a := &Admission{Operator: l.value("admit")}
-	if l.err == nil && !ValidOperator(a.Operator) {
-		l.fail("the operator's name must be a lower-case host name")
-	}
-	a.Op = l.key("op", a.Operator, note.Ed25519)
-	a.Cosign = l.key("cosign", a.Operator, note.Cosignature)
-	a.Log = l.key("log", "", note.Ed25519)
-	a.Cons = l.digest(l.value("cons"), "cons")
-	a.Node = l.value("node")
-	if l.err == nil && (len(a.Node) != 40 || strings.Trim(a.Node, "0123456789abcdef") != "") {
-		l.fail("node is not 40 hex digits")
-	}
-	if l.has("url") {
-		a.URL = l.value("url")
-		if len(a.URL) > maxURL || strings.ContainsAny(a.URL, " \t") {
-			l.fail("url is too long or has a space")
-		}
-	}
-	return a
-}
-
-func (l *lines) key(label, name string, typ note.Type) note.Key {
-	v := l.value(label)
-	if l.err != nil {
-		return note.Key{}
-	}
-	k, err := note.ParseKey(v)
-	switch {
-	case err != nil:
-		l.fail(err.Error())
-	case k.Type != typ:
-		l.fail(fmt.Sprintf("the %s key must be of type 0x%02x", label, byte(typ)))
-	case name != "" && k.Name != name:
-		l.fail(fmt.Sprintf("the %s key must be named %q", label, name))
-	}
-	return k
-}
-
-func (l *lines) powers() (list []Power) {
-	for l.has("power") {
-		name, n, _ := strings.Cut(l.value("power"), " ")
-		p := Power{name, l.parse(n, "power", MaxPower)}
-		switch {
-		case !ValidOperator(name):
-			l.fail("the operator's name must be a lower-case host name")
-		case len(list) == MaxPowers:
-			l.fail(fmt.Sprintf("more than %d changes of power", MaxPowers))
-		case len(list) > 0 && list[len(list)-1].Operator >= name:
-			l.fail("power lines are not sorted by name, each name once")
-		}
-		list = append(list, p)
-	}
-	return list
 }

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"math/bits"
@@ -34,9 +33,9 @@ func Found(chain string, notes [][]byte) (*Machine, error) {
 	if !validChainID(chain) {
 		return nil, concord.Errorf(concord.Invalid, "chain ID %q is not <name>:<12 hex digits>", concord.Clip(chain, 80))
 	}
-	r := (&State{Chain: chain, TxBytes: DefaultTxBytes}).begin()
+	m := &Machine{state: &State{Chain: chain}}
+	r := m.begin()
 	r.founding = true
-	m := new(Machine)
 	for i, n := range notes {
 		if err := r.execute(n); err != nil {
 			return nil, fmt.Errorf("founding note %d: %w", i, err)
@@ -48,99 +47,6 @@ func Found(chain string, notes [][]byte) (*Machine, error) {
 	}
 	m.state = r.State
 	return m, nil
-}
-
-// Check reports whether a transaction may wait for a block: it is well formed, signed, and its seq is at most SeqWindow
-// ahead. It says Conflict for what was executed before.
-func (m *Machine) Check(b []byte) error {
-	r := m.state.begin()
-	t, err := r.parse(b)
-	if err != nil {
-		return err
-	}
-	if t.Gov != nil {
-		return r.gov(t)
-	}
-	member, err := r.signedBy(t)
-	switch {
-	case err != nil:
-		return err
-	case t.Seq <= member.Seq:
-		return concord.Errorf(concord.Conflict, "attest of %s: seq %d was used; the next is %d", member.Operator, t.Seq, member.Seq+1)
-	case t.Seq == member.Seq+1:
-		return r.attest(t)
-	case t.Seq > member.Seq+SeqWindow:
-		return concord.Errorf(concord.Unavailable, "attest of %s: seq %d is too far ahead of %d", member.Operator, t.Seq, member.Seq)
-	}
-	return nil
-}
-
-// Stale reports why a transaction that Check once accepted can never be executed any more: another took its place. It
-// verifies no signatures. A nil error says nothing.
-func (m *Machine) Stale(b []byte) error {
-	t, err := ParseTx(b)
-	if err != nil {
-		return err
-	}
-	if t.Gov != nil {
-		if t.Gov.Epoch <= m.state.Epoch {
-			return concord.Errorf(concord.Conflict, "gov: epoch %d was used", t.Gov.Epoch)
-		}
-		return nil
-	}
-	member := m.state.Member(t.From)
-	switch {
-	case member == nil || member.Status == Faulted:
-		return concord.Errorf(concord.Unauthorized, "transaction from %q: not a member in good standing", concord.Clip(t.From, 80))
-	case t.Seq <= member.Seq:
-		return concord.Errorf(concord.Conflict, "attest of %s: seq %d was used; the next is %d", member.Operator, t.Seq, member.Seq+1)
-	case t.Seq == member.Seq+1 && t.Attest.Prev != member.LastRoot:
-		return concord.Errorf(concord.Conflict, "attest of %s: prev is not the root of its last batch, %s", member.Operator, member.LastRoot)
-	}
-	return nil
-}
-
-// txOverhead is what a transaction takes in a block beside its bytes: a field tag and a length of at most three bytes.
-const txOverhead = 4
-
-// Prepare chooses from waiting transactions those of the next block, in order: gov by epoch, then by operator and seq.
-// What does not execute is left out. The result takes at most maxBytes in a block, and Process accepts it.
-func (m *Machine) Prepare(txs [][]byte, maxBytes int64) [][]byte {
-	type item struct {
-		tx   *Tx
-		data []byte
-	}
-	items := make([]item, 0, len(txs))
-	r := m.state.begin()
-	for _, b := range txs {
-		if t, err := r.parse(b); err == nil {
-			items = append(items, item{t, b})
-		}
-	}
-	slices.SortStableFunc(items, func(a, b item) int { // gov has no From, so it comes first
-		return cmp.Or(cmp.Compare(a.tx.From, b.tx.From), cmp.Compare(a.tx.Seq, b.tx.Seq))
-	})
-	var out [][]byte
-	for _, it := range items {
-		need := int64(len(it.data) + txOverhead)
-		if need > maxBytes || r.execute(it.data) != nil {
-			continue
-		}
-		maxBytes -= need
-		out = append(out, it.data)
-	}
-	return out
-}
-
-// Process reports why a proposed block must be refused: every transaction must execute, in order.
-func (m *Machine) Process(txs [][]byte) error {
-	r := m.state.begin()
-	for i, b := range txs {
-		if err := r.execute(b); err != nil {
-			return fmt.Errorf("transaction %d of the proposal: %w", i, err)
-		}
-	}
-	return nil
 }
 
 // Block is a decided block.
@@ -171,51 +77,106 @@ type Outcome struct {
 	Next    *Machine
 	Entries [][]byte // appended to the log: the transactions and the block record, or nothing
 	Updates []Update // in order of the operators' names
+	Closed  []*Ask   // asks whose time was over when the block began, in order, with their results
 }
 
 // Finalize executes a decided block. An error means that the block must not have been decided: the chain cannot go on.
+//
+// What happens in which order is the protocol: panels whose beacon earlier blocks brought are drawn; evidence; rounds
+// whose time is over end; the transactions; and if this block is itself the first after the last record, the panels that
+// waited for its hash are drawn. A block without transactions and evidence does none of it.
 func (m *Machine) Finalize(b Block) (*Outcome, error) {
 	if b.Height <= m.height {
 		return nil, concord.Errorf(concord.Internal, "block %d after block %d", b.Height, m.height)
 	}
-	r := m.state.begin()
-	if r.After == nil {
-		r.After = &Mark{b.Height, b.Hash, b.Time}
-	}
-	next := &Machine{state: r.State, tree: m.tree, height: b.Height}
+	r := m.begin()
+	own := r.After == nil
 	if len(b.Txs) == 0 && len(b.Bad) == 0 {
-		return &Outcome{Next: next}, nil
+		if own {
+			r.After = &Mark{b.Height, b.Hash, b.Time}
+		}
+		return &Outcome{Next: &Machine{state: r.State, tree: m.tree, height: b.Height}}, nil
 	}
-	rec := &Record{Height: b.Height, Hash: b.Hash, Time: b.Time, After: *r.After, Txs: uint64(len(b.Txs)), Validators: b.NextValidators}
-	for _, bad := range b.Bad {
-		e := Evidence{bad.Kind, r.byAddress(bad.Address), bad.Height}
-		r.fault(e.Operator)
-		rec.Bad = append(rec.Bad, e)
-	}
+	waiting := r.undrawn()
+	rec := &Record{Height: b.Height, Hash: b.Hash, Time: b.Time, Txs: uint64(len(b.Txs)), Validators: b.NextValidators}
+	var closed []*Ask
+	rec.Bad, closed = r.enter(b)
 	for i, tx := range b.Txs {
 		if err := r.execute(tx); err != nil {
 			return nil, concord.Errorf(concord.Internal, "block %d, transaction %d: %w", b.Height, i, err)
 		}
 	}
-	return r.seal(next, rec, b.Txs), nil
+	if own {
+		r.After = &Mark{b.Height, b.Hash, b.Time}
+		r.drawAll(waiting)
+	}
+	rec.After = *r.After
+	out := r.closeBlock(m, rec, b.Txs)
+	out.Closed = closed
+	return out, nil
 }
 
-// seal closes a block that appends to the log.
-func (r *run) seal(next *Machine, rec *Record, txs [][]byte) *Outcome {
+// enter begins a block that has transactions or evidence.
+func (r *run) enter(b Block) (bad []Evidence, closed []*Ask) {
+	r.now, r.timed = b.Time, true
+	if r.After != nil {
+		r.drawAll(r.undrawn())
+	}
+	for _, x := range b.Bad {
+		e := Evidence{x.Kind, r.byAddress(x.Address), x.Height}
+		r.fault(e.Operator)
+		bad = append(bad, e)
+	}
+	return bad, r.end()
+}
+
+// undrawn returns the log indexes of the asks that wait for a panel.
+func (r *run) undrawn() (list []uint64) {
+	for _, a := range r.Asks {
+		if a.Open() && !a.last().drawn() {
+			list = append(list, a.Index)
+		}
+	}
+	return list
+}
+
+func (r *run) drawAll(asks []uint64) {
+	for _, index := range asks {
+		i, _ := r.askAt(index)
+		r.Asks[i] = r.Asks[i].clone()
+		r.draw(r.Asks[i], *r.After)
+	}
+}
+
+// closeBlock closes a block that appends to the log.
+func (r *run) closeBlock(m *Machine, rec *Record, txs [][]byte) *Outcome {
 	rec.State = r.Hash()
+	next := &Machine{tree: m.tree, height: rec.Height}
 	entries := append(slices.Clone(txs), []byte(rec.String()))
 	for _, e := range entries {
 		next.tree = next.tree.Append(LeafHash(e))
 	}
 	r.After = nil
 	next.state = r.State
-	out := &Outcome{Next: next, Entries: entries}
-	for i := range r.Members { // the order of names, not of the map
-		if _, ok := r.updates[r.Members[i].Operator]; ok {
-			out.Updates = append(out.Updates, Update{r.Members[i].Cons, r.Members[i].Power})
+	return &Outcome{Next: next, Entries: entries, Updates: r.updates(m.state)}
+}
+
+// updates returns what changed for consensus since a state: in order of names, an old key before its successor.
+func (s *State) updates(was *State) (list []Update) {
+	for i := range s.Members {
+		is := &s.Members[i]
+		old := was.Member(is.Operator)
+		if old == nil {
+			old = &Member{Admission: is.Admission}
+		}
+		if old.Cons != is.Cons && old.Power > 0 {
+			list = append(list, Update{old.Cons, 0})
+		}
+		if changed := old.Cons != is.Cons; !changed && is.Power != old.Power || changed && is.Power > 0 {
+			list = append(list, Update{is.Cons, is.Power})
 		}
 	}
-	return out
+	return list
 }
 
 // byAddress returns the member whose consensus key has this address (the first 20 bytes of its SHA-256), "-" for none.

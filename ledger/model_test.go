@@ -1,272 +1,306 @@
 package ledger
 
 import (
+	"bytes"
 	"fmt"
-	"math/rand/v2"
-	"runtime"
+	"slices"
 	"testing"
-
-	"golang.org/x/mod/sumdb/tlog"
 
 	"concord"
 )
 
-// model is a short reference of the rules: maps and plain numbers, no text and no signatures.
+// model is a short reference of the rules: maps and plain numbers, no signatures, no text form, nothing shared with the
+// machine but the hash that orders panels.
 type model struct {
-	epoch uint64
-	seq   map[string]uint64
-	last  map[string]concord.Digest
-	power map[string]uint64 // members only
-	log   [][]byte
+	epoch   uint64
+	members map[string]*modelMember
+	asks    []*modelAsk
+	now     int64
 }
 
-func (m *model) electors() (n int) {
-	for _, p := range m.power {
-		if p > 0 {
+type modelMember struct {
+	status         Status
+	power          uint64
+	seq            uint64
+	balance, limit int64
+	last           concord.Digest
+}
+
+type modelAsk struct {
+	index      uint64
+	from       string
+	need, of   int
+	until, pay int64
+	locked     int64
+	rounds     []*modelRound
+	verdict    Verdict
+}
+
+type modelRound struct {
+	sealBy, showBy int64
+	panel          []string          // nil: not drawn
+	sealed, shown  map[string]string // what each operator saw
+	lost           map[string]bool   // faulted when the round ended
+	result         Verdict
+}
+
+var modelTexts = []string{pageText, pageText + " goodbye", "an utterly different page with nothing in common with the other pages of this test at all"}
+
+// alike is the model's resemblance: the first two texts are alike, the third is not.
+func alike(a, b string) bool { return (a == modelTexts[2]) == (b == modelTexts[2]) }
+
+func (m *model) good(name string) bool {
+	x := m.members[name]
+	return x != nil && (x.status == Active || x.status == Candidate)
+}
+
+func (m *model) voters() (n int, total uint64, equal bool) {
+	equal = true
+	p := uint64(0)
+	for _, x := range m.members {
+		if x.power > 0 {
+			equal = equal && (p == 0 || p == x.power)
+			p = x.power
 			n++
+			total += x.power
 		}
 	}
-	return n
+	return n, total, equal
 }
 
-// move is a random operation: a transaction, whether the model accepts it, and what it then does.
-type move struct {
-	tx []byte
-	ok bool
-	do func()
-}
-
-func (m *model) attest(t *testing.T, r *rand.Rand, ops []*operator) move {
-	o := ops[r.IntN(len(ops))]
-	seq, prev := m.seq[o.name]+1, m.last[o.name]
-	switch r.IntN(8) {
-	case 0:
-		seq += uint64(r.IntN(3))
-	case 1:
-		seq--
-	case 2:
-		prev = concord.Sum([]byte("other"))
-	}
-	_, member := m.power[o.name]
-	tx, root := o.attest(t, testID, seq, prev)
-	return move{tx, member && seq == m.seq[o.name]+1 && prev == m.last[o.name], func() { m.seq[o.name], m.last[o.name] = seq, root }}
-}
-
-func (m *model) govern(t *testing.T, r *rand.Rand, ops []*operator) move {
-	epoch := m.epoch + 1
-	if r.IntN(6) == 0 {
-		epoch += uint64(r.IntN(2)) - 1 + uint64(r.IntN(2))
-	}
-	var voters []*operator
-	for _, o := range ops {
-		if m.power[o.name] > 0 && r.IntN(8) > 0 {
-			voters = append(voters, o)
+// begin is what happens at the start of a block that is not empty.
+func (m *model) begin(now int64) {
+	m.now = now
+	for _, a := range m.asks {
+		r := a.rounds[len(a.rounds)-1]
+		if a.verdict != "" || r.panel == nil || now <= r.showBy {
+			continue
 		}
-	}
-	enough := len(voters) >= 2*m.electors()/3+1 && epoch == m.epoch+1
-	o := ops[r.IntN(len(ops))]
-	_, member := m.power[o.name]
-	if !member {
-		return move{o.admit(t, testID, epoch, voters...), enough, func() { m.epoch++; m.power[o.name] = 0 }}
-	}
-	if r.IntN(3) == 0 && m.electors() == 1 { // the step to four
-		var list []Power
-		same := uint64(0)
-		for _, x := range ops {
-			if p, ok := m.power[x.name]; ok && p > 0 {
-				same = p
+		for name, x := range m.members {
+			r.lost[name] = x.status == Faulted
+		}
+		r.result = a.judge(r)
+		for _, p := range r.panel {
+			if _, ok := r.seen(p); ok {
+				m.members[p].balance += a.pay
+				a.locked -= a.pay
 			}
 		}
-		for _, x := range ops {
-			if p, ok := m.power[x.name]; ok && p == 0 && len(list) < 3 {
-				list = append(list, Power{x.name, same})
-			}
+		if r.result == Disputed {
+			a.rounds = append(a.rounds, &modelRound{})
+			continue
 		}
-		if len(list) == 3 && len(voters) > 0 {
-			return move{power(t, testID, epoch, voters, list...), enough, func() {
-				m.epoch++
-				for _, p := range list {
-					m.power[p.Operator] = p.Power
+		a.verdict = r.result
+		m.members[a.from].balance += a.locked
+		a.locked = 0
+	}
+}
+
+func (r *modelRound) seen(name string) (string, bool) {
+	text, ok := r.shown[name]
+	return text, ok && !r.lost[name]
+}
+
+func (a *modelAsk) judge(r *modelRound) Verdict {
+	most, exact, best := 0, 0, ""
+	for _, p := range r.panel {
+		text, ok := r.seen(p)
+		if !ok {
+			continue
+		}
+		n, same := 0, 0
+		for _, q := range r.panel {
+			if other, ok := r.seen(q); ok && alike(text, other) {
+				n++
+				if other == text {
+					same++
 				}
-			}}
+			}
+		}
+		d, b := concord.Sum([]byte(text)), concord.Sum([]byte(best))
+		if n > most || n == most && (same > exact || same == exact && bytes.Compare(d[:], b[:]) < 0) {
+			most, exact, best = n, same, text
 		}
 	}
-	if len(voters) == 0 {
-		return move{tx: []byte("no voters")}
+	against := 0
+	for _, p := range r.panel {
+		if text, ok := r.seen(p); ok && !alike(text, best) {
+			against++
+		}
 	}
-	to := uint64(r.IntN(4))
-	total := uint64(0)
-	for _, p := range m.power {
-		total += p
+	slack := 2
+	if len(r.panel) < 6 {
+		slack = 1
 	}
-	was := m.power[o.name]
-	diff := max(was, to) - min(was, to)
-	ok := enough && diff > 0 && total-was+to > 0 && 3*diff < total
-	return move{power(t, testID, epoch, voters, Power{o.name, to}), ok, func() { m.epoch++; m.power[o.name] = to }}
+	if len(r.panel) < 2 {
+		slack = 0
+	}
+	switch {
+	case most >= a.need && against <= slack:
+		return Agree
+	case against == 0:
+		return Unconfirmed
+	case len(a.rounds) == 1:
+		return Disputed
+	}
+	// Split: both kinds of text were seen by both panels.
+	kinds := func(x *modelRound) (one, two bool) {
+		for _, p := range x.panel {
+			if text, ok := x.seen(p); ok {
+				one, two = one || alike(text, modelTexts[0]), two || alike(text, modelTexts[2])
+			}
+		}
+		return one, two
+	}
+	one, two := kinds(a.rounds[0])
+	if o, t := kinds(r); one && two && o && t {
+		return Split
+	}
+	return Unconfirmed
 }
 
-// Random blocks of random operations: the machine accepts what the model accepts, and the invariants hold after each.
+// waiting returns the rounds that wait for the first block after the one that began them.
+func (m *model) waiting() map[*modelRound]bool {
+	list := map[*modelRound]bool{}
+	for _, a := range m.asks {
+		if r := a.rounds[len(a.rounds)-1]; a.verdict == "" && r.panel == nil {
+			list[r] = true
+		}
+	}
+	return list
+}
+
+// draw gives panels to these rounds.
+func (m *model) draw(rounds map[*modelRound]bool, beacon concord.Digest, at int64) {
+	for _, a := range m.asks {
+		r := a.rounds[len(a.rounds)-1]
+		if !rounds[r] {
+			continue
+		}
+		var fresh, again []string
+		for name := range m.members {
+			if !m.good(name) || name == a.from {
+				continue
+			}
+			if len(a.rounds) == 2 && slices.Contains(a.rounds[0].panel, name) {
+				again = append(again, name)
+			} else {
+				fresh = append(fresh, name)
+			}
+		}
+		for _, list := range [][]string{fresh, again} {
+			slices.SortFunc(list, func(x, y string) int {
+				h := func(s string) []byte {
+					d := concord.Sum(fmt.Appendf(nil, "concord/panel/v1\n%d\n%d\n%s\n%s\n", a.index, len(a.rounds), beacon, s))
+					return d[:]
+				}
+				return bytes.Compare(h(x), h(y))
+			})
+		}
+		list := append(append([]string{}, fresh...), again...)
+		r.panel = append([]string{}, list[:min(len(list), a.of)]...)
+		r.sealBy, r.showBy = at+a.until, at+2*a.until
+		r.sealed, r.shown, r.lost = map[string]string{}, map[string]string{}, map[string]bool{}
+	}
+}
+
+// Random blocks of random operations: the machine accepts what the model accepts and comes to the same state.
 func TestModel(t *testing.T) {
-	ops := operators(t)
-	for seed := range uint64(6) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		n := newNode(t, ops)
-		m := &model{epoch: 2, seq: map[string]uint64{}, last: map[string]concord.Digest{}, power: map[string]uint64{"alice.example": 1}, log: n.entries}
-		for range 60 {
-			var txs [][]byte
-			governed := false // more than one change of power in a block adds up; the model keeps to one
-			for range r.IntN(4) {
-				mv := m.attest(t, r, ops)
-				if r.IntN(3) == 0 && !governed {
-					mv, governed = m.govern(t, r, ops), true
-				}
-				if err := n.m.Process(append(txs, mv.tx)); (err == nil) != mv.ok {
-					t.Fatalf("seed %d: model says %v, machine %v:\n%s", seed, mv.ok, err, mv.tx)
-				}
-				if mv.ok {
-					txs = append(txs, mv.tx)
-					mv.do()
-				}
+	verdicts := map[Verdict]int{}
+	accepted := 0
+	for seed := range uint64(4) {
+		w := newWalk(t, seed)
+		for range 120 {
+			dt := int64(w.r.IntN(12))
+			if w.r.IntN(4) == 0 {
+				w.step(dt)
+				after := w.m.State().After
+				w.draw(w.waiting(), after.Hash, after.Time)
+				continue
 			}
-			out := n.block(txs...)
-			m.check(t, n, txs, out)
+			accepted += w.randomBlock(t, seed, dt)
 		}
-		replayAll(t, n)
+		for _, a := range w.asks {
+			verdicts[a.verdict]++
+		}
+		replayAll(t, w.node)
+	}
+	if t.Log(accepted, verdicts); accepted < 600 || verdicts[Agree] == 0 || verdicts[Split]+verdicts[Unconfirmed] == 0 {
+		t.Errorf("the walk sees too little: %d accepted, %v", accepted, verdicts)
 	}
 }
 
-func (m *model) check(t *testing.T, n *node, txs [][]byte, out *Outcome) {
+func (w *walk) randomBlock(t *testing.T, seed uint64, dt int64) (accepted int) {
+	alice := w.ops[0]
+	own := w.m.State().After == nil
+	w.seq[alice.name] = w.members[alice.name].seq
+	txs := [][]byte{w.fed.doc(alice)} // so that the block is not empty
+	w.members[alice.name].seq++
+	waiting := w.waiting()
+	w.begin(w.time + dt)
+	run := w.node.m.begin() // the block so far; Finalize executes it again as a whole
+	run.enter(w.at(dt))
+	if err := run.execute(txs[0]); err != nil {
+		t.Fatal(err)
+	}
+	governed := false // changes of power in one block add up; the model keeps to one
+	for range w.r.IntN(24) {
+		w.index = w.node.m.Size() + uint64(len(txs))
+		moves := []func() move{w.attest, w.pay, w.newAsk}
+		if len(w.asks) > 0 {
+			moves = append(moves, w.sealing, w.sealing, w.sealing, w.sealing, w.opening, w.opening, w.opening, w.opening)
+		}
+		if w.r.IntN(60) == 0 {
+			moves = []func() move{w.tell}
+		} else if w.r.IntN(12) == 0 && !governed {
+			moves, governed = []func() move{w.govern}, true
+		}
+		mv := moves[w.r.IntN(len(moves))]()
+		if err := run.execute(mv.tx); (err == nil) != mv.ok {
+			t.Fatalf("seed %d: model says %v, machine %v:\n%s\n%s", seed, mv.ok, err, mv.tx, w.node.m.State())
+		}
+		if mv.ok {
+			txs = append(txs, mv.tx)
+			mv.do()
+			accepted++
+		}
+	}
+	b := w.at(dt, txs...)
+	w.finalize(b)
+	if own { // this block is the beacon of the asks before it, not of those in it
+		w.draw(waiting, b.Hash, b.Time)
+	}
+	w.compare(t)
+	return accepted
+}
+
+func (w *walk) compare(t *testing.T) {
 	t.Helper()
-	st := n.m.State()
-	if st.Epoch != m.epoch || len(st.Members) != len(m.power) {
-		t.Fatalf("epoch %d, members %d; model %d, %d", st.Epoch, len(st.Members), m.epoch, len(m.power))
+	st := w.node.m.State()
+	if st.Epoch != w.epoch {
+		t.Fatalf("epoch %d, model %d", st.Epoch, w.epoch)
 	}
-	for i := range st.Members {
-		x := &st.Members[i]
-		if x.Seq != m.seq[x.Operator] || x.LastRoot != m.last[x.Operator] || x.Power != m.power[x.Operator] || (x.Power > 0) != (x.Status == Active) {
-			t.Fatalf("member %+v differs from the model", x)
+	for name, x := range w.members {
+		m := st.Member(name)
+		if m.Seq != x.seq || m.LastRoot != x.last || m.Power != x.power || m.Status != x.status || m.Balance != x.balance || (x.power > 0) != (x.status == Active) {
+			t.Fatalf("%s: machine %+v, model %+v", name, m, x)
 		}
 	}
-	want := 0
-	if len(txs) > 0 {
-		want = len(txs) + 1
-	}
-	if len(out.Entries) != want || int(n.m.Size()) != len(n.entries) {
-		t.Fatalf("%d entries for %d transactions", len(out.Entries), len(txs))
-	}
-}
-
-// Two machines fed the same blocks under different GOMAXPROCS agree on every root and state hash.
-func TestDeterminism(t *testing.T) {
-	ops := operators(t)
-	run := func(procs int) (roots []string) {
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-		n := newNode(t, ops)
-		for i, o := range ops[1:] {
-			n.block(o.admit(t, testID, uint64(3+i), ops[0]))
-		}
-		prev := map[string]concord.Digest{}
-		for seq := uint64(1); seq < 20; seq++ {
-			var txs [][]byte
-			for _, o := range ops {
-				tx, root := o.attest(t, testID, seq, prev[o.name])
-				prev[o.name] = root
-				txs = append(txs, tx)
+	for _, a := range w.asks {
+		got := st.Ask(a.index)
+		if got == nil {
+			if a.verdict == "" {
+				t.Fatalf("ask %d is gone", a.index)
 			}
-			n.block(n.m.Prepare(txs, 1<<20)...)
-			roots = append(roots, fmt.Sprint(n.m.Root(), n.m.State().Hash()))
+			continue
 		}
-		return roots
-	}
-	if a, b := fmt.Sprint(run(1)), fmt.Sprint(run(4)); a != b {
-		t.Error("two runs of the same blocks differ")
-	}
-}
-
-func TestTreeAgainstTlog(t *testing.T) {
-	var tree Tree
-	var hashes []tlog.Hash
-	read := tlog.HashReaderFunc(func(ix []int64) (list []tlog.Hash, _ error) {
-		for _, i := range ix {
-			list = append(list, hashes[i])
+		if got.Verdict() != a.verdict || got.Locked != a.locked || len(got.Rounds) != len(a.rounds) {
+			t.Fatalf("ask %d: machine %+v, model %+v", a.index, got, a)
 		}
-		return list, nil
-	})
-	for i := range int64(300) {
-		want, err := tlog.TreeHash(i, read)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if i > 0 && tree.Root() != concord.Digest(want) || i == 0 && tree.Root() != concord.Sum(nil) {
-			t.Fatalf("root of %d leaves differs", i)
-		}
-		data := fmt.Appendf(nil, "leaf %d", i)
-		tree = tree.Append(LeafHash(data))
-		more, err := tlog.StoredHashes(i, data, read)
-		if err != nil {
-			t.Fatal(err)
-		}
-		hashes = append(hashes, more...)
-	}
-}
-
-func FuzzParseTx(f *testing.F) {
-	ops := operators(f)
-	a, _ := ops[0].attest(f, testID, 1, concord.Digest{})
-	f.Add(a)
-	f.Add(ops[1].admit(f, testID, 3, ops[0]))
-	f.Add(power(f, testID, 3, ops[:2], Power{"alice.example", 1}, Power{"bob.example", 0}))
-	f.Add([]byte("concord/tx/v1 gov\n\n\u2014 x AAAAAAAAAAA=\n"))
-	m, _ := founded(f, ops)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		tx, err := ParseTx(b)
-		if err != nil {
-			return
-		}
-		text := ""
-		if tx.Gov != nil {
-			text = tx.Gov.String()
-		} else {
-			text = tx.Attest.String()
-		}
-		if text != tx.Note.Text || string(tx.Note.Bytes()) != string(b) {
-			t.Errorf("%q re-encodes to %q", b, text)
-		}
-		_ = m.Check(b)
-	})
-}
-
-func FuzzParseRecord(f *testing.F) {
-	r := Record{Height: 5119, Hash: concord.Sum([]byte("h")), Time: testEpoch, After: Mark{5118, concord.Sum([]byte("a")), testEpoch - 1}, Txs: 3,
-		Bad: []Evidence{{"DUPLICATE_VOTE", "carol.example", 5116}, {"LIGHT_CLIENT_ATTACK", "-", 1}}, State: concord.Sum([]byte("s")), Validators: concord.Sum([]byte("v"))}
-	f.Add(r.String())
-	r.Bad = nil
-	f.Add(r.String())
-	f.Add("concord/block/v1\nheight 01\n")
-	f.Fuzz(func(t *testing.T, s string) {
-		if r, err := ParseRecord(s); err == nil && r.String() != s {
-			t.Errorf("%q re-encodes to %q", s, r)
-		}
-	})
-}
-
-func FuzzParseState(f *testing.F) {
-	m, _ := founded(f, operators(f))
-	f.Add(string(m.Marshal()))
-	f.Fuzz(func(t *testing.T, s string) {
-		if m, err := Unmarshal([]byte(s)); err == nil && string(m.Marshal()) != s {
-			t.Errorf("%q re-encodes to %q", s, m.Marshal())
-		}
-	})
-}
-
-func BenchmarkCheck(b *testing.B) {
-	ops := operators(b)
-	m, _ := founded(b, ops)
-	tx, _ := ops[0].attest(b, testID, 1, concord.Digest{})
-	for b.Loop() {
-		if err := m.Check(tx); err != nil {
-			b.Fatal(err)
+		for i := range a.rounds {
+			if r := &got.Rounds[i]; !slices.Equal(names(r), a.rounds[i].panel) || r.Result != a.rounds[i].result {
+				t.Fatalf("ask %d round %d: machine %v %s, model %v %s", a.index, i+1, names(r), r.Result, a.rounds[i].panel, a.rounds[i].result)
+			}
 		}
 	}
 }

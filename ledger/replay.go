@@ -69,7 +69,10 @@ func (p *Replay) record(entry []byte) error {
 	}
 	m := *p.machine
 	m.state = m.state.clone()
-	m.state.After = &rec.After
+	m.state.After = nil
+	if rec.After.Height < rec.Height { // else it is this block itself, which was not known when it was executed
+		m.state.After = &rec.After
+	}
 	b := Block{Height: rec.Height, Hash: rec.Hash, Time: rec.Time, Txs: p.pending, NextValidators: rec.Validators}
 	for _, e := range rec.Bad {
 		b.Bad = append(b.Bad, Misbehaviour{e.Kind, m.state.address(e.Operator), e.Height})

@@ -1,13 +1,11 @@
 package ledger
 
 import (
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
 
 	"concord"
-	"concord/note"
 )
 
 // Status is what a member may do.
@@ -17,15 +15,22 @@ const (
 	Candidate Status = "candidate" // holds the log, may attest and cosign, has no vote
 	Active    Status = "active"    // has a vote
 	Faulted   Status = "faulted"   // caught misbehaving; may do nothing until the others act
+	Left      Status = "left"      // is no member any more; its name, seq and balance stay on record
 )
 
 // Member is one operator of the federation.
 type Member struct {
 	Admission
-	Status   Status
-	Power    uint64
-	Seq      uint64         // of its last executed transaction
-	LastRoot concord.Digest // root of its last attested batch; zero: none yet
+	Status      Status
+	Power       uint64
+	Seq         uint64         // of its last executed transaction
+	LastRoot    concord.Digest // root of its last attested batch; zero: none yet
+	Line        *int64         // its own credit limit; nil: the parameter credit. Never changed in place
+	Balance     int64          // credit
+	ASN, Region string         // where it is as others observed it; empty: not known
+	Spent       uint64         // bytes not yet refilled, at SpentAt
+	SpentAt     int64          // unix seconds of block time
+	Retired     [][32]byte     // public keys it had before; never used again. Never changed in place
 }
 
 // State is everything that decides whether a transaction is valid. It is a value: Execute works on a copy.
@@ -33,9 +38,10 @@ type State struct {
 	Chain   string // the chain that transactions name
 	Origin  string // of the log; set by the first admission
 	Epoch   uint64
-	TxBytes uint64   // most bytes of a transaction
+	Params  Params
 	Members []Member // sorted by operator
 	After   *Mark    // the first block after the last block record; nil: not seen yet
+	Asks    []*Ask   // by index: all that are open, and the last KeepClosed that are not. Never changed in place
 }
 
 // Mark names a block.
@@ -44,10 +50,6 @@ type Mark struct {
 	Hash   concord.Digest
 	Time   int64 // unix seconds
 }
-
-// DefaultTxBytes is the most bytes of a transaction until gov changes it. The longest of ours, an admission with the
-// longest names, takes less than half.
-const DefaultTxBytes = 8192
 
 // Member returns the member of that name, or nil.
 func (s *State) Member(operator string) *Member {
@@ -86,24 +88,8 @@ func (s *State) totalPower() (sum uint64) {
 func (s *State) clone() *State {
 	c := *s
 	c.Members = slices.Clone(s.Members)
+	c.Asks = slices.Clone(s.Asks)
 	return &c
-}
-
-const stateHead = "concord/state/v1"
-
-// String returns the state's one text form; its SHA-256 is the state hash of block records.
-func (s *State) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\nchain %s\norigin %s\nepoch %d\nparam txbytes %d\nafter %s\n", stateHead, s.Chain, s.Origin, s.Epoch, s.TxBytes, s.After)
-	for i := range s.Members {
-		m := &s.Members[i]
-		fmt.Fprintf(&b, "member %s\nstatus %s\npower %d\nseq %d\nlast %s\nop %s\ncosign %s\nlog %s\ncons %s\nnode %s\n", m.Operator, m.Status, m.Power,
-			m.Seq, m.LastRoot, m.Op, m.Cosign, m.Log, base64.StdEncoding.EncodeToString(m.Cons[:]), m.Node)
-		if m.URL != "" {
-			fmt.Fprintf(&b, "url %s\n", m.URL)
-		}
-	}
-	return b.String()
 }
 
 // Hash returns the state hash.
@@ -128,34 +114,4 @@ func (l *lines) mark(key string) *Mark {
 		return nil
 	}
 	return &Mark{int64(l.parse(f[0], key, 1<<63-1)), l.digest(f[1], key), int64(l.parse(f[2], key, 1<<63-1))}
-}
-
-// ParseState reads a text written by String.
-func ParseState(text string) (*State, error) {
-	l := splitLines("ledger state", text)
-	l.literal(stateHead)
-	s := &State{Chain: l.value("chain"), Origin: l.value("origin"), Epoch: l.number("epoch", 1<<63-1),
-		TxBytes: l.number("param txbytes", note.MaxBytes), After: l.mark("after")}
-	for l.has("member") {
-		m := Member{Admission: Admission{Operator: l.value("member")}}
-		m.Status = Status(l.value("status"))
-		m.Power, m.Seq = l.number("power", MaxPower), l.number("seq", 1<<63-1)
-		m.LastRoot = l.digest(l.value("last"), "last")
-		m.Op = l.key("op", m.Operator, note.Ed25519)
-		m.Cosign = l.key("cosign", m.Operator, note.Cosignature)
-		m.Log = l.key("log", "", note.Ed25519)
-		m.Cons = l.digest(l.value("cons"), "cons")
-		m.Node = l.value("node")
-		if l.has("url") {
-			m.URL = l.value("url")
-		}
-		s.Members = append(s.Members, m)
-	}
-	if err := l.end(); err != nil {
-		return nil, err
-	}
-	if s.String() != text {
-		return nil, concord.Errorf(concord.Invalid, "ledger state: not in canonical form")
-	}
-	return s, nil
 }

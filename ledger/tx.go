@@ -1,7 +1,7 @@
 package ledger
 
 import (
-	"strconv"
+	"fmt"
 	"strings"
 
 	"concord"
@@ -11,15 +11,59 @@ import (
 // txHead starts every transaction; the type follows.
 const txHead = "concord/tx/v1 "
 
-// Tx is a parsed transaction. One of Attest and Gov is set.
+// Tx is a parsed transaction. Exactly one of the pointers is set.
 type Tx struct {
-	Type   string // "attest", "gov"
+	Type   string // "attest", "gov", "ask", "seal", "show", "doc", "pay", "fault"
 	Chain  string
 	From   string // the operator; empty for gov
-	Seq    uint64 // seq of attest, epoch of gov
+	Seq    uint64 // seq; the epoch of gov
 	Attest *concord.Attestation
 	Gov    *Gov
+	Ask    *AskTx
+	Seal   *SealTx
+	Show   *ShowTx
+	Doc    *DocTx
+	Pay    *PayTx
+	Fault  *FaultTx
 	Note   *note.Note
+}
+
+// Body is the text of a transaction before it is signed: one of concord.Attestation, *Gov, *AskTx, *SealTx, *ShowTx,
+// *DocTx, *PayTx, *FaultTx.
+type Body interface{ String() string }
+
+// Body returns the transaction's body.
+func (t *Tx) Body() Body {
+	switch {
+	case t.Attest != nil:
+		return t.Attest
+	case t.Gov != nil:
+		return t.Gov
+	case t.Ask != nil:
+		return t.Ask
+	case t.Seal != nil:
+		return t.Seal
+	case t.Show != nil:
+		return t.Show
+	case t.Doc != nil:
+		return t.Doc
+	case t.Pay != nil:
+		return t.Pay
+	}
+	return t.Fault
+}
+
+// Sign makes a transaction of a body. It refuses a body whose text ParseTx would refuse, so that nothing malformed is
+// ever signed. What it returns for gov is one signature of several; note.Join puts them together.
+func Sign(b Body, keys ...*note.Signer) ([]byte, error) {
+	tx, err := note.Sign(b.String(), keys...)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := ParseTx(tx); err != nil {
+		return nil, err
+	}
+	return tx, nil
 }
 
 // ParseTx reads a transaction without verifying signatures. It refuses bytes that do not re-encode to themselves.
@@ -37,23 +81,80 @@ func ParseTx(b []byte) (*Tx, error) {
 		return nil, concord.Errorf(concord.Invalid, "transaction: the first line must be %q and the type", strings.TrimSpace(txHead))
 	}
 	t := &Tx{Type: typ, Note: n}
-	switch typ {
-	case "attest":
-		a, err := concord.ParseAttestation(n.Text)
-		if err != nil {
-			return nil, err
-		}
-		t.Attest, t.Chain, t.From, t.Seq = &a, a.Chain, a.From, a.Seq
-	case "gov":
-		g, err := ParseGov(n.Text)
-		if err != nil {
-			return nil, err
-		}
-		t.Gov, t.Chain, t.Seq = g, g.Chain, g.Epoch
-	default:
-		return nil, concord.Errorf(concord.Invalid, "transaction: type %q is not known to this version, which has attest and gov", concord.Clip(typ, 40))
+	if err := t.parseBody(n.Text); err != nil {
+		return nil, err
 	}
 	return t, nil
+}
+
+func (t *Tx) parseBody(text string) error {
+	switch t.Type {
+	case "attest":
+		a, err := concord.ParseAttestation(text)
+		if err != nil {
+			return err
+		}
+		t.Attest, t.Chain, t.From, t.Seq = &a, a.Chain, a.From, a.Seq
+		return nil
+	case "gov":
+		g, err := ParseGov(text)
+		if err != nil {
+			return err
+		}
+		t.Gov, t.Chain, t.Seq = g, g.Chain, g.Epoch
+		return nil
+	}
+	l := splitLines(t.Type+" transaction", text)
+	l.literal(txHead + t.Type)
+	h := l.head()
+	switch t.Type {
+	case "ask":
+		t.Ask = l.ask(h)
+	case "seal":
+		t.Seal = l.seal(h)
+	case "show":
+		t.Show = l.show(h)
+	case "doc":
+		t.Doc = l.doc(h)
+	case "pay":
+		t.Pay = l.pay(h)
+	case "fault":
+		t.Fault = l.fault(h)
+	default:
+		return concord.Errorf(concord.Invalid, "transaction: type %q is not known to this version, which has attest, gov, ask, seal, show, doc, pay and fault", concord.Clip(t.Type, 40))
+	}
+	if err := l.end(); err != nil {
+		return err
+	}
+	if t.Body().String() != text {
+		return concord.Errorf(concord.Invalid, "%s transaction: not in canonical form", t.Type)
+	}
+	t.Chain, t.From, t.Seq = h.Chain, h.From, h.Seq
+	return nil
+}
+
+// Head is how every transaction but gov begins, after its type.
+//
+//	concord/tx/v1 <type>
+//	chain <name>:<first 12 hex digits of SHA-256(genesis file)>
+//	from <operator>
+//	seq <n, exactly one more than the operator's last>
+type Head struct {
+	Chain, From string
+	Seq         uint64
+}
+
+// maxNumber bounds numbers in texts to what an int64 holds.
+const maxNumber = 1<<63 - 1
+
+func (h Head) format(typ string) string {
+	return fmt.Sprintf("%s%s\nchain %s\nfrom %s\nseq %d\n", txHead, typ, h.Chain, h.From, h.Seq)
+}
+
+func (l *lines) head() Head {
+	h := Head{Chain: l.value("chain"), From: l.operator("from")}
+	h.Seq = l.number("seq", maxNumber)
+	return h
 }
 
 // MaxOperator is the most bytes an operator's name may have: what a host name may have.
@@ -108,83 +209,4 @@ func validChainID(s string) bool {
 		}
 	}
 	return true
-}
-
-// lines reads "key value" lines in a fixed order. The first error sticks.
-type lines struct {
-	what string
-	rest []string
-	err  error
-}
-
-func splitLines(what, text string) *lines {
-	l := &lines{what: what, rest: strings.Split(text, "\n")}
-	if l.rest[len(l.rest)-1] != "" {
-		l.fail("the last line does not end in a line feed")
-	}
-	l.rest = l.rest[:len(l.rest)-1]
-	return l
-}
-
-func (l *lines) fail(why string) {
-	if l.err == nil {
-		l.err = concord.Errorf(concord.Invalid, "%s: %s", l.what, why)
-	}
-}
-
-// has reports whether the next line has this key.
-func (l *lines) has(key string) bool {
-	return l.err == nil && len(l.rest) > 0 && strings.HasPrefix(l.rest[0], key+" ")
-}
-
-// value takes the next line, which must have this key and a value.
-func (l *lines) value(key string) string {
-	if l.err != nil {
-		return ""
-	}
-	if !l.has(key) || len(l.rest[0]) == len(key)+1 {
-		l.fail("want a line \"" + key + " …\"")
-		return ""
-	}
-	v := l.rest[0][len(key)+1:]
-	l.rest = l.rest[1:]
-	return v
-}
-
-// literal takes the next line, which must be exactly this.
-func (l *lines) literal(line string) {
-	if l.err != nil {
-		return
-	}
-	if len(l.rest) == 0 || l.rest[0] != line {
-		l.fail("want the line \"" + line + "\"")
-		return
-	}
-	l.rest = l.rest[1:]
-}
-
-func (l *lines) number(key string, max uint64) uint64 { return l.parse(l.value(key), key, max) }
-
-// parse reads a decimal without leading zeros.
-func (l *lines) parse(v, key string, max uint64) uint64 {
-	n, err := strconv.ParseUint(v, 10, 64)
-	if l.err == nil && (err != nil || n > max || strconv.FormatUint(n, 10) != v) {
-		l.fail(key + " is not a decimal number up to " + strconv.FormatUint(max, 10))
-	}
-	return n
-}
-
-func (l *lines) digest(v, key string) concord.Digest {
-	d, err := concord.ParseDigest(v)
-	if l.err == nil && err != nil {
-		l.fail(key + " is not the base64 of 32 bytes")
-	}
-	return d
-}
-
-func (l *lines) end() error {
-	if l.err == nil && len(l.rest) > 0 {
-		l.fail("unexpected line \"" + concord.Clip(l.rest[0], 60) + "\"")
-	}
-	return l.err
 }

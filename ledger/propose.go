@@ -1,0 +1,145 @@
+package ledger
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"concord"
+)
+
+// Check reports whether a transaction may wait for a block: it is well formed, signed, and its seq is at most SeqWindow
+// ahead. What only is too early (a report before sealing ended, a panel not drawn yet) may wait too. It says Conflict for
+// what was executed before.
+func (m *Machine) Check(b []byte) error {
+	r := m.begin()
+	r.lenient = true
+	if r.After != nil {
+		r.now, r.timed = r.After.Time, true // time went on since; only what is too late already is refused
+	}
+	t, err := r.parse(b)
+	if err != nil {
+		return err
+	}
+	if t.Gov != nil {
+		return r.gov(t)
+	}
+	member, err := r.signedBy(t)
+	switch {
+	case err != nil:
+		return err
+	case t.Seq <= member.Seq:
+		return used(t, member)
+	case t.Seq == member.Seq+1:
+		return r.member(t, len(b))
+	case t.Seq > member.Seq+SeqWindow:
+		return concord.Errorf(concord.Unavailable, "%s of %s: seq %d is too far ahead of %d", t.Type, member.Operator, t.Seq, member.Seq)
+	}
+	return nil
+}
+
+func used(t *Tx, m *Member) error {
+	return concord.Errorf(concord.Conflict, "%s of %s: seq %d was used; the next is %d", t.Type, m.Operator, t.Seq, m.Seq+1)
+}
+
+// Stale reports why a transaction that Check once accepted can never be executed any more: another took its place, or
+// its time is over. It verifies no signatures. A nil error says nothing.
+func (m *Machine) Stale(b []byte) error {
+	t, err := ParseTx(b)
+	if err != nil {
+		return err
+	}
+	if t.Gov != nil {
+		if t.Gov.Epoch <= m.state.Epoch {
+			return concord.Errorf(concord.Conflict, "gov: epoch %d was used", t.Gov.Epoch)
+		}
+		return nil
+	}
+	member := m.state.Member(t.From)
+	switch {
+	case member == nil || member.Status == Faulted || member.Status == Left:
+		return concord.Errorf(concord.Unauthorized, "transaction from %q: not a member in good standing", concord.Clip(t.From, 80))
+	case t.Seq <= member.Seq:
+		return used(t, member)
+	case t.Seq == member.Seq+1 && t.Attest != nil && t.Attest.Prev != member.LastRoot:
+		return concord.Errorf(concord.Conflict, "attest of %s: prev is not the root of its last batch, %s", member.Operator, member.LastRoot)
+	case t.Seal != nil:
+		return m.over(t.Type, t.Seal.Ask, t.Seal.Round)
+	case t.Show != nil:
+		return m.over(t.Type, t.Show.Ask, t.Show.Round)
+	}
+	return nil
+}
+
+// over reports whether a round of an ask has ended.
+func (m *Machine) over(what string, index uint64, round int) error {
+	a := m.state.ask(index)
+	if index < m.tree.Size && (a == nil || !a.Open() || round < len(a.Rounds)) {
+		return concord.Errorf(concord.NotFound, "%s: ask %d, round %d, is not open any more", what, index, round)
+	}
+	return nil
+}
+
+// txOverhead is what a transaction takes in a block beside its bytes: a field tag and a length of at most three bytes.
+const txOverhead = 4
+
+// Prepare is PrepareBlock where the block's time and evidence are not known: it leaves out asks, seals and reports, which
+// depend on them.
+func (m *Machine) Prepare(txs [][]byte, maxBytes int64) [][]byte {
+	return m.prepare(m.begin(), txs, maxBytes)
+}
+
+// PrepareBlock chooses from waiting transactions, b.Txs, those of the block, in order: gov by epoch, then by operator and
+// seq. What does not execute is left out. The result takes at most maxBytes in a block, and ProcessBlock accepts it. Of b
+// only Time, Bad and Txs matter.
+func (m *Machine) PrepareBlock(b Block, maxBytes int64) [][]byte {
+	r := m.begin()
+	r.enter(b)
+	return m.prepare(r, b.Txs, maxBytes)
+}
+
+func (m *Machine) prepare(r *run, txs [][]byte, maxBytes int64) [][]byte {
+	type item struct {
+		tx   *Tx
+		data []byte
+	}
+	items := make([]item, 0, len(txs))
+	for _, b := range txs {
+		if t, err := r.parse(b); err == nil {
+			items = append(items, item{t, b})
+		}
+	}
+	slices.SortStableFunc(items, func(a, b item) int { // gov has no From, so it comes first
+		return cmp.Or(cmp.Compare(a.tx.From, b.tx.From), cmp.Compare(a.tx.Seq, b.tx.Seq))
+	})
+	var out [][]byte
+	for _, it := range items {
+		need := int64(len(it.data) + txOverhead)
+		if need > maxBytes || r.execute(it.data) != nil {
+			continue
+		}
+		maxBytes -= need
+		out = append(out, it.data)
+	}
+	return out
+}
+
+// Process is ProcessBlock where the block's time and evidence are not known: it refuses asks, seals and reports.
+func (m *Machine) Process(txs [][]byte) error { return process(m.begin(), txs) }
+
+// ProcessBlock reports why a proposed block must be refused: every transaction must execute, in order. Of b only Time,
+// Bad and Txs matter, so what it accepts Finalize executes.
+func (m *Machine) ProcessBlock(b Block) error {
+	r := m.begin()
+	r.enter(b)
+	return process(r, b.Txs)
+}
+
+func process(r *run, txs [][]byte) error {
+	for i, b := range txs {
+		if err := r.execute(b); err != nil {
+			return fmt.Errorf("transaction %d of the proposal: %w", i, err)
+		}
+	}
+	return nil
+}
