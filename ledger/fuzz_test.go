@@ -8,29 +8,25 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"concord"
+	"concord/note"
 )
 
 // Two machines fed the same blocks under different GOMAXPROCS agree on every root and state hash.
 func TestDeterminism(t *testing.T) {
-	ops := operators(t)
 	run := func(procs int) (roots []string) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-		n := newNode(t, ops)
-		for i, o := range ops[1:] {
-			n.block(o.admit(t, testID, uint64(3+i), ops[0]))
-		}
-		prev := map[string]concord.Digest{}
-		for seq := uint64(1); seq < 20; seq++ {
-			var txs [][]byte
-			for _, o := range ops {
-				tx, root := o.attest(t, testID, seq, prev[o.name])
-				prev[o.name] = root
-				txs = append(txs, tx)
+		w := newWalk(t, 11)
+		w.run(t, 60)
+		p := NewReplay(testID)
+		for _, e := range w.entries {
+			if err := p.Add(e); err != nil {
+				t.Fatal(err)
 			}
-			n.block(n.m.Prepare(txs, 1<<20)...)
-			roots = append(roots, fmt.Sprint(n.m.Root(), n.m.State().Hash()))
+			if out := p.Last(); out != nil {
+				roots = append(roots, fmt.Sprint(out.Next.Root(), out.Next.State().Hash()))
+			}
 		}
-		return roots
+		return append(roots, fmt.Sprint(w.node.m.Root(), w.node.m.State().Hash()))
 	}
 	if a, b := fmt.Sprint(run(1)), fmt.Sprint(run(4)); a != b {
 		t.Error("two runs of the same blocks differ")
@@ -71,6 +67,9 @@ func FuzzParseTx(f *testing.F) {
 	f.Add(ops[1].admit(f, testID, 3, ops[0]))
 	f.Add(power(f, testID, 3, ops[:2], Power{"alice.example", 1}, Power{"bob.example", 0}))
 	f.Add([]byte("concord/tx/v1 gov\n\n\u2014 x AAAAAAAAAAA=\n"))
+	for _, b := range bodies(f) {
+		f.Add(note.Join(b.String(), sign(f, ops[0].op, b.String())))
+	}
 	m, _ := founded(f, ops)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		tx, err := ParseTx(b)
@@ -82,6 +81,56 @@ func FuzzParseTx(f *testing.F) {
 			t.Errorf("%q re-encodes to %q", b, text)
 		}
 		_ = m.Check(b)
+	})
+}
+
+// bodies returns one transaction of every type, and of every action of gov.
+func bodies(t testing.TB) []Body {
+	ops := operators(t)
+	h := Head{testID, "alice.example", 1843}
+	d := concord.Sum([]byte("document"))
+	s := report(ops[0], 99182, 1, pageText)
+	s.Head = h
+	list := []Body{
+		&AskTx{h, "https://example.com/page/1187", "text-1", 3, 5, 120, 10}, &SealTx{h, 99182, 1, s.Commit()}, s,
+		&DocTx{h, []concord.Digest{d}, ""}, &DocTx{h, []concord.Digest{d}, "contract-7"}, &PayTx{h, "bob.example", 250, d},
+		&FaultTx{Head: h, Who: "bob.example", Kind: "fork", A: []byte("a"), B: []byte("b")},
+		&FaultTx{Head: h, Who: "bob.example", Kind: "tree", A: []byte("a"), B: []byte("b"), Root: d, Proof: []concord.Digest{d, d}},
+	}
+	for _, g := range []*Gov{
+		{Drop: "bob.example", Voters: 3}, {Clear: "bob.example"}, {Set: &Setting{ParamPanel, 5}}, {Line: &Line{"bob.example", 5}},
+		{Place: &Place{"bob.example", "AS64500", "RIPE"}}, {Place: &Place{"bob.example", "-", "-"}},
+		{Rotate: &Rotation{"bob.example", "cosign", ops[1].cosign.Key(), ""}}, {Rotate: &Rotation{"bob.example", "cons", ops[1].cons.Key(), ""}},
+		{Rotate: &Rotation{"bob.example", "url", note.Key{}, "https://bob.example/"}}, {Powers: []Power{{"bob.example", 1}}, Voters: 2},
+	} {
+		g.Chain, g.Epoch = testID, 9
+		list = append(list, g)
+	}
+	return list
+}
+
+func FuzzParseReveal(f *testing.F) {
+	v := &Reveal{Head{testID, "alice.example", 7}, 2, "an entry with spaces", []concord.Digest{{1}, {2}}}
+	f.Add(v.String())
+	v.Path = nil
+	f.Add(v.String())
+	f.Fuzz(func(t *testing.T, s string) {
+		if v, err := ParseReveal(s); err == nil && v.String() != s {
+			t.Errorf("%q re-encodes to %q", s, v)
+		}
+	})
+}
+
+// Proofs of misbehaviour hold notes within notes.
+func FuzzFault(f *testing.F) {
+	ops := operators(f)
+	for _, b := range bodies(f) {
+		f.Add("seal", note.Join(b.String(), sign(f, ops[0].op, b.String())), []byte("x"))
+	}
+	f.Add("leaf", []byte("concord/reveal/v1\n\n"), []byte("concord/tx/v1 attest\n"))
+	f.Fuzz(func(t *testing.T, kind string, a, b []byte) {
+		x := &FaultTx{Who: "alice.example", Kind: kind, A: a, B: b, Proof: []concord.Digest{{1}}}
+		_ = x.Check(ops[0].admission())
 	})
 }
 
@@ -102,10 +151,19 @@ func FuzzParseRecord(f *testing.F) {
 func FuzzParseState(f *testing.F) {
 	m, _ := founded(f, operators(f))
 	f.Add(string(m.Marshal()))
+	w := newWalk(f, 3)
+	w.run(f, 40)
+	f.Add(string(w.node.m.Marshal()))
+	tx := w.fed.doc(w.ops[0])
 	f.Fuzz(func(t *testing.T, s string) {
-		if m, err := Unmarshal([]byte(s)); err == nil && string(m.Marshal()) != s {
+		m, err := Unmarshal([]byte(s))
+		if err != nil {
+			return
+		}
+		if string(m.Marshal()) != s {
 			t.Errorf("%q re-encodes to %q", s, m.Marshal())
 		}
+		_ = m.ProcessBlock(Block{Time: 1 << 40, Txs: [][]byte{tx}}) // never a panic
 	})
 }
 

@@ -138,7 +138,7 @@ func ParseGov(text string) (*Gov, error) {
 	l := splitLines("gov transaction", text)
 	g := new(Gov)
 	l.literal(txHead + "gov")
-	g.Chain = l.value("chain")
+	g.Chain = l.chain()
 	g.Epoch = l.number("epoch", 1<<63-1)
 	switch {
 	case l.has("admit"):

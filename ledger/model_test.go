@@ -210,16 +210,7 @@ func TestModel(t *testing.T) {
 	accepted := 0
 	for seed := range uint64(4) {
 		w := newWalk(t, seed)
-		for range 120 {
-			dt := int64(w.r.IntN(12))
-			if w.r.IntN(4) == 0 {
-				w.step(dt)
-				after := w.m.State().After
-				w.draw(w.waiting(), after.Hash, after.Time)
-				continue
-			}
-			accepted += w.randomBlock(t, seed, dt)
-		}
+		accepted += w.run(t, 120)
 		for _, a := range w.asks {
 			verdicts[a.verdict]++
 		}
@@ -230,7 +221,22 @@ func TestModel(t *testing.T) {
 	}
 }
 
-func (w *walk) randomBlock(t *testing.T, seed uint64, dt int64) (accepted int) {
+// run executes n random blocks.
+func (w *walk) run(t testing.TB, n int) (accepted int) {
+	for range n {
+		dt := int64(w.r.IntN(12))
+		if w.r.IntN(4) == 0 {
+			w.step(dt)
+			after := w.node.m.State().After
+			w.draw(w.waiting(), after.Hash, after.Time)
+			continue
+		}
+		accepted += w.randomBlock(t, dt)
+	}
+	return accepted
+}
+
+func (w *walk) randomBlock(t testing.TB, dt int64) (accepted int) {
 	alice := w.ops[0]
 	own := w.m.State().After == nil
 	w.seq[alice.name] = w.members[alice.name].seq
@@ -257,7 +263,10 @@ func (w *walk) randomBlock(t *testing.T, seed uint64, dt int64) (accepted int) {
 		}
 		mv := moves[w.r.IntN(len(moves))]()
 		if err := run.execute(mv.tx); (err == nil) != mv.ok {
-			t.Fatalf("seed %d: model says %v, machine %v:\n%s\n%s", seed, mv.ok, err, mv.tx, w.node.m.State())
+			t.Fatalf("model says %v, machine %v:\n%s\n%s", mv.ok, err, mv.tx, w.node.m.State())
+		}
+		if sum := run.Sum(); sum != 0 {
+			t.Fatalf("credit sums to %d after\n%s", sum, mv.tx)
 		}
 		if mv.ok {
 			txs = append(txs, mv.tx)
@@ -274,7 +283,7 @@ func (w *walk) randomBlock(t *testing.T, seed uint64, dt int64) (accepted int) {
 	return accepted
 }
 
-func (w *walk) compare(t *testing.T) {
+func (w *walk) compare(t testing.TB) {
 	t.Helper()
 	st := w.node.m.State()
 	if st.Epoch != w.epoch {

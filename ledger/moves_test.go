@@ -23,7 +23,7 @@ type walk struct {
 	index uint64 // of the next transaction in the log
 }
 
-func newWalk(t *testing.T, seed uint64) *walk {
+func newWalk(t testing.TB, seed uint64) *walk {
 	f := newFed(t, 6)
 	w := &walk{f, &model{epoch: f.m.State().Epoch, members: map[string]*modelMember{}}, rand.New(rand.NewPCG(seed, 1)), 0}
 	for i, o := range f.ops {

@@ -16,6 +16,7 @@ func (m *Machine) Check(b []byte) error {
 	r.lenient = true
 	if r.After != nil {
 		r.now, r.timed = r.After.Time, true // time went on since; only what is too late already is refused
+		r.drawAll(r.undrawn())
 	}
 	t, err := r.parse(b)
 	if err != nil {

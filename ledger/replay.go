@@ -16,6 +16,7 @@ type Replay struct {
 	pending  [][]byte // transactions whose block record has not come yet
 	last     int64    // height of the last record
 	count    uint64   // entries taken
+	out      *Outcome // of the last block record
 }
 
 // maxPending bounds the transactions of one block: more than its bytes can hold.
@@ -84,9 +85,13 @@ func (p *Replay) record(entry []byte) error {
 	if len(out.Entries) == 0 || string(out.Entries[len(out.Entries)-1]) != string(entry) {
 		return concord.Errorf(concord.Invalid, "block record %d does not follow from the entries before it", rec.Height)
 	}
-	p.machine, p.pending, p.last = out.Next, nil, rec.Height
+	p.machine, p.pending, p.last, p.out = out.Next, nil, rec.Height, out
 	return nil
 }
+
+// Last returns what the last block record closed: the machine after it, and the asks that ended in it. It is nil before
+// the first one.
+func (p *Replay) Last() *Outcome { return p.out }
 
 // End returns the machine after the last entry, which must be a block record or a founding note.
 func (p *Replay) End() (*Machine, error) {

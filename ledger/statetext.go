@@ -71,7 +71,35 @@ func ParseState(text string) (*State, error) {
 	if s.String() != text {
 		return nil, concord.Errorf(concord.Invalid, "ledger state: not in canonical form")
 	}
+	if err := s.check(); err != nil {
+		return nil, err
+	}
 	return s, nil
+}
+
+// check reports what no execution can have led to, and execution relies on: names in order, asks in order, and nobody in
+// an ask who is not on record.
+func (s *State) check() error {
+	for i := range s.Members {
+		m := &s.Members[i]
+		known := m.Status == Candidate || m.Status == Active || m.Status == Faulted || m.Status == Left
+		if i > 0 && s.Members[i-1].Operator >= m.Operator || !known || (m.Power > 0) != (m.Status == Active) {
+			return concord.Errorf(concord.Invalid, "ledger state: member %q is out of order, or its status is not one", concord.Clip(m.Operator, 80))
+		}
+	}
+	for i, a := range s.Asks {
+		bad := i > 0 && s.Asks[i-1].Index >= a.Index || s.Member(a.From) == nil
+		for j := range a.Rounds {
+			for _, x := range a.Rounds[j].Seats {
+				bad = bad || s.Member(x.Operator) == nil
+			}
+			bad = bad || j+1 < len(a.Rounds) && (a.Rounds[j].Result != Disputed || !a.Rounds[j].drawn())
+		}
+		if bad || a.last().Result == Disputed {
+			return concord.Errorf(concord.Invalid, "ledger state: ask %d is out of order, or its parts do not fit", a.Index)
+		}
+	}
+	return nil
 }
 
 func (l *lines) member() Member {

@@ -151,8 +151,16 @@ func (h Head) format(typ string) string {
 	return fmt.Sprintf("%s%s\nchain %s\nfrom %s\nseq %d\n", txHead, typ, h.Chain, h.From, h.Seq)
 }
 
+func (l *lines) chain() string {
+	v := l.value("chain")
+	if l.err == nil && !validChainID(v) {
+		l.fail("chain is not <name>:<12 hex digits>")
+	}
+	return v
+}
+
 func (l *lines) head() Head {
-	h := Head{Chain: l.value("chain"), From: l.operator("from")}
+	h := Head{Chain: l.chain(), From: l.operator("from")}
 	h.Seq = l.number("seq", maxNumber)
 	return h
 }

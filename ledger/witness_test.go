@@ -158,6 +158,10 @@ func TestSealAndShowRefused(t *testing.T) {
 	}
 	mine := report(in, id, 1, pageText)
 	f.refuse("not on the panel", "is not on the panel", 1, f.sealOf(out, report(out, id, 1, pageText)))
+	if err := f.m.Check(f.sealOf(out, report(out, id, 1, pageText))); concord.KindOf(err) != concord.Unauthorized {
+		t.Errorf("the mempool takes a seal of an operator who is not on the panel: %v", err)
+	}
+	f.seq[out.name]--
 	f.refuse("no such ask", "no open ask 4711", 1, f.sealOf(in, report(in, 4711, 1, pageText)))
 	f.refuse("no such round", "has no round 2", 1, f.sealOf(in, report(in, id, 2, pageText)))
 	f.refuse("show before seal", "sealed nothing", 1, f.showOf(in, mine))
