@@ -177,3 +177,19 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+// What a block costs beside its signatures: a federation of ten with 16 open asks, one document.
+func BenchmarkFinalize(b *testing.B) {
+	f := newFed(b, 9)
+	for range 16 {
+		f.ask(f.ops[0], 3, 5, 1)
+	}
+	f.step(1, f.doc(f.ops[0]))
+	block := f.at(1, f.doc(f.ops[0]))
+	for b.Loop() {
+		if _, err := f.m.Finalize(block); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(len(f.m.State().String())), "state-bytes")
+}

@@ -110,10 +110,10 @@ func TestRotate(t *testing.T) {
 	replayAll(t, f.node)
 }
 
-// The voters of a chain of one can change their consensus key, and a rotation and a drop in one block leave no trace of
+// The only voter can change its consensus key, and a rotation and a drop in one block leave no trace of
 // the key that never was a validator's.
 func TestRotateAndDropInOneBlock(t *testing.T) {
-	f := newFed(t, 4)
+	f := newFed(t, 6)
 	k := f.key("alice.example", "cons", note.Ed25519)
 	if out := f.step(1, f.gov(&Gov{Rotate: &Rotation{Operator: "alice.example", Which: "cons", Key: k.Key()}}, k)); len(out.Updates) != 2 {
 		t.Errorf("updates %+v", out.Updates)
@@ -126,9 +126,19 @@ func TestRotateAndDropInOneBlock(t *testing.T) {
 	if err := f.m.ProcessBlock(f.at(1, rotate, dropTx)); err == nil || !strings.Contains(err.Error(), "below a third") {
 		t.Errorf("half of the power moved in one block: %v", err)
 	}
-	f.step(1, rotate)
-	drop.Epoch = f.m.State().Epoch + 1
-	f.step(1, f.gov(&Gov{Drop: "bob.example", Voters: 3}))
+	for _, o := range f.ops[4:] {
+		f.step(1, f.gov(&Gov{Powers: []Power{{o.name, 1}}}))
+	}
+	rotate = f.gov(&Gov{Rotate: &Rotation{Operator: "bob.example", Which: "cons", Key: kb.Key()}}, kb)
+	drop.Epoch, drop.Voters = f.m.State().Epoch+2, 0
+	var sigs []note.Sig
+	for _, o := range f.ops {
+		sigs = append(sigs, sign(t, o.op, drop.String()))
+	}
+	out := f.step(1, rotate, note.Join(drop.String(), sigs...))
+	if len(out.Updates) != 1 || out.Updates[0] != (Update{f.ops[1].cons.Key().Public, 0}) {
+		t.Errorf("updates %+v: want the old key's end and nothing of the new one", out.Updates)
+	}
 }
 
 func TestGovRefused(t *testing.T) {

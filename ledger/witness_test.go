@@ -312,3 +312,31 @@ func TestSketch(t *testing.T) {
 		t.Errorf("the sketch of a text has changed: digest %s", got)
 	}
 }
+
+// Three of five are enough, but not against two: the table allows one contradiction. Silence contradicts nobody.
+func TestSlack(t *testing.T) {
+	for _, c := range []struct {
+		against, silent int
+		want            Verdict
+	}{{1, 1, Agree}, {0, 2, Agree}, {2, 0, Disputed}, {0, 3, Unconfirmed}} {
+		f := newFed(t, 6)
+		id := f.ask(f.ops[0], 3, 5, 1)
+		panel := names(&f.m.State().Ask(id).Rounds[0])
+		see := saw(panel, pageText)
+		for i := range c.against {
+			see[panel[i]] = "what the others did not see at all"
+		}
+		for i := range c.silent {
+			see[panel[4-i]] = ""
+		}
+		f.round(id, 1, see)
+		if got := f.m.State().Ask(id).Rounds[0].Result; got != c.want {
+			t.Errorf("%d against, %d silent: %s, want %s", c.against, c.silent, got, c.want)
+		}
+	}
+	for n, want := range map[int]int{0: 0, 1: 0, 2: 1, 5: 1, 6: 2, 32: 2} {
+		if Slack(n) != want {
+			t.Errorf("slack of %d is %d", n, Slack(n))
+		}
+	}
+}
