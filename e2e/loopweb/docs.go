@@ -183,18 +183,13 @@ func Reachable(h *Host, limit int) ([]string, error) {
 		}
 		p := queue[0]
 		queue = queue[1:]
-		req, err := http.NewRequest(http.MethodGet, h.URL(p), nil)
-		if err != nil {
-			continue
-		}
-		w := &memoryWriter{header: http.Header{}, status: http.StatusOK}
-		h.Handler.ServeHTTP(w, req)
-		if w.status != http.StatusOK || !strings.HasPrefix(w.header.Get("Content-Type"), "text/html") {
+		status, header, body := h.Answer(p)
+		if status != http.StatusOK || !strings.HasPrefix(header.Get("Content-Type"), "text/html") {
 			continue
 		}
 		found = append(found, p)
 		here, _ := base.Parse(p)
-		for _, href := range hrefs(w.body.Bytes()) {
+		for _, href := range hrefs(body) {
 			u, err := here.Parse(strings.TrimSpace(href))
 			if err != nil || u.Host != base.Host || u.Scheme != base.Scheme {
 				continue
@@ -206,6 +201,17 @@ func Reachable(h *Host, limit int) ([]string, error) {
 		}
 	}
 	return found, nil
+}
+
+// Answer is what the host says to a request for a path that no log records; status 0: there is no such URL.
+func (h *Host) Answer(path string) (status int, header http.Header, body []byte) {
+	req, err := http.NewRequest(http.MethodGet, h.URL(path), nil)
+	if err != nil {
+		return 0, nil, nil
+	}
+	w := &memoryWriter{header: http.Header{}, status: http.StatusOK}
+	h.Handler.ServeHTTP(w, req)
+	return w.status, w.header, w.body.Bytes()
 }
 
 func hrefs(page []byte) []string {

@@ -26,7 +26,7 @@ type Host struct {
 	Forbidden []string // never to be asked for
 	OneOf     []string // say the same: exactly one of them is to be found
 
-	Addr string // "127.1.0.7:40123", set by Start
+	Addr string // "127.1.0.7:40123", set by Start; where Serve is used, the host's name, set before
 	log  requestLog
 }
 
@@ -39,7 +39,8 @@ type Request struct {
 	Begin, End time.Time
 	Agent      string
 	Status     int
-	Condition  bool // carried If-None-Match or If-Modified-Since
+	Condition  bool   // carried If-None-Match or If-Modified-Since
+	Source     string // address of who asked, without port
 }
 
 type requestLog struct {
@@ -78,7 +79,8 @@ func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
 		h.log.overlap++
 	}
 	at := len(h.log.requests)
-	h.log.requests = append(h.log.requests, Request{Path: r.URL.RequestURI(), Begin: time.Now(), Agent: r.UserAgent(),
+	source, _, _ := net.SplitHostPort(r.RemoteAddr)
+	h.log.requests = append(h.log.requests, Request{Path: r.URL.RequestURI(), Begin: time.Now(), Agent: r.UserAgent(), Source: source,
 		Condition: r.Header.Get("If-None-Match") != "" || r.Header.Get("If-Modified-Since") != ""})
 	h.log.mu.Unlock()
 	rec := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
@@ -126,6 +128,25 @@ func Start(subnet byte, hosts ...*Host) (*Web, error) {
 		go func() { _ = srv.Serve(l) }()
 	}
 	return w, nil
+}
+
+// Serve serves all hosts on one listener, told apart by the name in the request, which each has as its Addr. Close stops it.
+func Serve(l net.Listener, hosts ...*Host) *Web {
+	w := &Web{Hosts: hosts, Port: l.Addr().(*net.TCPAddr).Port}
+	byName := make(map[string]*Host, len(hosts))
+	for _, h := range hosts {
+		byName[h.Addr] = h
+	}
+	srv := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if h := byName[r.Host]; h != nil {
+			h.serve(rw, r)
+			return
+		}
+		http.Error(rw, "there is no host "+r.Host, http.StatusMisdirectedRequest)
+	})}
+	w.servers = []*http.Server{srv}
+	go func() { _ = srv.Serve(l) }()
+	return w
 }
 
 // Seeds returns the start URL of every host.
