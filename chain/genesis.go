@@ -106,7 +106,7 @@ func found(cfg *Config) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	node, err := p2p.LoadOrGenNodeKey(f.nodeKey)
+	node, err := loadOrMakeNodeKey(f)
 	if err != nil {
 		return nil, err
 	}
@@ -211,6 +211,23 @@ func loadValidator(f engineFiles) (*privval.FilePV, error) {
 		return nil, concord.Errorf(concord.Corrupt, "validator state %s: its signature is not that of its sign bytes; without it this node could sign two different blocks", f.consState)
 	}
 	return privval.LoadFilePV(f.consKey, f.consState), nil
+}
+
+// loadOrMakeNodeKey returns the peer-to-peer key of a directory that has no genesis file yet. CometBFT's own function does not sync what it
+// writes: a power cut leaves an empty file, and a chain that knows a key nobody has.
+func loadOrMakeNodeKey(f engineFiles) (*p2p.NodeKey, error) {
+	if _, err := os.Stat(f.nodeKey); !errors.Is(err, fs.ErrNotExist) {
+		return loadNodeKey(f)
+	}
+	k := &p2p.NodeKey{PrivKey: cmted25519.GenPrivKey()}
+	b, err := cmtjson.Marshal(k)
+	if err == nil {
+		err = note.WritePrivate(f.nodeKey, b)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write node key: %w", err)
+	}
+	return k, nil
 }
 
 // loadNodeKey reads the peer-to-peer key.
