@@ -73,10 +73,10 @@ type PlanConfig struct {
 	Length  time.Duration // the last fault ends before that
 	MinFor  time.Duration // of one fault
 	MaxFor  time.Duration
-	Gap     time.Duration // average time from the beginning of one fault to that of the next
+	Gap     time.Duration // average time until the next fault is tried, which begins if there is somebody for it
 	Rest    time.Duration // least time between the end of a fault and the next one of the same host
 	MaxDown int           // hosts that a fault has at a time; a slow link does not count
-	Weights map[Kind]int  // how often each kind is drawn; a kind without a weight never is
+	Weights map[Kind]int  // how often each kind comes, beside the others; at least one has a weight
 }
 
 // Plan is a schedule of faults. Equal seeds and configurations give equal plans.
@@ -103,6 +103,8 @@ func NewPlan(seed uint64, cfg PlanConfig) Plan {
 		}
 		if d.meet(&f) {
 			p.Faults = append(p.Faults, f)
+		} else {
+			d.deck = append(d.deck, f.Kind) // for the next time
 		}
 	}
 }
@@ -113,6 +115,7 @@ type drawing struct {
 	rng  *rand.Rand
 	busy map[string]time.Duration // until when a host has a fault, or rests from one
 	down []Fault
+	deck []Kind
 }
 
 // gap is between half and one and a half times the average.
@@ -159,18 +162,19 @@ func (d *drawing) meet(f *Fault) bool {
 	return true
 }
 
+// kind draws from a deck in which each kind is as often as its weight says: a short plan has most kinds, a long one all.
 func (d *drawing) kind() Kind {
-	sum := 0
-	for _, k := range Kinds {
-		sum += d.cfg.Weights[k]
-	}
-	n := d.rng.IntN(max(sum, 1))
-	for _, k := range Kinds {
-		if n -= d.cfg.Weights[k]; n < 0 {
-			return k
+	if len(d.deck) == 0 {
+		for _, k := range Kinds {
+			for range d.cfg.Weights[k] {
+				d.deck = append(d.deck, k)
+			}
 		}
+		d.rng.Shuffle(len(d.deck), func(i, j int) { d.deck[i], d.deck[j] = d.deck[j], d.deck[i] })
 	}
-	return Kill
+	k := d.deck[len(d.deck)-1]
+	d.deck = d.deck[:len(d.deck)-1]
+	return k
 }
 
 // slow draws a bad wire: to the other side of the world, over a narrow line, or a lossy one.

@@ -90,7 +90,7 @@ func (r *run) take(ctx context.Context, s step, f Fault) error {
 	}
 	checked, err := r.Check(ctx, f)
 	if err == nil && r.Log != nil {
-		r.Log(fmt.Sprintf("fault %2d %v: %s; checked: %s", s.fault+1, f, strings.Join(r.notes[s.fault], ", "), checked))
+		r.Log(fmt.Sprintf("fault %2d %v: %s; checked: %s", s.fault+1, f, strings.Join(append(r.notes[s.fault], "over"), ", "), checked))
 	}
 	return err
 }
