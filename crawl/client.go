@@ -85,7 +85,7 @@ func (e *nameError) Error() string { return "name does not resolve: " + plain(e.
 func (e *nameError) Unwrap() error { return e.err }
 
 // resolve returns the addresses of a URL's host that may be dialled. A *refusal says that none may be, a *nameError that
-// there are none.
+// there are none; other errors that it is not known.
 func (c *client) resolve(ctx context.Context, u weburl.URL, private bool) ([]netip.Addr, error) {
 	if port := u.Port(); !private && port != "80" && port != "443" {
 		return nil, &refusal{"port " + port + " is not allowed: only 80 and 443 are"}
@@ -133,10 +133,7 @@ func (c *client) lookUp(ctx context.Context, u weburl.URL) ([]netip.Addr, error)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if err == nil {
-			err = errors.New("no address")
-		}
-		return nil, &nameError{err}
+		return nil, lookUpError(err)
 	}
 	addrs = slices.Clone(addrs[:min(len(addrs), maxAddrsUsed)])
 	for i := range addrs {
@@ -149,6 +146,19 @@ func (c *client) lookUp(ctx context.Context, u weburl.URL) ([]netip.Addr, error)
 	}
 	c.names[host] = name{addrs, time.Now().Add(dnsTTL)}
 	return addrs, nil
+}
+
+// lookUpError is a *nameError when the answer was that the name has no address. A name server that cannot be reached, or fails, says something
+// about the network between: while a node is cut off it must not take every host it meets for gone.
+func lookUpError(err error) error {
+	var dns *net.DNSError
+	switch {
+	case err == nil:
+		return &nameError{errors.New("no address")}
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return &nameError{err}
+	}
+	return fmt.Errorf("look up the name: %w", err)
 }
 
 // connect returns a connection to a URL's host, an idle one when there is one to an address that may be dialled.
@@ -356,6 +366,10 @@ func plain(err error) string {
 		return "no answer: " + plain(none.err)
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "no such host"
+	case errors.As(err, &dns) && dns.IsTimeout:
+		return "the name server does not answer"
+	case errors.As(err, &dns):
+		return "the name server fails"
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return "timeout"
 	case errors.As(err, &cert):

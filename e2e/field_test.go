@@ -98,7 +98,7 @@ func newField(t *testing.T, seed uint64, nodes, hosts, pages int) *field {
 	for _, site := range population {
 		names = append(names, site.Addr)
 	}
-	if err := n.Name(h, names...); err != nil {
+	if err := n.ServeNames(h, names...); err != nil {
 		t.Fatal(err)
 	}
 	l, err := h.Listen(80)

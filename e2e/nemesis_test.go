@@ -30,7 +30,7 @@ func TestNemesisOneNode(t *testing.T) {
 	t.Log(plan)
 	id := n.crawl()
 	shown := &promises{seen: map[string]string{}}
-	err := plan.Run(t.Context(), nemesis.Field{Net: f.net, LowDisk: diskFloor * 3 / 4,
+	err := plan.Run(t.Context(), nemesis.Field{Net: f.net, LowDisk: diskFloor * 3 / 4, RestartFull: true,
 		Start: func(ctx context.Context, _ *nemesis.Host) error { return n.start(ctx) },
 		Check: func(_ context.Context, _ nemesis.Fault) (string, error) {
 			asked, err := shown.check(n, promisesChecked)

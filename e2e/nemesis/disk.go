@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"concord/durable"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -86,12 +88,12 @@ func (h *Host) FillDisk(leave int64) error {
 	}
 }
 
-// FreeDisk gives back what FillDisk took.
+// FreeDisk gives back what FillDisk took, for good: a power cut does not bring it back.
 func (h *Host) FreeDisk() error {
 	if err := os.Remove(h.filler()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return nil
+	return durable.SyncDir(h.Path(h.Disk()))
 }
 
 // FreeSpace is how many bytes of the host's disk are free.

@@ -55,8 +55,10 @@ func (h *Host) connect() error {
 	if err := h.net.writeNames(); err != nil {
 		return err
 	}
-	if err := h.space.run("", "mount", "--bind", h.net.hostsFile(), "/etc/hosts"); err != nil {
-		return err
+	for file, over := range map[string]string{h.net.hostsFile(): "/etc/hosts", h.net.resolvConf(): "/etc/resolv.conf"} {
+		if err := h.space.run("", "mount", "--bind", file, over); err != nil {
+			return err
+		}
 	}
 	return h.space.run("", "tc", "qdisc", "add", "dev", "eth0", "clsact")
 }

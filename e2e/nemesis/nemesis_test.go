@@ -319,6 +319,27 @@ func TestProcess(t *testing.T) {
 	}
 }
 
+// Names are answered by one host, and only while it can be reached.
+func TestNames(t *testing.T) {
+	n := newNet(t, 2, 0)
+	a, b := n.Hosts()[0], n.Hosts()[1]
+	must(t, n.ServeNames(b, "site.test"))
+	look := func(name string) (string, error) {
+		out, err := a.Run(context.Background(), "getent", "ahostsv4", name)
+		address, _, _ := strings.Cut(string(out), " ")
+		return address, err
+	}
+	for name, want := range map[string]string{"site.test": b.Addr.String(), "h2": b.Addr.String(), "other.test": ""} {
+		if got, err := look(name); got != want || (err == nil) != (want != "") {
+			t.Errorf("%s is %q (%v), want %q", name, got, err, want)
+		}
+	}
+	must(t, n.Cut([]*Host{a}, []*Host{b}))
+	if got, err := look("site.test"); err == nil {
+		t.Errorf("without its server site.test is %q", got)
+	}
+}
+
 // After Close nothing is left: no process, no mount, no loop device, no directory, and the machine's own network was never touched.
 func TestCloseLeavesNothing(t *testing.T) {
 	before := links(t)

@@ -35,10 +35,10 @@ type Net struct {
 	sw      *space
 	inject  *tap // where frames that were delayed come out
 
-	mu    sync.Mutex
-	shut  bool // Close was called
-	hosts []*Host
-	names map[string]*Host // by which hosts find one another
+	mu      sync.Mutex
+	shut    bool // Close was called
+	hosts   []*Host
+	servers []*nameServer
 
 	// By the places of sender and receiver.
 	links    map[[2]int]Link
@@ -62,7 +62,7 @@ func New() (*Net, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Net{dir: dir, starter: newStarter(), names: map[string]*Host{}, links: map[[2]int]Link{}, forwards: map[[2]int]*forward{}}
+	n := &Net{dir: dir, starter: newStarter(), links: map[[2]int]Link{}, forwards: map[[2]int]*forward{}}
 	if err := n.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrMissing, err), n.Close())
 	}
@@ -70,7 +70,7 @@ func New() (*Net, error) {
 }
 
 func (n *Net) open() (err error) {
-	if err := os.Mkdir(n.mountPoint(), 0o755); err != nil {
+	if err := errors.Join(os.Mkdir(n.mountPoint(), 0o755), os.WriteFile(n.resolvConf(), nil, 0o644)); err != nil {
 		return err
 	}
 	if n.sw, err = newSpace(n.starter); err != nil {
@@ -121,28 +121,17 @@ func (n *Net) AddHost(name string, diskBytes int64) (*Host, error) {
 			return nil, fmt.Errorf("%w: disk of host %s: %w", ErrMissing, name, err)
 		}
 	}
-	n.names[name] = h
 	return h, n.writeNames()
 }
 
-// Name gives a host more names: they are in /etc/hosts of every host.
-func (n *Net) Name(h *Host, names ...string) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, name := range names {
-		n.names[name] = h
-	}
-	return n.writeNames()
-}
-
-// hostsFile is mounted over /etc/hosts of every host. It is written in place: a mount is of the file, not of its name.
+// hostsFile is mounted over /etc/hosts of every host: they know one another by their names. It is written in place: a mount is of the file, not of its name.
 func (n *Net) hostsFile() string { return filepath.Join(n.dir, "hosts") }
 
 func (n *Net) writeNames() error {
 	var b strings.Builder
 	b.WriteString("127.0.0.1 localhost\n")
-	for name, h := range n.names {
-		fmt.Fprintf(&b, "%s %s\n", h.Addr, name)
+	for _, h := range n.hosts {
+		fmt.Fprintf(&b, "%s %s\n", h.Addr, h.Name)
 	}
 	return os.WriteFile(n.hostsFile(), []byte(b.String()), 0o644)
 }
@@ -155,6 +144,9 @@ func (n *Net) Close() error {
 		return nil
 	}
 	n.shut = true
+	for _, s := range n.servers {
+		s.close()
+	}
 	for _, f := range n.forwards {
 		f.close()
 	}

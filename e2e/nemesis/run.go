@@ -20,6 +20,9 @@ type Field struct {
 	Check func(ctx context.Context, f Fault) (checked string, err error)
 	// LowDisk is how many bytes LowDisk leaves: less than the node's floor.
 	LowDisk int64
+	// RestartFull kills and starts a node again that went on on a full disk, when there is space again. JetStream keeps the error of a write
+	// until its stream is opened anew, so such a node has lost its leases for good while it says that it is ready.
+	RestartFull bool
 	// Log gets one line for each fault that is over.
 	Log func(line string)
 }
@@ -152,14 +155,20 @@ func (r *run) end(ctx context.Context, f Fault, hosts []*Host, note func(string,
 		if err := h.FreeDisk(); err != nil {
 			return err
 		}
-		if h.Running() {
+		switch up := h.Running(); {
+		case up && f.Kind == FullDisk && r.RestartFull:
+			note("it went on and was killed")
+			if err := h.Kill(); err != nil {
+				return err
+			}
+		case up:
 			note("it went on")
 			return nil
-		}
-		if f.Kind == LowDisk {
+		case f.Kind == LowDisk:
 			return fmt.Errorf("the node of %s ended by itself", h.Name)
+		default:
+			note("it had ended by itself") // as a node may that does not know what is on its disk
 		}
-		note("it had ended by itself") // as a node may that does not know what is on its disk
 	}
 	for _, h := range hosts {
 		start := time.Now()
