@@ -240,10 +240,10 @@ func TestDisk(t *testing.T) {
 	}
 }
 
-// sleeper runs a process that does nothing.
+// sleeper runs a process that does nothing until SIGTERM.
 func sleeper(t *testing.T, h *Host) {
 	t.Helper()
-	_, err := h.Start(context.Background(), filepath.Join(t.TempDir(), "log"), "sh", "-c", "echo ready; exec sleep 1000")
+	_, err := h.Start(context.Background(), filepath.Join(t.TempDir(), "log"), "sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.01; done")
 	must(t, err)
 }
 

@@ -133,7 +133,7 @@ func (h *Host) kill() error {
 	if !h.running() {
 		return nil
 	}
-	if err := h.signal(syscall.SIGKILL); err != nil {
+	if err := h.signal(syscall.SIGKILL); err != nil && !errors.Is(err, errNotRunning) {
 		return err
 	}
 	<-h.proc.ended
@@ -144,7 +144,11 @@ func (h *Host) signal(s syscall.Signal) error {
 	if !h.running() {
 		return errNotRunning
 	}
-	return h.proc.cmd.Process.Signal(s)
+	err := h.proc.cmd.Process.Signal(s)
+	if errors.Is(err, os.ErrProcessDone) {
+		return errNotRunning
+	}
+	return err
 }
 
 // Terminate ends the process with SIGTERM and returns how long it took. Errors: an exit code other than 0, and a process that does not end.

@@ -1,0 +1,75 @@
+//go:build linux
+
+package nemesis
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A plan with every kind of fault on three hosts is carried out in order, and leaves all running, all wires good and all disks empty.
+func TestRun(t *testing.T) {
+	n := newNet(t, 3, 32<<20)
+	var names []string
+	for _, h := range n.Hosts() {
+		sleeper(t, h)
+		echo(t, h)
+		names = append(names, h.Name)
+	}
+	cfg := PlanConfig{Hosts: names, Length: 3 * time.Second, MinFor: 20 * time.Millisecond, MaxFor: 150 * time.Millisecond,
+		Gap: 40 * time.Millisecond, Rest: 20 * time.Millisecond, MaxDown: 2, Weights: map[Kind]int{}}
+	for _, k := range Kinds {
+		cfg.Weights[k] = 1
+	}
+	plan := NewPlan(5, cfg)
+	seen := map[Kind]int{}
+	var lines []string
+	starts := 0
+	err := plan.Run(context.Background(), Field{Net: n, LowDisk: 1 << 20, RestartFull: true,
+		Start: func(_ context.Context, h *Host) error { starts++; sleeper(t, h); return nil },
+		Check: func(_ context.Context, f Fault) (string, error) {
+			seen[f.Kind]++
+			for _, name := range f.Hosts {
+				for _, h := range n.Hosts() {
+					if h.Name == name && !h.Running() {
+						return "", errors.New(name + " does not run")
+					}
+				}
+			}
+			return "it runs", nil
+		},
+		Log: func(line string) { lines = append(lines, line) },
+	})
+	if err != nil {
+		t.Fatalf("%v\nso far:\n%s", err, strings.Join(lines, "\n"))
+	}
+	if len(lines) != len(plan.Faults) || starts == 0 {
+		t.Errorf("%d lines of %d faults, %d starts", len(lines), len(plan.Faults), starts)
+	}
+	for _, k := range Kinds {
+		if seen[k] == 0 {
+			t.Errorf("no %s among %d faults", k, len(plan.Faults))
+		}
+	}
+	for i, from := range n.Hosts() {
+		check(t, from, n.Hosts()[(i+1)%3], true)
+		if free, err := from.FreeSpace(); err != nil || free < 16<<20 {
+			t.Errorf("%s has %d bytes free: %v", from.Name, free, err)
+		}
+	}
+}
+
+// A node that ends by itself is noticed.
+func TestRunNoticesAnEnd(t *testing.T) {
+	n := newNet(t, 1, 0)
+	h := n.Hosts()[0]
+	sleeper(t, h)
+	must(t, h.Kill()) // nobody's plan
+	plan := Plan{Hosts: []string{h.Name}, Faults: []Fault{{Kind: Pause, Hosts: []string{h.Name}, For: time.Millisecond}}}
+	if err := plan.Run(context.Background(), Field{Net: n}); err == nil || !strings.Contains(err.Error(), "by itself") {
+		t.Errorf("a node that is gone: %v", err)
+	}
+}
