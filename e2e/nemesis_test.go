@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"path/filepath"
 	"testing"
 	"time"
@@ -16,8 +17,9 @@ import (
 // One node crawls a web while it is killed, stopped, paused, cut off, slowed down, and its disk is filled and its power cut. At the end
 // everything is there once, nothing was asked for too soon, and the archive is whole.
 func TestNemesisOneNode(t *testing.T) {
-	const hosts, pages = 60, 2000
+	const hosts = 60
 	s := seed(t)
+	pages := int(2000 * max(1, *faultsFlag/(40*time.Second))) // enough to be at work all the time
 	f := newField(t, s, 1, hosts, pages)
 	n := f.nodes[0]
 	if err := n.start(t.Context()); err != nil {
@@ -30,6 +32,11 @@ func TestNemesisOneNode(t *testing.T) {
 	t.Log(plan)
 	id := n.crawl()
 	shown := &promises{seen: map[string]string{}}
+	queries := nemesis.NewProbe(200*time.Millisecond, 10*time.Second, func(context.Context) error {
+		var a struct{ Total int }
+		return n.json("/api/v1/search", url.Values{"q": {"page"}}, &a)
+	})
+	began := time.Now()
 	err := plan.Run(t.Context(), nemesis.Field{Net: f.net, LowDisk: diskFloor * 3 / 4, RestartFull: true,
 		Start: func(ctx context.Context, _ *nemesis.Host) error { return n.start(ctx) },
 		Check: func(_ context.Context, _ nemesis.Fault) (string, error) {
@@ -41,11 +48,13 @@ func TestNemesisOneNode(t *testing.T) {
 		},
 		Log: func(line string) { t.Log(line) },
 	})
+	queries.Close()
+	t.Logf("queries meanwhile: %v", queries.Between(began, time.Now()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	c := n.await(id, 2*time.Minute)
+	c := n.await(id, 2*time.Minute+*faultsFlag)
 	t.Logf("%d faults; %v after the last the crawl is done: %+v", len(plan.Faults), time.Since(start).Round(time.Second), c)
 
 	ends := 0 // of the process, at each of which a host may be asked again for what was in flight

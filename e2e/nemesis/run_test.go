@@ -12,6 +12,7 @@ import (
 
 // A plan with every kind of fault on three hosts is carried out in order, and leaves all running, all wires good and all disks empty.
 func TestRun(t *testing.T) {
+	t.Parallel()
 	n := newNet(t, 3, 32<<20)
 	var names []string
 	for _, h := range n.Hosts() {
