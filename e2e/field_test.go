@@ -197,7 +197,8 @@ func (n *fieldNode) crawl() string {
 	return c.ID
 }
 
-// await polls until a crawl is done and searchable, and nothing of it is left to be tried again.
+// await polls until a crawl is done and searchable, and nothing of it is left to be tried again: hosts that rest for longer than the crawl's
+// patience come back after it has counted as done.
 func (n *fieldNode) await(id string, limit time.Duration) crawlState {
 	n.f.t.Helper()
 	for deadline := time.Now().Add(limit); ; time.Sleep(200 * time.Millisecond) {
@@ -205,7 +206,7 @@ func (n *fieldNode) await(id string, limit time.Duration) crawlState {
 		if err := n.json("/api/v1/crawls/"+id, nil, &c); err != nil {
 			n.f.t.Fatal(err)
 		}
-		if c.Searchable && c.Failed == 0 {
+		if c.Searchable && c.Failed+c.Queued+c.InFlight == 0 {
 			return c
 		}
 		if time.Now().After(deadline) {
