@@ -24,8 +24,9 @@ import (
 )
 
 var (
-	seedFlag   = flag.Uint64("seed", 0, "seed of the nemesis; 0: a new one for each test, which is printed")
-	faultsFlag = flag.Duration("faults", 40*time.Second, "how long the nemesis goes on")
+	seedFlag    = flag.Uint64("seed", 0, "seed of the nemesis; 0: a new one for each test, which is printed")
+	faultsFlag  = flag.Duration("faults", 40*time.Second, "how long the nemesis goes on")
+	longestFlag = flag.Duration("longest", 2500*time.Millisecond, "how long one fault lasts at most")
 )
 
 // seed is that of -seed, or a new one; the log says which, and how to have it again.
@@ -34,7 +35,7 @@ func seed(t *testing.T) uint64 {
 	if s == 0 {
 		s = uint64(time.Now().UnixNano() % 1_000_000)
 	}
-	t.Logf("seed %d; again with: go test -tags e2e -run '^%s$' ./e2e/ -seed %d -faults %v", s, t.Name(), s, *faultsFlag)
+	t.Logf("seed %d; again with: go test -tags e2e -run '^%s$' ./e2e/ -seed %d -faults %v -longest %v", s, t.Name(), s, *faultsFlag, *longestFlag)
 	return s
 }
 

@@ -25,7 +25,7 @@ func TestNemesisOneNode(t *testing.T) {
 	if err := n.start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	plan := nemesis.NewPlan(s, nemesis.PlanConfig{Hosts: []string{n.Name}, Length: *faultsFlag, MinFor: 300 * time.Millisecond, MaxFor: 2500 * time.Millisecond,
+	plan := nemesis.NewPlan(s, nemesis.PlanConfig{Hosts: []string{n.Name}, Length: *faultsFlag, MinFor: 300 * time.Millisecond, MaxFor: *longestFlag,
 		Gap: 700 * time.Millisecond, Rest: 300 * time.Millisecond, MaxDown: 1, Weights: map[nemesis.Kind]int{
 			nemesis.Kill: 2, nemesis.Stop: 1, nemesis.Pause: 1, nemesis.Power: 2, nemesis.Isolate: 1, nemesis.Deaf: 1, nemesis.Mute: 1, nemesis.Slow: 1,
 			nemesis.LowDisk: 1, nemesis.FullDisk: 1}})
