@@ -5,7 +5,8 @@
 //     cut, one way or both, and made slow, narrow and lossy.
 //   - Host runs one process: kill -9, SIGTERM, SIGSTOP, a full disk, a power cut, a flipped bit, a wrong clock.
 //   - Plan is a schedule of faults drawn from a seed: the same seed gives the same schedule, and it is printed.
-//   - Manners, Archives and Searchable are the checkers: what the web saw, what is on disk, what can be found.
+//   - Manners, Archives and Searchable are the checkers: what the web saw, what is on disk, what can be found. Probe tells how available and
+//     how slow something was meanwhile.
 //
 // It is for tests on Linux with root's rights; New says what is missing elsewhere. It is not a simulator: time is real, and what the kernel
 // schedules is not repeatable, only what the plan does to it.
@@ -26,6 +27,9 @@
 //	disk full     a file of zeros takes the space of the host's own small file system
 //	wrong clock   the vDSO's clock_gettime in the process is replaced by one that adds an offset to CLOCK_REALTIME (x86-64); libfaketime cannot
 //	              reach Go programs, and time namespaces move the monotonic clock only, from which no Go program takes the date
+//
+// Nothing here needs netem, nft or the device mapper, which small kernels lack: it takes veth, bridge, TAP, clsact with u32 and mirred, loop
+// devices and ext4.
 //
 // # What a power cut here does not show
 //
