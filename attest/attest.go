@@ -15,7 +15,6 @@ package attest
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -51,7 +50,10 @@ type Config struct {
 	Operator string
 	Window   time.Duration // how long a batch stays open after its first capture; default DefaultWindow
 	MaxBatch int           // captures of a batch at most; default DefaultMaxBatch
-	Logger   *slog.Logger
+	// Keep puts a batch on record outside the store, durably, before it is attested, so that receipts can be made again
+	// when the store is lost: the attest transaction and the IDs of its captures, in order. Nil: nobody does.
+	Keep   func(attest []byte, captures []string) error
+	Logger *slog.Logger
 
 	// Save, when other nodes may take the attestor over, makes what the store holds now what the next owner begins with. It is called before
 	// each attestation leaves, so that salts and place of a capture are never on this machine alone once the ledger has its batch. An
@@ -321,16 +323,4 @@ func (a *Attestor) signal() {
 	case a.arrived <- struct{}{}:
 	default:
 	}
-}
-
-// salt fills in fresh salts.
-func salt(items []item) error {
-	buf := make([]byte, concord.SaltSize*len(items))
-	if _, err := rand.Read(buf); err != nil {
-		return fmt.Errorf("draw salts: %w", err)
-	}
-	for i := range items {
-		copy(items[i].entry.Salt[:], buf[i*concord.SaltSize:])
-	}
-	return nil
 }

@@ -100,7 +100,7 @@ func (a *Attestor) flush(ctx context.Context) error {
 		a.mu.Unlock()
 		return nil
 	}
-	b, err := a.seal(items, pos)
+	b, err := a.seal(ctx, items, pos)
 	if err != nil {
 		return err
 	}
@@ -113,11 +113,9 @@ func (a *Attestor) flush(ctx context.Context) error {
 	return a.submit(ctx, b)
 }
 
-// seal draws salts, signs the attestation and makes everything durable.
-func (a *Attestor) seal(items []item, pos uint64) (*Batch, error) {
-	if err := salt(items); err != nil {
-		return nil, err
-	}
+// seal fills in the salts, signs the attestation and makes everything durable.
+func (a *Attestor) seal(ctx context.Context, items []item, pos uint64) (*Batch, error) {
+	salts := newSalter(a.cfg.Keys.Op)
 	seq, prev, err := a.cfg.Ledger.Next(a.cfg.Operator)
 	if err != nil {
 		return nil, err
@@ -135,6 +133,7 @@ func (a *Attestor) seal(items []item, pos uint64) (*Batch, error) {
 		First: items[0].entry.Time, Last: items[0].entry.Time}
 	lines, leaves := make([]string, len(items)), make([]concord.Digest, len(items))
 	for i, it := range items {
+		it.entry.Salt = salts.of(it.id)
 		lines[i] = it.entry.String()
 		leaves[i] = concord.Digest(tlog.RecordHash([]byte(lines[i])))
 		att.First, att.Last = min(att.First, it.entry.Time), max(att.Last, it.entry.Time)
@@ -145,6 +144,9 @@ func (a *Attestor) seal(items []item, pos uint64) (*Batch, error) {
 		return nil, err
 	}
 	b.Note = string(n)
+	if err := a.keep(ctx, b, items); err != nil {
+		return nil, err
+	}
 	return b, a.store.putBatch(b, items, lines, leaves)
 }
 

@@ -62,6 +62,12 @@ func (b *Batch) attestation() (concord.Attestation, error) {
 	return a, nil
 }
 
+// Captures returns how many captures the attestation is about, 0 when it cannot be read.
+func (b *Batch) Captures() uint64 {
+	a, _ := b.attestation()
+	return a.Count
+}
+
 // chain returns the chain that the attestation names, empty when it cannot be read.
 func (b *Batch) chain() string {
 	a, _ := b.attestation()
@@ -255,4 +261,9 @@ func (s *store) leaves(number uint64) ([]concord.Digest, error) {
 		copy(list[i][:], v[32*i:])
 	}
 	return list, nil
+}
+
+// restart stores a position durably, whatever it was before.
+func (s *store) restart(pos uint64) error {
+	return s.db.Set([]byte{keyPosition}, binary.BigEndian.AppendUint64(nil, pos), pebble.Sync)
 }

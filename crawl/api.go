@@ -32,6 +32,9 @@ func (c *Crawler) Start(ctx context.Context, spec concord.CrawlSpec) (*concord.C
 	if err != nil {
 		return nil, err
 	}
+	if err := c.note(fieldCrawl, &crawlNote{p.id.String(), p.created, p.spec}); err != nil {
+		return nil, fmt.Errorf("start crawl: %w", err)
+	}
 	seq, err := c.cfg.Frontier.Append(ctx, msgs...)
 	if err != nil {
 		return nil, fmt.Errorf("start crawl: %w", err)
@@ -192,7 +195,11 @@ func (c *Crawler) Stop(ctx context.Context, id string) error {
 
 // closeCrawl tells every partition, in one append, that a crawl ends.
 func (c *Crawler) closeCrawl(ctx context.Context, id crawlID, why closing) (uint64, error) {
-	data := (&closeMsg{Crawl: id, Why: why, Time: time.Now().UnixMilli()}).encode()
+	m := &closeMsg{Crawl: id, Why: why, Time: time.Now().UnixMilli()}
+	if err := c.note(fieldEnd, &endNote{id.String(), why, m.Time}); err != nil {
+		return 0, err
+	}
+	data := m.encode()
 	var msgs []concord.Message
 	for n := range c.parts {
 		msgs = append(msgs, concord.Message{Subject: concord.FrontierSubject(n), ID: fmt.Sprintf("%s.close%d.%d", id, why, n), Data: data})
@@ -230,6 +237,9 @@ func (c *Crawler) Delete(ctx context.Context, url, reason string) error {
 	event, err := (&concord.Event{Remove: &concord.Removal{URL: u.String(), Reason: reason}}).Encode()
 	if err != nil {
 		return fmt.Errorf("encode removal: %w", err)
+	}
+	if err := c.note(fieldRemoval, &removalNote{u.String(), reason}); err != nil {
+		return fmt.Errorf("delete %s: %w", u, err)
 	}
 	if _, err := c.cfg.Captures.Append(ctx, concord.Message{Subject: c.captureSubject(u.String()), Data: event}); err != nil {
 		return fmt.Errorf("delete %s: %w", u, err)

@@ -41,6 +41,8 @@ type applier struct {
 	n     uint32 // entries it has queued so far
 	dirty map[crawlID]*counters
 	after []func() // what memory learns once the write is done
+
+	replay bool // Rebuild's: queue entries can be found by their URL
 }
 
 func (f *Frontier) applyBatch(msgs []concord.Message) error {
@@ -305,6 +307,9 @@ func (a *applier) enqueue(host string, e *entry, due int64, rank byte) ([]byte, 
 		return nil, err
 	}
 	a.t.set(k, e.encode())
+	if a.replay && !e.has(entryRecrawl) {
+		a.t.set(replayKey(e.Crawl, e.Kind, e.URL), k)
+	}
 	if e.has(entryCounted) {
 		if err := a.count(host, h, e, 1); err != nil {
 			return nil, err

@@ -24,6 +24,11 @@ func (a *applier) fetched(m *fetchedMsg) error {
 	if err != nil {
 		return err
 	}
+	if m.replayed != nil {
+		if err := a.resolve(host, m); err != nil {
+			return err
+		}
+	}
 	n := a.counters(m.Crawl)
 	n.CapSeq = max(n.CapSeq, m.CapSeq)
 	a.after = append(a.after, func() { a.f.settled(host, m.Entry, m.URL) })

@@ -143,3 +143,18 @@ func (t *Totals) add(c *concord.Crawl) {
 	t.Refused += c.Refused
 	t.Bytes += c.Bytes
 }
+
+// Check says whether the state that is open follows its log: a state that has applied more than the log ever held belongs to
+// another. Errors: Corrupt.
+func (c *Crawler) Check(ctx context.Context) error {
+	for _, f := range c.parts {
+		last, err := c.cfg.Frontier.Last(ctx, f.subject)
+		if err != nil {
+			return err
+		}
+		if at := f.at(); last < at {
+			return concord.Errorf(concord.Corrupt, "%s has applied its log up to %d, but the log ends at %d", f.Name(), at, last)
+		}
+	}
+	return nil
+}

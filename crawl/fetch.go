@@ -243,6 +243,7 @@ func (f *Frontier) digest(ctx context.Context, j *job, x *exchange, m *fetchedMs
 		f.read(ctx, j, &info, m, c, res)
 	}
 	f.removeStale(j, m, res)
+	f.writeDecision(j, m, res)
 	return nil
 }
 
@@ -330,26 +331,11 @@ func (f *Frontier) redirected(j *job, header http.Header, m *fetchedMsg, c *conc
 
 // read extracts the page of an answer with content of its own.
 func (f *Frontier) read(ctx context.Context, j *job, info *warc.CaptureInfo, m *fetchedMsg, c *concord.Capture, res *result) {
-	h := info.Head.Header
-	b := &f.c.cfg.Bounds
 	skip := func(why string) { c.Skip, m.Skip = why, why }
-	body, err := warc.DecodeContent(h, info.Payload, int64(b.BodyBytes)*int64(b.Inflation))
-	if err != nil && len(body) == 0 {
-		skip("cannot be decoded")
-		return
-	}
-	c.Mime = page.Sniff(h.Get("Content-Type"), body)
-	if errors.Is(err, warc.ErrTooLong) {
-		skip("longer than its bound when decoded")
-		return
-	}
-	if !page.Indexable(c.Mime) {
-		skip("content type " + concord.Clip(c.Mime, 80))
-		return
-	}
-	p, err := page.ExtractContext(ctx, page.Input{URL: j.url, ContentType: h.Get("Content-Type"), Header: h, Body: body, Product: f.c.cfg.Product, PDF: f.c.cfg.PDF})
-	if err != nil {
-		skip(concord.Clip(err.Error(), maxNote))
+	p, mime, why := f.c.extractPage(ctx, j.url, info.Head.Header, info.Payload)
+	c.Mime = mime
+	if p == nil {
+		skip(why)
 		return
 	}
 	res.pages[0] = p
@@ -377,6 +363,27 @@ func (f *Frontier) read(ctx context.Context, j *job, info *warc.CaptureInfo, m *
 	if !m.Indexed {
 		res.pages[0], res.anchors = nil, nil
 	}
+}
+
+// extractPage takes a payload apart. Without a page it says why there is none; mime is empty when not even that is known.
+func (c *Crawler) extractPage(ctx context.Context, u weburl.URL, h http.Header, payload []byte) (p *concord.Page, mime, why string) {
+	b := &c.cfg.Bounds
+	body, err := warc.DecodeContent(h, payload, int64(b.BodyBytes)*int64(b.Inflation))
+	if err != nil && len(body) == 0 {
+		return nil, "", "cannot be decoded"
+	}
+	mime = page.Sniff(h.Get("Content-Type"), body)
+	if errors.Is(err, warc.ErrTooLong) {
+		return nil, mime, "longer than its bound when decoded"
+	}
+	if !page.Indexable(mime) {
+		return nil, mime, "content type " + concord.Clip(mime, 80)
+	}
+	p, err = page.ExtractContext(ctx, page.Input{URL: u, ContentType: h.Get("Content-Type"), Header: h, Body: body, Product: c.cfg.Product, PDF: c.cfg.PDF})
+	if err != nil {
+		return nil, mime, concord.Clip(err.Error(), maxNote)
+	}
+	return p, mime, ""
 }
 
 // tooLong reports whether a page is larger in the captures log than a message may be: text made of characters that JSON
@@ -411,6 +418,7 @@ func (f *Frontier) removeStale(j *job, m *fetchedMsg, res *result) {
 
 // stands says that what the index has of a page stays there.
 func (m *fetchedMsg) stands(b *urlRecord) {
+	m.stood = true
 	m.Indexed, m.Skip, m.Duplicate, m.WaitsFor = b.Indexed, b.Skip, b.Duplicate, b.WaitsFor
 	m.Text, m.Profile, m.Simhash, m.Numbers = b.Text, b.Profile, b.Simhash, b.Numbers
 }

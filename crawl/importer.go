@@ -53,7 +53,7 @@ func (i *Importer) Add(it *warc.Item) (Imported, error) {
 		return Imported{Reason: "not a web address: " + concord.Clip(it.URL, 100)}, nil
 	}
 	f := i.c.partition(u.Site())
-	id := concord.Sum([]byte(it.ID + " " + it.URL + " " + it.Time.Format(time.RFC3339Nano) + " " + it.Block.String()))
+	id := itemDigest(it)
 	known, err := i.known(f, id)
 	if err != nil {
 		return Imported{}, err
@@ -172,6 +172,7 @@ func (f *Frontier) importItem(ctx context.Context, u weburl.URL, it *warc.Item, 
 			f.removeStale(j, m, res)
 		}
 	}
+	f.writeImport(m, res)
 	return res, nil
 }
 

@@ -143,6 +143,10 @@ type fetchedMsg struct {
 
 	Robots     []byte // body of a robots.txt that has rules
 	RobotsKind string // weburl.RobotsState
+
+	// Not in the log:
+	stood    bool   // what is known of the page stays
+	replayed *entry // made from the archive: the queue entry it is to have, whose key is looked up when it is applied
 }
 
 type refusedMsg struct {

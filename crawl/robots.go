@@ -47,6 +47,7 @@ func (f *Frontier) fetchRobots(ctx context.Context, h *host, crawl crawlID) {
 		return
 	}
 	m.Took = ceilMillis(time.Since(began))
+	f.writeRobots(m, res)
 	f.mu.Lock()
 	f.openGate(h)
 	f.mu.Unlock()

@@ -60,7 +60,6 @@ func TestStateLostAfterTrim(t *testing.T) {
 	p := start(t, golden)
 	p.await(p.crawl(s.URL))
 	p.attested()
-	policy, _ := p.get("/api/v1/policy", nil)
 	p.stop()
 	n, err := Open(t.Context(), testConfig(golden))
 	if err != nil {
@@ -70,7 +69,7 @@ func TestStateLostAfterTrim(t *testing.T) {
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for part, want := range map[string]string{"shard/0": "the state of shard 0 ends at message 0, but its log begins after", "attest": "the attestor's state ends at message 0", "frontier": ""} {
+	for part, want := range map[string]string{"shard/0": "the state of shard 0 ends at message 0, but its log begins after", "attest": "the attestor's state ends at message 0", "frontier": "the files of partition 0 are gone"} {
 		t.Run(strings.ReplaceAll(part, "/", "·"), func(t *testing.T) {
 			dir := shortDir(t)
 			if err := os.CopyFS(dir, os.DirFS(golden)); err != nil {
@@ -81,17 +80,9 @@ func TestStateLostAfterTrim(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := launch(t, dir)
-			if want != "" {
-				if p.addr != "" || !strings.Contains(p.says(), want) {
-					t.Errorf("without %s it says %q, want %q", part, p.says(), want)
-				}
-				return
+			if p.addr != "" || !strings.Contains(p.says(), want) || !strings.Contains(p.says(), "concord rebuild") {
+				t.Errorf("without %s it says %q, want %q", part, p.says(), want)
 			}
-			p.settle()
-			if found, proven := s.check(p, policy); found != s.pages || proven != s.pages {
-				t.Errorf("without %s, which its log makes anew: %d found, %d proven", part, found, proven)
-			}
-			p.stop()
 		})
 	}
 }

@@ -35,6 +35,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childVar); dir != "" {
 		os.Exit(child(dir))
 	}
+	if dir := os.Getenv(rebuildVar); dir != "" {
+		os.Exit(rebuildChild(dir))
+	}
 	os.Exit(m.Run())
 }
 

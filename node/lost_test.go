@@ -12,7 +12,7 @@ import (
 
 // Losing the ledger's or the bus's files must never look like a first start.
 func TestLostPartsAreNotBegunAnew(t *testing.T) {
-	for _, part := range []string{"chain", "bus"} {
+	for part, help := range map[string]string{"chain": "import", "bus": "concord rebuild"} {
 		cfg := Defaults()
 		cfg.Data, cfg.HTTP, cfg.Logger = t.TempDir(), "127.0.0.1:0", slog.New(slog.DiscardHandler)
 		n, err := Open(t.Context(), cfg)
@@ -29,7 +29,7 @@ func TestLostPartsAreNotBegunAnew(t *testing.T) {
 		if err == nil {
 			n.Close()
 		}
-		if concord.KindOf(err) != concord.Corrupt || !strings.Contains(err.Error(), part) || !strings.Contains(err.Error(), "import") {
+		if concord.KindOf(err) != concord.Corrupt || !strings.Contains(err.Error(), part) || !strings.Contains(err.Error(), help) {
 			t.Errorf("without %s: %v", part, err)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -100,6 +99,13 @@ func (n *Node) openDir(context.Context) error {
 		return err
 	}
 	n.unlock = unlock
+	swapped, err := finishRebuild(n.cfg.Data)
+	if err != nil {
+		return err
+	}
+	if swapped {
+		n.cfg.Logger.Info("a rebuild that had been cut short at its end is in place now")
+	}
 	if n.layout, err = loadLayout(n.path("layout.json"), n.cfg); err != nil {
 		return err
 	}
@@ -108,7 +114,7 @@ func (n *Node) openDir(context.Context) error {
 }
 
 func (n *Node) openBus(ctx context.Context) (err error) {
-	if err := n.notLost("bus", "shard"); err != nil {
+	if err := n.notLost("bus", makeAgain, "archive", "attest", "shard", "frontier"); err != nil {
 		return err
 	}
 	if n.bus, err = bus.Open(ctx, bus.Config{Dir: n.path("bus"), NodeName: n.layout.Node, Logger: n.log("bus")}); err != nil {
@@ -118,21 +124,28 @@ func (n *Node) openBus(ctx context.Context) (err error) {
 	return err
 }
 
-// notLost refuses to begin anew what was there before: later is opened after part, so where it exists part did too.
-func (n *Node) notLost(part, later string) error {
-	_, err := os.Stat(n.path(part))
-	if _, laterErr := os.Stat(n.path(later)); errors.Is(err, fs.ErrNotExist) && laterErr == nil {
-		return concord.Errorf(concord.Corrupt, "its files are gone, and the rest of the data directory depends on them: put them back, or %s", startOver)
+// notLost refuses to begin anew what was there before: later ones are made after part, so where one exists part did too.
+func (n *Node) notLost(part, help string, later ...string) error {
+	if exists(n.path(part)) {
+		return nil
+	}
+	for _, l := range later {
+		if exists(n.path(l)) {
+			return concord.Errorf(concord.Corrupt, "its files are gone, and the rest of the data directory depends on them: put them back, or %s", help)
+		}
 	}
 	return nil
 }
 
-// startOver is what helps when state is lost that cannot be made again in place: the archive is the record.
+// makeAgain is what helps when state is lost that is a fold over the archive.
+const makeAgain = "stop the node and run concord rebuild, which makes it again from the archive"
+
+// startOver is what helps when the ledger or the keys are lost, which nothing else has.
 const startOver = "import its archive into a new data directory, with another name of the chain (concord archive import)"
 
 func (n *Node) openLedger(context.Context) error {
 	// The same keys must never sign a second history under the same name.
-	if err := n.notLost("chain", "attest"); err != nil {
+	if err := n.notLost("chain", startOver, "archive", "attest", "shard", "frontier"); err != nil {
 		return err
 	}
 	var err error
@@ -158,7 +171,7 @@ func (n *Node) openAttestor(ctx context.Context) (err error) {
 	if n.trimmed, err = loadTrimmed(n.path("trimmed.json")); err != nil {
 		return err
 	}
-	n.attestor, err = attest.Open(attest.Config{Dir: n.path("attest"), Log: n.captures, Ledger: n.chain, Keys: n.keys, Operator: n.layout.Operator, Logger: n.log("attest")})
+	n.attestor, err = attest.Open(attest.Config{Dir: n.path("attest"), Log: n.captures, Ledger: n.chain, Keys: n.keys, Operator: n.layout.Operator, Keep: n.keepBatch, Logger: n.log("attest")})
 	if err != nil {
 		return err
 	}
@@ -196,17 +209,38 @@ func (n *Node) openCrawler(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.frontierNotLost(ctx, frontier); err != nil {
+		return err
+	}
+	n.crawler, err = crawl.Open(n.crawlConfig(frontier, n.captures))
+	return err
+}
+
+// frontierNotLost refuses to begin a partition of the frontier anew whose log shows that there was one.
+func (n *Node) frontierNotLost(ctx context.Context, log concord.Log) error {
+	for i := range n.layout.Frontiers {
+		last, err := log.Last(ctx, concord.FrontierSubject(i))
+		if err != nil {
+			return err
+		}
+		if last > 0 && !exists(n.path("frontier", concord.FrontierSubject(i))) {
+			return concord.Errorf(concord.Corrupt, "the files of partition %d are gone, and its log no longer has all of it: put them back, or %s", i, makeAgain)
+		}
+	}
+	return nil
+}
+
+func (n *Node) crawlConfig(frontier, captures concord.Log) crawl.Config {
 	c := n.cfg.Crawl
-	n.crawler, err = crawl.Open(crawl.Config{
-		Dir: n.path("frontier"), Partitions: n.layout.Frontiers, Shards: n.layout.Shards, Frontier: frontier, Captures: n.captures,
+	return crawl.Config{
+		Dir: n.path("frontier"), Partitions: n.layout.Frontiers, Shards: n.layout.Shards, Frontier: frontier, Captures: captures,
 		Archive: n.archive, PDF: n.pdf, Operator: n.layout.Operator, ContactURL: n.contactURL(),
 		Politeness: crawl.Politeness{MinDelay: c.MinDelay, MaxDelay: c.MaxDelay, PerAddress: c.AddressDelay, Retries: c.RetryAfter,
 			BackoffUnit: c.BackoffUnit, Patience: c.Patience},
 		Recrawl:     crawl.Recrawl{First: c.FirstRecrawl},
 		Bounds:      crawl.Bounds{BodyBytes: int(c.MaxBody)},
 		Concurrency: c.Concurrency, FreeSpaceFloor: c.FreeSpace, Logger: n.log("crawl"),
-	})
-	return err
+	}
 }
 
 // contactURL is where people whose sites are crawled read who does it and how to reach them; empty: nobody said.

@@ -96,6 +96,13 @@ func (r receipts) Receipt(ctx context.Context, captureID string) ([]byte, error)
 	case c.Crawl == concord.ImportCrawl:
 		return nil, concord.Errorf(concord.NotFound, "this capture was imported from another archive: %s did not fetch it and does not attest it", r.n.layout.Operator)
 	}
+	last, err := r.n.captures.Last(ctx, "capture.*")
+	if err == nil && r.n.attestor.Position() >= last { // it has seen all there is, this capture included if it was there
+		if proof, err = r.n.attestor.Receipt(ctx, captureID); concord.KindOf(err) != concord.NotFound {
+			return proof, err
+		}
+		return nil, concord.Errorf(concord.NotFound, "there is no receipt of this capture: what is needed for it was lost, or the answer could not be put into an attestation; one that somebody has stays valid")
+	}
 	// The catalog has it, the attestor's log has not reached it yet.
 	return nil, concord.Errorf(concord.Unavailable, "the receipt is not there yet; try again in a few seconds")
 }

@@ -48,7 +48,7 @@ func (t trimmed) covered(shard int, position uint64) error {
 		return nil
 	}
 	return concord.Errorf(concord.Corrupt, "the state of shard %d ends at message %d, but its log begins after %d: files of the shard are lost, damaged or old: put them back, or %s",
-		shard, position, t.upTo(shard), startOver)
+		shard, position, t.upTo(shard), makeAgain)
 }
 
 // covers refuses an attestor whose state is older than what the logs of the shards still have.
@@ -56,7 +56,7 @@ func (t trimmed) covers(position uint64, shards int) error {
 	for i := range shards {
 		if position < t.upTo(i) {
 			return concord.Errorf(concord.Corrupt, "the attestor's state ends at message %d, but the log begins after %d: its files are lost, damaged or old: put them back, or %s",
-				position, t.upTo(i), startOver)
+				position, t.upTo(i), makeAgain)
 		}
 	}
 	return nil

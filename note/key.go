@@ -2,6 +2,7 @@ package note
 
 import (
 	"crypto/ed25519"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -173,4 +174,12 @@ func checkText(text string) error {
 		return concord.Errorf(concord.Invalid, "sign: the text must be UTF-8 without control characters and end in a line feed")
 	}
 	return nil
+}
+
+// Derive returns a secret that only who has the private key can compute: HMAC-SHA-256 under the seed. Each use has a
+// label of its own.
+func (s *Signer) Derive(label string) [sha256.Size]byte {
+	h := hmac.New(sha256.New, s.priv.Seed())
+	h.Write([]byte(label))
+	return [sha256.Size]byte(h.Sum(nil))
 }

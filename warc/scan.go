@@ -110,8 +110,9 @@ func knownType(kind string) bool {
 type scanner struct {
 	fn     func(Item) error
 	sum    Summary
-	item   *Item    // waits for the records behind it that belong to it
-	before []Record // request and metadata records that may belong to the next capture
+	item   *Item               // waits for the records behind it that belong to it
+	before []Record            // request and metadata records that may belong to the next capture
+	note   func(*Record) error // takes what NewNote made; nil: it is passed over
 }
 
 func (s *scanner) record(rec *Record) error {
@@ -130,12 +131,26 @@ func (s *scanner) record(rec *Record) error {
 		}
 		s.item = s.newItem(rec)
 	case TypeRequest, TypeMetadata:
+		if rec.isNote() {
+			return s.noted(rec)
+		}
 		s.companion(rec)
 	case TypeWarcinfo:
 	default:
 		s.sum.Skipped++
 	}
 	return nil
+}
+
+// noted hands a note on, after what stands before it.
+func (s *scanner) noted(rec *Record) error {
+	if s.note == nil {
+		return nil
+	}
+	if err := s.flush(); err != nil {
+		return err
+	}
+	return s.note(rec)
 }
 
 // companion files a request or metadata record with the capture it names, or keeps it for the next one.

@@ -1,0 +1,248 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"concord"
+	"concord/crawl"
+	"concord/shard"
+	"concord/warc"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// prepareAhead is how many entries a worker is ahead of the fold: enough to hide a slow page, little memory.
+const prepareAhead = 8
+
+// task is an entry on its way from the reader through a worker to the fold.
+type task struct {
+	entry warc.Entry
+	done  chan *crawl.Prepared
+}
+
+// readArchive reads the archive once, from front to back: one goroutine reads, as many as there are processors take
+// pages apart, one folds in the order of the archive.
+func (r *rebuilder) readArchive(ctx context.Context) error {
+	var err error
+	if r.scratch, err = openScratch(r.path(rebuildDir, "scratch")); err != nil {
+		return err
+	}
+	r.pdf = r.pdfReader()
+	cfg := r.crawlConfig(nil, nil)
+	cfg.Dir, cfg.Logger = r.fresh("frontier"), quiet()
+	if r.crawl, err = crawl.NewRebuild(cfg, r.earlier); err != nil {
+		return err
+	}
+	if r.makes(PartIndex) {
+		if r.shards, err = openFoldedShards(ctx, r.fresh("shard"), r.layout.Shards); err != nil {
+			return err
+		}
+	}
+	workers := runtime.GOMAXPROCS(0)
+	work, order := make(chan *task), make(chan *task, prepareAhead*workers)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { defer close(order); defer close(work); return r.walk(ctx, work, order) })
+	for range workers {
+		g.Go(func() error {
+			for t := range work {
+				t.done <- r.crawl.Prepare(ctx, t.entry)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error { return r.fold(ctx, order) })
+	if r.shards != nil {
+		r.shards.run(g)
+	}
+	err = g.Wait()
+	r.report.Found = r.crawl.Stats()
+	return err
+}
+
+func (r *rebuilder) walk(ctx context.Context, work, order chan<- *task) error {
+	hand := func(e warc.Entry) error {
+		t := &task{entry: e, done: make(chan *crawl.Prepared, 1)}
+		if e.Item != nil {
+			if err := r.scratch.put('l', e.Item.ID, e.Location); err != nil {
+				return err
+			}
+		}
+		for _, to := range []chan<- *task{order, work} {
+			select {
+			case to <- t:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	}
+	return r.archive.Walk(ctx, hand, func(n int64) { r.read.Store(n) }, func(p string) { r.unreadable = append(r.unreadable, p) })
+}
+
+func (r *rebuilder) fold(ctx context.Context, order <-chan *task) error {
+	if r.shards != nil {
+		defer r.shards.end()
+	}
+	for {
+		var t *task
+		var ok bool
+		select {
+		case t, ok = <-order:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if !ok {
+			break
+		}
+		var p *crawl.Prepared
+		select {
+		case p = <-t.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := r.apply(ctx, p); err != nil {
+			return err
+		}
+		r.show("reading the archive", r.read.Load())
+	}
+	return nil
+}
+
+// apply folds one entry.
+func (r *rebuilder) apply(ctx context.Context, p *crawl.Prepared) error {
+	a, err := r.crawl.Apply(ctx, p)
+	if err != nil {
+		return err
+	}
+	if a.Problem != "" {
+		r.problem(a.Problem)
+	}
+	if attest, ids, ok := readBatch(a.Batch); ok {
+		if err := r.scratch.add('b', append([]string{string(attest)}, ids...)...); err != nil {
+			return err
+		}
+	}
+	if c := a.Capture; c != nil {
+		if err := r.scratch.put('c', c.ID, c); err != nil {
+			return err
+		}
+		if a.Own {
+			if err := r.scratch.add('o', c.ID); err != nil {
+				return err
+			}
+		}
+	}
+	if r.shards != nil {
+		return r.shards.send(ctx, a.Messages)
+	}
+	return nil
+}
+
+// foldedShards are the new shards and the goroutines that fold into them.
+type foldedShards struct {
+	list   []*shard.Shard
+	in     []chan []concord.Message
+	closed bool
+}
+
+const (
+	// foldQueue bounds what waits for a shard, in messages' groups: pages of one entry each.
+	foldQueue = 64
+	// foldPages is after how many groups a shard commits: it bounds the memory of all shards together.
+	foldPages = 2000
+)
+
+func openFoldedShards(ctx context.Context, dir string, n int) (*foldedShards, error) {
+	f := &foldedShards{}
+	for i := range n {
+		s, err := shard.Open(ctx, shard.Config{Dir: fmt.Sprintf("%s/%d", dir, i), Shard: i, Log: noLog{}, Logger: quiet()})
+		if err != nil {
+			return f, err
+		}
+		f.list, f.in = append(f.list, s), append(f.in, make(chan []concord.Message, foldQueue))
+	}
+	return f, nil
+}
+
+func (f *foldedShards) run(g *errgroup.Group) {
+	for i, s := range f.list {
+		g.Go(func() error {
+			n := 0
+			for msgs := range f.in[i] {
+				if err := s.Fold(msgs); err != nil {
+					return err
+				}
+				if n++; n >= max(foldPages/len(f.list), 1) {
+					n = 0
+					if err := s.Flush(); err != nil {
+						return err
+					}
+				}
+			}
+			return s.Flush()
+		})
+	}
+}
+
+// send hands messages to their shards.
+func (f *foldedShards) send(ctx context.Context, msgs []concord.Message) error {
+	by := map[string][]concord.Message{}
+	for _, m := range msgs {
+		m.Seq = 1 // none is 0; where the shard stands is set at the end
+		by[m.Subject] = append(by[m.Subject], m)
+	}
+	for i := range f.in {
+		list := by[concord.CaptureSubject(i)]
+		if len(list) == 0 {
+			continue
+		}
+		select {
+		case f.in[i] <- list:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// end says that no more comes.
+func (f *foldedShards) end() {
+	for _, c := range f.in {
+		close(c)
+	}
+}
+
+// finish merges, puts each shard at its place in the log, closes all and returns how many pages they hold.
+func (f *foldedShards) finish(ctx context.Context, positions []uint64) (pages uint64, err error) {
+	if f == nil {
+		return 0, nil
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, s := range f.list {
+		g.Go(func() error { return s.Settle(ctx, positions[i]) })
+	}
+	if err := g.Wait(); err != nil {
+		return 0, err
+	}
+	for _, s := range f.list {
+		pages += s.Status().Documents
+	}
+	return pages, f.close()
+}
+
+func (f *foldedShards) close() error {
+	if f == nil || f.closed {
+		return nil
+	}
+	f.closed = true
+	var err error
+	for _, s := range f.list {
+		if e := s.Close(); err == nil {
+			err = e
+		}
+	}
+	return err
+}

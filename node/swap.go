@@ -1,0 +1,114 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"concord"
+	"concord/attest"
+	"concord/durable"
+)
+
+// A rebuild makes new directories below DATA/rebuild and then puts them in the place of the old ones:
+//
+//	rebuild/new/<part>   made anew; whole only when rebuild/swap.json is there
+//	rebuild/old/<part>   what was in its place, until all is done
+//	rebuild/scratch      what the rebuild itself needs to look up
+//	rebuild/swap.json    the new parts are whole and verified: they are to be swapped in
+//
+// Without swap.json everything below rebuild/ is the rest of one that was cut short, and of no use.
+const (
+	rebuildDir = "rebuild"
+	swapFile   = "swap.json"
+)
+
+// swap says what is to be done to put a rebuild in place. Each step may be done twice.
+type swap struct {
+	Parts []string `json:"parts"` // directories below DATA
+	// NewLog: the bus is new, so the numbers of its messages begin anew as well.
+	NewLog bool `json:"newLog"`
+	// RestartAttestor: the attestor's store stays and stands at a position of the old log.
+	RestartAttestor bool `json:"restartAttestor"`
+}
+
+func (s *swap) save(dir string) error {
+	return durable.WriteFile(filepath.Join(dir, rebuildDir, swapFile), 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(s) })
+}
+
+// finishRebuild puts a rebuild in place that was cut short while its parts were swapped, and removes the rest of one that
+// was cut short before. The data directory must be locked and nothing of it open. It reports whether parts were swapped.
+func finishRebuild(dir string) (swapped bool, err error) {
+	base := filepath.Join(dir, rebuildDir)
+	if _, err := os.Stat(base); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	data, err := os.ReadFile(filepath.Join(base, swapFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	if err == nil {
+		var s swap
+		if err := json.Unmarshal(data, &s); err != nil {
+			return false, concord.Errorf(concord.Corrupt, "%s is damaged: %w", filepath.Join(base, swapFile), err)
+		}
+		if err := s.finish(dir); err != nil {
+			return false, fmt.Errorf("put a rebuild in place: %w", err)
+		}
+		swapped = true
+	}
+	if err := os.RemoveAll(base); err != nil {
+		return swapped, err
+	}
+	return swapped, durable.SyncDir(dir)
+}
+
+func (s *swap) finish(dir string) error {
+	base := filepath.Join(dir, rebuildDir)
+	if err := os.MkdirAll(filepath.Join(base, "old"), 0o700); err != nil {
+		return err
+	}
+	for _, part := range s.Parts {
+		if err := swapPart(filepath.Join(base, "new", part), filepath.Join(dir, part), filepath.Join(base, "old", part)); err != nil {
+			return err
+		}
+	}
+	if s.NewLog {
+		if err := os.Remove(filepath.Join(dir, "trimmed.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if s.RestartAttestor {
+		if err := attest.Restart(filepath.Join(dir, "attest"), 0); err != nil {
+			return err
+		}
+	}
+	if err := durable.SyncDir(dir); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(base, swapFile)); err != nil {
+		return err
+	}
+	return durable.SyncDir(base)
+}
+
+// swapPart moves what is at current to old, and what is at fresh to current. Where fresh is gone it is done already.
+func swapPart(fresh, current, old string) error {
+	if _, err := os.Stat(fresh); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := os.Rename(current, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := durable.SyncDir(filepath.Dir(current)); err != nil {
+		return err
+	}
+	if err := os.Rename(fresh, current); err != nil {
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(current))
+}
