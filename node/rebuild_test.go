@@ -244,6 +244,11 @@ func fullNode(t *testing.T, subnet byte) (string, *state) {
 		t.Fatal(err)
 	}
 	n.trim(t.Context())
+	for _, sh := range n.shards { // averages, and with them scores, depend on what was deleted and is still in a segment
+		if err := sh.Settle(t.Context(), sh.Position()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s := stateOf(t, n)
 	if err := n.Close(); err != nil {
 		t.Fatal(err)

@@ -131,7 +131,11 @@ func (s *Shard) merge(ctx context.Context, picked []*segment) error {
 	for i, g := range picked {
 		views[i] = g.seg.View()
 	}
-	lengths := s.lengths()
+	var cfg index.Config
+	if len(picked) < len(s.segments) {
+		lengths := s.lengths()
+		cfg.Lengths = &lengths
+	} // else the segment is the whole shard: its own averages are the right ones, without what was deleted
 	s.mu.RUnlock()
 	defer func() {
 		for _, v := range views {
@@ -140,7 +144,7 @@ func (s *Shard) merge(ctx context.Context, picked []*segment) error {
 	}()
 	id := s.reserveID()
 	start := time.Now()
-	info, err := index.Merge(ctx, s.segmentPath(id), views, index.Config{Lengths: &lengths})
+	info, err := index.Merge(ctx, s.segmentPath(id), views, cfg)
 	if err != nil {
 		return fmt.Errorf("merge %d segments: %w", len(picked), err)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // Settle does at once what a running shard does when it is idle: late link texts go into their documents and small
-// segments become one. Then it puts the shard at position of its log, whatever was applied before, for a log that begins
+// segments become one. What is left does not depend on how it came to be, as long as it is one segment. Then it puts the shard at position of its log, whatever was applied before, for a log that begins
 // anew. Run must have returned, or not have been called.
 func (s *Shard) Settle(ctx context.Context, position uint64) error {
 	if err := s.flush(); err != nil {
@@ -32,6 +32,11 @@ func (s *Shard) Settle(ctx context.Context, position uint64) error {
 	}
 	for picked := s.pick(true); picked != nil; picked = s.pick(true) {
 		if err := s.merge(ctx, picked); err != nil {
+			return err
+		}
+	}
+	if len(s.segments) == 1 && s.segments[0].seg.Docs() > s.segments[0].seg.Live() {
+		if err := s.merge(ctx, []*segment{s.segments[0]}); err != nil {
 			return err
 		}
 	}
