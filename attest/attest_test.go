@@ -345,3 +345,18 @@ func TestReceiptStaysUnderItsFirstCheckpoint(t *testing.T) {
 		t.Errorf("the receipt changed from\n%s\nto\n%s", first, again)
 	}
 }
+
+// A salt can be made again by the operator and by nobody else.
+func TestSalts(t *testing.T) {
+	a, b := testKeys(t, t.TempDir()), testKeys(t, t.TempDir())
+	one := newSalter(a.Op).of("01234567-89ab-cdef-0123-456789abcdef")
+	if again := newSalter(a.Op).of("01234567-89ab-cdef-0123-456789abcdef"); again != one {
+		t.Error("the same key gives another salt")
+	}
+	if other := newSalter(a.Op).of("01234567-89ab-cdef-0123-456789abcdee"); other == one {
+		t.Error("two captures have one salt")
+	}
+	if other := newSalter(b.Op).of("01234567-89ab-cdef-0123-456789abcdef"); other == one {
+		t.Error("two keys give one salt")
+	}
+}
