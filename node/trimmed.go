@@ -26,7 +26,7 @@ func loadTrimmed(path string) (trimmed, error) {
 	}
 	var t trimmed
 	if err := json.Unmarshal(data, &t); err != nil {
-		return nil, concord.Errorf(concord.Corrupt, "%s is damaged: %w; restore it from a backup", path, err)
+		return nil, concord.Errorf(concord.Corrupt, "%s is damaged: %w; %s", path, err, makeAgain)
 	}
 	return t, nil
 }
