@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
 
@@ -74,28 +75,36 @@ func (a *app) CheckTx(_ context.Context, req *abci.RequestCheckTx) (*abci.Respon
 
 func (a *app) PrepareProposal(_ context.Context, req *abci.RequestPrepareProposal) (_ *abci.ResponsePrepareProposal, err error) {
 	defer a.guard("prepare a block", &err)
-	return &abci.ResponsePrepareProposal{Txs: a.c.machine.Load().Prepare(req.Txs, req.MaxTxBytes)}, nil
+	b := blockOf(req.Height, req.Time, req.Misbehavior, req.Txs)
+	return &abci.ResponsePrepareProposal{Txs: a.c.machine.Load().PrepareBlock(b, req.MaxTxBytes)}, nil
 }
 
 func (a *app) ProcessProposal(_ context.Context, req *abci.RequestProcessProposal) (_ *abci.ResponseProcessProposal, err error) {
 	defer a.guard("judge a block", &err)
-	if err := a.c.machine.Load().Process(req.Txs); err != nil {
+	if err := a.c.machine.Load().ProcessBlock(blockOf(req.Height, req.Time, req.Misbehavior, req.Txs)); err != nil {
 		a.c.cfg.Logger.Warn("refused a proposed block", "height", req.Height, "reason", err)
 		return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
 	}
 	return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_ACCEPT}, nil
 }
 
-func (a *app) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (_ *abci.ResponseFinalizeBlock, err error) {
-	defer a.guard("execute a block", &err)
-	b := ledger.Block{Height: req.Height, Time: req.Time.Unix(), Txs: req.Txs}
-	copy(b.Hash[:], req.Hash)
-	copy(b.NextValidators[:], req.NextValidatorsHash)
-	for _, m := range req.Misbehavior {
+// blockOf is a block as the machine sees it. The engine gives the same time and the same evidence when a block is prepared, judged and
+// executed.
+func blockOf(height int64, at time.Time, misbehavior []abci.Misbehavior, txs [][]byte) ledger.Block {
+	b := ledger.Block{Height: height, Time: at.Unix(), Txs: txs}
+	for _, m := range misbehavior {
 		bad := ledger.Misbehaviour{Kind: m.Type.String(), Height: m.Height}
 		copy(bad.Address[:], m.Validator.Address)
 		b.Bad = append(b.Bad, bad)
 	}
+	return b
+}
+
+func (a *app) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (_ *abci.ResponseFinalizeBlock, err error) {
+	defer a.guard("execute a block", &err)
+	b := blockOf(req.Height, req.Time, req.Misbehavior, req.Txs)
+	copy(b.Hash[:], req.Hash)
+	copy(b.NextValidators[:], req.NextValidatorsHash)
 	out, err := a.c.machine.Load().Finalize(b)
 	if err != nil {
 		return nil, err

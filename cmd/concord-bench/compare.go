@@ -76,7 +76,7 @@ func runCompare(ctx context.Context, args []string) error {
 	warmup := fs.Float64("warmup", game.Game.Warmup.Seconds(), "seconds of warm-up for each command, at least")
 	fs.IntVar(&c.protocol.Passes, "passes", game.Game.Passes, "passes over all queries")
 	fs.IntVar(&c.protocol.CPU, "cpu", game.Game.CPU, "processor that servers are kept on; -1: any")
-	fs.BoolVar(&c.reuse, "reuse", false, "measure the first engine only, and take the others' times from the last run")
+	fs.BoolVar(&c.reuse, "reuse", false, "measure the first engine and those rebuilt only, and take the others' times from the last run")
 	sizes := fs.String("scaling", "", "corpora of growing size to measure growth of cost on: 10k,100k,1M")
 	fs.BoolVar(&c.overlap, "overlap", false, "hold the best ten documents against BM25 in floating point")
 	fs.BoolVar(&c.relevance, "relevance", false, "judge the collections, too")
@@ -243,7 +243,7 @@ func (c *comparison) corpus(ctx context.Context, name, kind, words string, queri
 			return r, err
 		}
 		fmt.Printf("  %-10s %8d documents, %6.1f s, %6.1f s of CPU, %7.1f MB, peak %5.0f MB\n", e.name, b.Documents, b.Seconds, b.CPUSeconds, float64(b.Bytes)/1e6, float64(b.Peak)/1e6)
-		run, err := c.measure(ctx, e, dir, filepath.Join(name, kind), queries, c.reuse && i > 0)
+		run, err := c.measure(ctx, e, dir, filepath.Join(name, kind), queries, c.reuse && i > 0 && !slices.Contains(c.rebuild, e.name))
 		if err != nil {
 			return r, err
 		}
