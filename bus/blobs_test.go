@@ -211,6 +211,7 @@ func TestBlobsDeletedWhileRead(t *testing.T) {
 
 // A Put that a machine's death meets goes on; what was acknowledged stays.
 func TestBlobsOutliveAMachine(t *testing.T) {
+	long(t)
 	c := newCluster(t, 3)
 	s := openBlobs(t, c.mixed(), 256<<20)
 	data := blobtest.Bytes(4<<20, 1)
@@ -227,6 +228,7 @@ func TestBlobsOutliveAMachine(t *testing.T) {
 
 // Bits that flip in one machine's copy are not served by any.
 func TestBlobsReadAroundDamage(t *testing.T) {
+	long(t)
 	c := newCluster(t, 3)
 	c.open(0, 1, 2)
 	data := blobtest.Bytes(9<<20, 1)
@@ -251,6 +253,7 @@ func TestBlobsReadAroundDamage(t *testing.T) {
 
 // A node that was alone takes its blobs and manifests into a cluster.
 func TestBlobsAndManifestsGrow(t *testing.T) {
+	long(t)
 	dir := t.TempDir()
 	alone := reopen(t, dir)
 	data := blobtest.Bytes(5<<20+1, 1)

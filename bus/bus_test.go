@@ -342,3 +342,11 @@ func benchmarkAppend(b *testing.B, bus *Bus) {
 		})
 	}
 }
+
+// long skips a test in which machines die and come back, unless that is what the run is for.
+func long(t *testing.T) {
+	t.Helper()
+	if !faults {
+		t.Skip("SKIPPED: takes tens of seconds; `make e2e` runs it, or go test -tags e2e ./bus")
+	}
+}

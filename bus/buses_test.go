@@ -14,6 +14,7 @@ func onBuses(t *testing.T, test func(t *testing.T, open func(t *testing.T) []*Bu
 		test(t, func(t *testing.T) []*Bus { return []*Bus{openURL(t, operatorServer(t, nil))} })
 	})
 	t.Run("three", func(t *testing.T) {
+		long(t)
 		c := newCluster(t, 3)
 		c.open(0, 1, 2)
 		test(t, func(*testing.T) []*Bus { return c.buses })

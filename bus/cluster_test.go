@@ -304,7 +304,7 @@ func (c *testCluster) wait(ready <-chan error) {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(90 * time.Second):
 		c.t.Fatal("node is not ready")
 	}
 }

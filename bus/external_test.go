@@ -72,6 +72,7 @@ func TestExternalStatus(t *testing.T) {
 
 // Three servers of the operator's, of which one stops: the client goes to another, logs and leases go on.
 func TestExternalCluster(t *testing.T) {
+	long(t)
 	t.Parallel()
 	var addrs, urls []string
 	for range 3 {

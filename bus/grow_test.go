@@ -122,6 +122,7 @@ func equal(t *testing.T, what string, got, want content) {
 
 // TestGrow kills the process that moves a directory into a cluster at every stage, and lets the next finish.
 func TestGrow(t *testing.T) {
+	long(t)
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts a node of a cluster four times; run without -short")
@@ -193,6 +194,7 @@ func TestGrow(t *testing.T) {
 }
 
 func TestGrowToOperatorsServer(t *testing.T) {
+	long(t)
 	t.Parallel()
 	from, want := fillOld(t, 1000)
 	b := openURL(t, operatorServer(t, nil))

@@ -250,6 +250,7 @@ func TestManifestsRestartAndDamage(t *testing.T) {
 
 // While a machine dies a watch goes on, and compare-and-set decides as ever.
 func TestManifestsOutliveAMachine(t *testing.T) {
+	long(t)
 	c := newCluster(t, 3)
 	b := c.mixed()
 	m := openManifests(t, b)

@@ -113,6 +113,7 @@ func (a *appender) run(t testing.TB, d time.Duration) {
 }
 
 func TestCluster(t *testing.T) {
+	long(t)
 	t.Parallel()
 	c := newCluster(t, 3)
 	started := time.Now()

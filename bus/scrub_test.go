@@ -68,6 +68,7 @@ func flip(t testing.TB, dir, stream string, newest bool) (blocks int) {
 // another copy. In its newest block the engine leaves the message out after a restart. Scrub tells which copy is damaged and where,
 // DropCopy mends it.
 func TestDamagedCopy(t *testing.T) {
+	long(t)
 	if testing.Short() {
 		t.Skip("waits until the engine has dropped its caches; run without -short")
 	}
