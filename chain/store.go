@@ -48,8 +48,11 @@ type block struct {
 	time    int64 // unix seconds
 }
 
-func openStore(dir string) (*store, error) {
-	db, err := pebble.Open(dir, &pebble.Options{MemTableSize: storeMemTable, Logger: quiet{}, FormatMajorVersion: pebble.FormatNewest})
+func openStore(dir string) (*store, error) { return openStoreAs(dir, false) }
+
+func openStoreAs(dir string, readOnly bool) (*store, error) {
+	o := &pebble.Options{MemTableSize: storeMemTable, Logger: quiet{}, FormatMajorVersion: pebble.FormatNewest, ReadOnly: readOnly}
+	db, err := pebble.Open(dir, o)
 	if err != nil {
 		kind := concord.Corrupt
 		if errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process") || errors.Is(err, os.ErrPermission) {

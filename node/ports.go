@@ -156,6 +156,13 @@ func (l ledger) Proof(index uint64) ([]byte, error) {
 	return receipt.FormatProof(index, path, []byte(cp.Note)), nil
 }
 
+func (l ledger) HashTile(level int, n uint64, width int) ([]byte, error) {
+	return l.n.chain.HashTile(level, n, width)
+}
+func (l ledger) EntryBundle(n uint64, width int) ([]byte, error) {
+	return l.n.chain.EntryBundle(n, width)
+}
+
 func (l ledger) Info() web.LedgerInfo {
 	st := l.n.chain.Status()
 	info := web.LedgerInfo{Chain: st.Chain, Origin: st.Origin, Height: st.Height}

@@ -157,11 +157,15 @@ func (s *Server) hostAllowed(hostport string) bool {
 // limitSearch spends one of the client's searches, or answers 429. Clients on this machine (its operator, a proxy that
 // has limits of its own) and holders of the key are not counted.
 func (s *Server) limitSearch(w http.ResponseWriter, r *http.Request) bool {
+	return s.limit(s.searches, w, r)
+}
+
+func (s *Server) limit(l *limiter, w http.ResponseWriter, r *http.Request) bool {
 	c := callerOf(r.Context())
 	if c.local() || c.insider() {
 		return true
 	}
-	ok, wait := s.searches.allow(c.addr, s.cfg.Now())
+	ok, wait := l.allow(c.addr, s.cfg.Now())
 	if !ok {
 		s.fail(w, r, tooMany(wait))
 	}

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"sync"
@@ -210,4 +211,28 @@ func (l *memoryLedger) Proof(index uint64) ([]byte, error) {
 	}
 	b.WriteString("\n" + last.Note)
 	return []byte(b.String()), nil
+}
+
+func (l *memoryLedger) has(level int, n uint64, width int) error {
+	if have := l.Checkpoint().Size >> (8 * uint(level)); n > have || n*256+uint64(width) > have {
+		return concord.Errorf(concord.NotFound, "there is no tile %d of width %d", n, width)
+	}
+	return nil
+}
+
+func (l *memoryLedger) HashTile(level int, n uint64, width int) ([]byte, error) {
+	if err := l.has(level, n, width); err != nil {
+		return nil, err
+	}
+	return tlog.ReadTileData(tlog.Tile{H: 8, L: level, N: int64(n), W: width}, hashReader(l.hashes))
+}
+
+func (l *memoryLedger) EntryBundle(n uint64, width int) (b []byte, err error) {
+	if err := l.has(0, n, width); err != nil {
+		return nil, err
+	}
+	for _, e := range l.entries[n*256:][:width] {
+		b = append(binary.BigEndian.AppendUint16(b, uint16(len(e.Text))), e.Text...)
+	}
+	return b, nil
 }

@@ -91,6 +91,11 @@ type Ledger interface {
 	Entries(from uint64, n int) ([]concord.LedgerEntry, error)
 	// Proof returns the tlog-proof of an entry under the newest checkpoint. NotFound; Unavailable: no checkpoint covers it.
 	Proof(index uint64) ([]byte, error)
+	// HashTile returns the first width hashes of tile n at a level of tiles, 32 bytes each (c2sp.org/tlog-tiles), and
+	// EntryBundle its first width entries, each after its length as a big-endian uint16. A tile that the newest checkpoint
+	// does not cover is NotFound.
+	HashTile(level int, n uint64, width int) ([]byte, error)
+	EntryBundle(n uint64, width int) ([]byte, error)
 }
 
 // LedgerInfo is what does not change from entry to entry.

@@ -25,6 +25,8 @@ func (s *Server) routes(mux *http.ServeMux) {
 		"GET /explain":               s.explainPage,
 		"GET /ledger":                s.ledgerPage,
 		"GET /ledger/{index}":        s.entryPage,
+		"GET /ledger/checkpoint":     s.checkpoint,
+		"GET /ledger/tile/{path...}": s.tile,
 		"GET /status":                s.statusPage,
 		"GET /bot":                   s.botPage,
 		"GET /api":                   s.apiPage,

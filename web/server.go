@@ -21,6 +21,7 @@ type Server struct {
 	handler  http.Handler // all routes, without the checks that depend on how the request came in
 	sessions *sessions
 	searches *limiter
+	tiles    *limiter
 	signIns  *limiter
 	streams  chan struct{} // one place a stream of events
 
@@ -35,7 +36,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg = cfg.withDefaults()
 	s := &Server{cfg: cfg, meters: newMeters(), origins: http.NewCrossOriginProtection(), sessions: newSessions(),
-		searches: newLimiter(cfg.SearchRate, cfg.SearchBurst), signIns: newLimiter(signInRate, signInBurst),
+		searches: newLimiter(cfg.SearchRate, cfg.SearchBurst), tiles: newLimiter(tileRate, tileBurst), signIns: newLimiter(signInRate, signInBurst),
 		streams: make(chan struct{}, maxStreams), closed: make(chan struct{})}
 	var err error
 	if s.pages, err = parsePages(); err != nil {
