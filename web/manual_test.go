@@ -89,8 +89,11 @@ func TestManualIsComplete(t *testing.T) {
 			if name == "concord" || name == "pdf-text" { // the program; a part of it that nobody calls
 				continue
 			}
-			if name == "export" || name == "import" {
+			switch name {
+			case "export", "import":
 				name = "archive " + name
+			case "show", "tx", "members", "replay":
+				name = "ledger " + name
 			}
 			if !strings.Contains(text, "concord "+name) && !strings.Contains(text, "`"+name+"`") {
 				t.Errorf("the manual does not mention concord %s", name)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,7 +13,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"concord"
 	"concord/node"
@@ -50,9 +53,10 @@ func dataDir(cmd *cobra.Command) (string, error) {
 	return filepath.Abs(dir)
 }
 
-// client talks to the node of one data directory over its socket.
+// client talks to the node of one data directory over its socket, or to any node at an address.
 type client struct {
 	dir  string
+	base string // address of a node elsewhere; empty: the socket in dir
 	http *http.Client
 }
 
@@ -70,7 +74,7 @@ func newClient(cmd *cobra.Command) (*client, error) {
 
 // call sends a request and returns the response of a success; errors are those the node states.
 func (c *client) call(ctx context.Context, method, path string, params url.Values, contentType string, body io.Reader) (*http.Response, error) {
-	u := "http://node" + path
+	u := cmp.Or(c.base, "http://node") + path
 	if len(params) > 0 {
 		u += "?" + params.Encode()
 	}
@@ -84,7 +88,7 @@ func (c *client) call(ctx context.Context, method, path string, params url.Value
 	resp, err := c.http.Do(req)
 	if err != nil {
 		var op *net.OpError
-		if errors.As(err, &op) && op.Op == "dial" {
+		if errors.As(err, &op) && op.Op == "dial" && c.base == "" {
 			return nil, concord.Errorf(concord.Unavailable, "no node is running on %s; start one with: concord up --data %s", c.dir, c.dir)
 		}
 		if ctx.Err() != nil {
@@ -114,7 +118,10 @@ func problem(resp *http.Response) error {
 		kind = concord.NotFound
 	case http.StatusConflict:
 		kind = concord.Conflict
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+	case http.StatusTooManyRequests:
+		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+		return concord.Errorf(concord.Unavailable, "%w", &tooManyError{p.Detail, time.Duration(min(max(seconds, 1), maxRetryAfter)) * time.Second})
+	case http.StatusServiceUnavailable:
 		kind = concord.Unavailable
 	case http.StatusUnauthorized, http.StatusForbidden:
 		kind = concord.Unauthorized
@@ -133,6 +140,17 @@ func problem(resp *http.Response) error {
 	}
 	return concord.Errorf(kind, "%s", p.Detail)
 }
+
+// maxRetryAfter bounds, in seconds, how long a node can make a command wait at once.
+const maxRetryAfter = 30
+
+// tooManyError is the answer of a node that wants fewer requests.
+type tooManyError struct {
+	detail string
+	wait   time.Duration
+}
+
+func (e *tooManyError) Error() string { return e.detail }
 
 // get reads a JSON answer into v.
 func (c *client) get(ctx context.Context, path string, params url.Values, v any) error {

@@ -67,7 +67,7 @@ func rootCommand() *cobra.Command {
 that anyone can check offline, of who saw that page say that, and when.
 
 Start a node with "concord up"; the other commands talk to it through its data
-directory (--data, or CONCORD_DATA). Only "concord verify" needs no node.
+directory (--data, or CONCORD_DATA). "concord verify" needs no node.
 
 Exit codes: 0 done; 1 failed, or a receipt does not prove what it should; 2
 wrong use or input; 3 not found; 4 not available now (no node, not ready,
@@ -91,6 +91,6 @@ stopped); 5 an answer from only some of the shards.`,
 	// Flags are listed within helpWidth; templates of subcommands are inherited.
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages |", fmt.Sprintf("Flags.FlagUsagesWrapped %d |", helpWidth)))
 	root.AddCommand(upCommand(), crawlCommand(), searchCommand(), receiptCommand(), verifyCommand(), policyCommand(),
-		statusCommand(), explainCommand(), whyCommand(), deleteCommand(), archiveCommand(), rebuildCommand(), versionCommand(), pdfTextCommand())
+		statusCommand(), ledgerCommand(), explainCommand(), whyCommand(), deleteCommand(), archiveCommand(), rebuildCommand(), versionCommand(), pdfTextCommand())
 	return root
 }
