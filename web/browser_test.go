@@ -150,7 +150,7 @@ func TestBrowser(t *testing.T) {
 		run  func(*testing.T, context.Context)
 	}{
 		{"screens", testScreens}, {"reader", testReader}, {"no scripts", testNoScripts}, {"hostile copy", testHostileCopy}, {"keyboard", testKeyboard},
-		{"sign in and crawl", testSignIn}, {"live crawl page", testLive}, {"receipt arrives", testReceiptArrives},
+		{"sign in and crawl", testSignIn}, {"live crawl page", testLive}, {"receipt arrives", testReceiptArrives}, {"verify", testVerify}, {"verify pages", testVerifyPages},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, ctx) })
 	}
@@ -172,7 +172,7 @@ func testScreens(t *testing.T, ctx context.Context) {
 		{"home", base + "/"}, {"home-empty", empty + "/"}, {"search", base + "/search?q=receipt"}, {"search-none", base + "/search?q=recipts"},
 		{"search-wrong", base + `/search?q=archive+"first+steps`}, {"archive", base + archiveLink(first.ID, first.URL)}, {"receipt", base + receiptLink(first.ID, first.URL)},
 		{"receipt-pending", base + receiptLink(fresh.ID, fresh.URL)}, {"crawl", base + "/crawl"}, {"why", base + "/why?url=https://docs.example.org/private/x"},
-		{"explain", base + explainLink("receipt proof zebra", first.URL)}, {"ledger", base + "/ledger"}, {"entry", base + entryLink(entry)}, {"status", base + "/status"}, {"bot", base + "/bot"}, {"manual", base + "/manual/"},
+		{"explain", base + explainLink("receipt proof zebra", first.URL)}, {"ledger", base + "/ledger"}, {"entry", base + entryLink(entry)}, {"status", base + "/status"}, {"bot", base + "/bot"}, {"verify", base + "/verify"}, {"manual", base + "/manual/"},
 		{"api", base + "/api"}, {"ask", base + "/search"}, {"signin", base + "/signin"}, {"error", base + "/nowhere"}, {"nocopy", base + "/archive?url=nowhere.example"},
 	}
 	heard := listen(t, ctx)
@@ -388,5 +388,5 @@ func testReceiptArrives(t *testing.T, ctx context.Context) {
 	do(t, ctx, "pending", chromedp.Navigate(base+"/receipt?url=https://docs.example.org/just-now.html"))
 	holds(t, "pending", see(t, ctx, "pending", "h1"), "on its way")
 	m.seal(testNow)
-	do(t, ctx, "arrived", chromedp.WaitVisible(chromedp.CSS(".slip")))
+	do(t, ctx, "arrived", chromedp.WaitVisible(chromedp.CSS(".slip")), chromedp.WaitVisible(chromedp.CSS("[data-verify] button")))
 }

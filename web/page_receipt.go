@@ -133,3 +133,12 @@ func captureTime(r *receipt.Report) (t time.Time) {
 	}
 	return t
 }
+
+// verifyPage is where receipts and policies from anywhere are checked by the browser itself.
+type verifyPage struct{ frame }
+
+func (*verifyPage) template() string { return "verify" }
+
+func (s *Server) verifyPage(w http.ResponseWriter, r *http.Request) {
+	s.render(w, r, http.StatusOK, &verifyPage{frame{Title: "Check a receipt", BoxInTop: true}})
+}

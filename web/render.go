@@ -39,12 +39,13 @@ type frame struct {
 	NoIndex  bool   // not for other search engines
 	Style    string // address of the style sheet
 	Script   string // address of the script
+	Verifier string // address of the script that verifies receipts, for the pages that have it
 }
 
 func (f *frame) head() *frame { return f }
 
 // pageNames are the templates, one a kind of page.
-var pageNames = []string{"home", "search", "archive", "nocopy", "receipt", "crawl", "signin", "why", "explain", "ledger", "entry", "status", "bot", "manual", "api", "error"}
+var pageNames = []string{"home", "search", "archive", "nocopy", "receipt", "crawl", "signin", "why", "verify", "explain", "ledger", "entry", "status", "bot", "manual", "api", "error"}
 
 // parsePages parses each page together with the frame around it.
 func parsePages() (map[string]*template.Template, error) {
@@ -71,7 +72,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, p pa
 	f := p.head()
 	c := callerOf(r.Context())
 	f.Operator, f.Version = s.cfg.Operator, concord.Version
-	f.Style, f.Script = s.static.address("style.css"), s.static.address("live.js")
+	f.Style, f.Script, f.Verifier = s.static.address("style.css"), s.static.address("live.js"), s.static.address("verify.js")
 	if c.session != "" {
 		f.SignedIn, f.Token = true, s.sessions.token(c.session)
 	}

@@ -15,6 +15,7 @@ func (s *Server) routes(mux *http.ServeMux) {
 		"GET /archive/{capture}":     s.archived,
 		"GET /archive/{capture}/raw": s.rawCopy,
 		"GET /receipt":               s.receiptPage,
+		"GET /verify":                s.verifyPage,
 		"GET /crawl":                 s.crawlPage,
 		"POST /crawl":                s.startCrawl,
 		"POST /crawl/{id}/stop":      s.stopCrawl,

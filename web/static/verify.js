@@ -1,0 +1,233 @@
+// Verifies receipts in the browser, offline: nothing leaves the page. Written from receipt/FORMAT.md; hashes and signatures
+// are the browser's own (WebCrypto: SHA-256, Ed25519). Texts are kept as strings of bytes, one character each.
+"use strict";
+(() => {
+  const need = (ok, why) => { if (!ok) throw new Error(why); };
+  const bytes = (s) => Uint8Array.from(s, (c) => c.charCodeAt(0));
+  const text = (b) => { let s = ""; for (let i = 0; i < b.length; i += 8192) s += String.fromCharCode(...b.subarray(i, i + 8192)); return s; };
+  const utf8 = (s) => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes(s)); // throws when it is none
+  const show = (s) => new TextDecoder().decode(bytes(s)).slice(0, 200);
+  const sha = async (s) => text(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes(s))));
+  const hex = (s) => Array.from(s, (c) => c.charCodeAt(0).toString(16).padStart(2, "0")).join("");
+  const unbase = (s, size) => {
+    let raw;
+    try { raw = atob(s); } catch { need(false, "bad base64"); }
+    need(btoa(raw) === s && (size === undefined || raw.length === size), "base64 is not canonical, or not of this size");
+    return raw;
+  };
+  const cut = (s, sep) => { const i = s.indexOf(sep); return i < 0 ? [s, undefined] : [s.slice(0, i), s.slice(i + sep.length)]; };
+  const DASH = "\xe2\x80\x94 "; // an em dash in UTF-8, and a space
+
+  // number reads a decimal number below limit (a BigInt) in its one form.
+  const number = (s, limit) => {
+    need(/^(0|[1-9][0-9]{0,19})$/.test(s) && BigInt(s) < limit, "not a number: " + show(s));
+    return BigInt(s);
+  };
+  const SIZES = 1n << 62n, SECONDS = 1n << 63n, COUNTS = 1n << 64n;
+
+  const named = (s) => s !== "" && s.length <= 255 && !/[\0-\x20\x7f+\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/.test(utf8(s));
+  const vkey = async (s, type) => {
+    const [name, rest] = cut(s, "+"), [id, b64] = cut(rest ?? "", "+"), data = unbase(b64 ?? "", 33);
+    need(named(name) && data.charCodeAt(0) === type && hex((await sha(name + "\n" + data)).slice(0, 4)) === id, "bad key " + show(s));
+    return { name, type, id: (await sha(name + "\n" + data)).slice(0, 4), key: data.slice(1), line: s };
+  };
+
+  // ed25519 says whether a signature is valid. L is the order of the group: a second form of a signature is none.
+  const L = (1n << 252n) + 27742317777372353535851937790883648493n;
+  const ed25519 = async (key, msg, sig) => {
+    if (sig.length !== 64 || BigInt("0x" + hex(Array.from(sig.slice(32)).reverse().join(""))) >= L) return false;
+    const k = await crypto.subtle.importKey("raw", bytes(key), { name: "Ed25519" }, false, ["verify"]);
+    return crypto.subtle.verify({ name: "Ed25519" }, k, bytes(sig), bytes(msg));
+  };
+
+  // opened returns the text of a signed note, the keys that signed it, and the time of each cosignature. Every line must be
+  // a valid one by one of the keys.
+  const opened = async (note, keys) => {
+    const at = note.lastIndexOf("\n\n"), lines = note.slice(at + 2).split("\n"), signed = note.slice(0, at + 1);
+    need(at > 0 && lines.length > 1 && lines.pop() === "" && note.length < 65536 && lines.length <= 64 && !/[\0-\x09\x0b-\x1f]/.test(note), "not a signed note");
+    utf8(note);
+    const by = new Map();
+    for (const line of lines) {
+      const [name, b64] = cut(line.slice(DASH.length), " "), data = unbase(b64 ?? "");
+      const key = keys.find((k) => k.name === name && k.id === data.slice(0, 4));
+      need(line.startsWith(DASH) && key && !by.has(key), "a signature line twice, or by a key that the policy does not have: " + show(name));
+      let sig = data.slice(4), msg = signed, time = 0n;
+      if (key.type === 4) {
+        time = BigInt("0x0" + hex(sig.slice(0, 8)));
+        msg = "cosignature/v1\ntime " + time + "\n" + signed;
+        sig = sig.slice(8);
+      }
+      need(time < SECONDS && await ed25519(key.key, msg, sig), "bad signature of " + show(name));
+      by.set(key, time);
+    }
+    return { text: signed, by };
+  };
+
+  // lies checks that a leaf lies under a root (RFC 9162, section 2.1.3.2).
+  const lies = async (leaf, index, size, path, root) => {
+    let fn = index, sn = size - 1n, r = await sha("\0" + leaf);
+    if (index >= size) return false;
+    for (const line of path) {
+      const p = unbase(line, 32);
+      if (sn === 0n) return false;
+      if (fn & 1n || fn === sn) {
+        r = await sha("\x01" + p + r);
+        while (!(fn & 1n) && fn) { fn >>= 1n; sn >>= 1n; }
+      } else r = await sha("\x01" + r + p);
+      fn >>= 1n; sn >>= 1n;
+    }
+    return sn === 0n && r === unbase(root, 32);
+  };
+
+  // policyOf reads a tlog-policy: its keys, and the rule that says whether those that signed are enough.
+  const policyOf = async (s) => {
+    need(s !== "" && s.length <= 65536 && s.endsWith("\n"), "policy: it is empty, too long, or its last line does not end");
+    const keys = [], votes = new Map(), used = new Set();
+    let quorum;
+    const define = (name, need1, of) => { need(!votes.has(name) && name !== "none", "policy: a name is taken"); votes.set(name, { need: need1, of }); };
+    for (const line of s.slice(0, -1).split("\n")) {
+      if (line === "" || line[0] === "#") continue;
+      const w = line.split(" ");
+      need(w.every((f) => f !== "" && !/[\0-\x20\x7f\ufffd]/.test(utf8(f))), "policy: fields must be separated by one space");
+      if (w[0] === "log" && (w.length === 2 || w.length === 3)) keys.push(await vkey(w[1], 1));
+      else if (w[0] === "witness" && (w.length === 3 || w.length === 4)) {
+        keys.push(await vkey(w[2], 4));
+        define(w[1], 1, [keys.at(-1)]);
+      } else if (w[0] === "group" && w.length > 3) {
+        const of = w.slice(3);
+        for (const m of of) { need(votes.has(m) && !used.has(m), "policy: a member of a group is unknown, or in a group already"); used.add(m); }
+        const k = w[2] === "all" ? of.length : w[2] === "any" ? 1 : Number(number(w[2], COUNTS));
+        need(k >= 1 && k <= of.length, "policy: bad threshold");
+        define(w[1], k, of);
+      } else {
+        need(w[0] === "quorum" && w.length === 2 && quorum === undefined && (votes.has(w[1]) || w[1] === "none"), "policy: bad line " + show(line));
+        quorum = w[1];
+      }
+    }
+    need(quorum !== undefined && keys.some((k) => k.type === 1) && new Set(keys.map((k) => k.key)).size === keys.length, "policy: no log, no quorum, or a key twice");
+    const holds = (name, by) => votes.get(name).of.filter((m) => typeof m === "string" ? holds(m, by) : by.has(m)).length >= votes.get(name).need;
+    return { keys, satisfied: (by) => quorum === "none" || holds(quorum, by) };
+  };
+
+  // fields returns the values of lines that begin with these words, in this order.
+  const fields = (s, words, optional) => {
+    const lines = s.split("\n");
+    if (optional && lines.length === words.length + 1) words = [...words, optional];
+    need(lines.length === words.length && lines.every((l, i) => l.startsWith(words[i] + " ") && l.length > words[i].length + 1), "not in canonical form: " + show(lines[0]));
+    return lines.map((l, i) => l.slice(words[i].length + 1));
+  };
+  const path = (lines) => { need(lines.length <= 62, "a path is too long"); for (const l of lines) unbase(l, 32); return lines; };
+
+  const entryOf = (line) => {
+    const f = line.split(" ");
+    need(f.length === 9 && f[0] === "entry" && /^[1-9][0-9][0-9]$/.test(f[3]) && f[8] !== "" && !/[\0-\x20\x7f]/.test(f[8]), "the entry is not in canonical form");
+    unbase(f[1], 16); unbase(f[4], 32); unbase(f[7], 32);
+    need(f[5] === "-" ? f[6] === "-" : unbase(f[5], 32) !== "\0".repeat(32), "the entry's text is not in canonical form");
+    return { time: number(f[2], SECONDS), raw: f[4], url: f[8] };
+  };
+
+  // check does what receipt.Verify does in Go; it throws what is wrong.
+  const check = async (proof, policy) => {
+    const pol = await policyOf(policy);
+    need(proof.length <= 65536, "too long for a receipt");
+    const [head, checkpoint] = cut(proof, "\n\n"), h = head.split("\n");
+    need(checkpoint !== undefined && h.length > 2 && h[0] === "c2sp.org/tlog-proof@v1" && h[1].startsWith("extra ") && h[2].startsWith("index "), "not a receipt");
+    const index = number(h[2].slice(6), COUNTS), logPath = path(h.slice(3)), blocks = unbase(h[1].slice(6)).split("\n\n");
+    need(blocks.length === 5, "not a receipt of ours");
+    const b = blocks[0].split("\n"), place = (b[2] ?? "").split(" ");
+    need(b[0] === "concord/receipt/v1" && place.length === 3 && place[0] === "batch", "not a receipt of ours");
+    const entry = entryOf(b[1]), at = number(place[1], SIZES), count = number(place[2], SIZES), batchPath = path(b.slice(3));
+    const attest = blocks[1] + "\n\n" + blocks[2] + "\n", admit = blocks[3] + "\n\n" + blocks[4];
+    const [kind, chain, from, seq, captures, root, span, prev] = fields(blocks[1], ["concord/tx/v1", "chain", "from", "seq", "count", "root", "span", "prev"]);
+    const [gov, home, , admitted, opKey, cosignKey, , cons] = fields(blocks[3], ["concord/tx/v1", "chain", "epoch", "admit", "op", "cosign", "log", "cons", "node"], "url");
+    need(kind === "attest" && gov === "gov", "its parts are other transactions");
+    number(seq, COUNTS); unbase(prev, 32); unbase(cons, 32);
+    const times = span.split(" ").map((t) => number(t, SECONDS));
+    need(times.length === 2 && times[0] <= entry.time && entry.time <= times[1], "the capture's time lies outside the attested span");
+    need(count > 0n && number(captures, COUNTS) === count && await lies(b[1], at, count, batchPath, root), "the capture does not lie under the attested root");
+    const op = await vkey(opKey, 1), cosign = await vkey(cosignKey, 4);
+    need(admitted === from && op.name === from && cosign.name === from && cut(home, ":")[0] === cut(chain, ":")[0], "the keys are those of another operator or chain");
+    need(pol.keys.some((k) => k.line === cosign.line), "the policy does not have the key that vouches for the operator");
+    await opened(admit, [cosign]);
+    await opened(attest, [op]);
+    const { text: headText, by } = await opened(checkpoint, pol.keys), [origin, n, top, end] = headText.split("\n");
+    need(end === "" && headText.split("\n").length === 4 && named(origin), "the checkpoint is not three lines");
+    const size = number(n, SIZES), signed = [...by.keys()], times4 = signed.filter((k) => k.type === 4).map((k) => by.get(k));
+    need(signed.some((k) => k.type === 1 && k.name === origin), "no log of the policy signed the checkpoint");
+    need(pol.satisfied(by), "too few witnesses of the policy cosigned");
+    need(await lies(attest, index, size, logPath, top), "the attestation does not lie under the checkpoint");
+    return { url: show(entry.url), operator: show(from), time: entry.time, raw: entry.raw, index, size, origin: show(origin), cosigned: times4.length,
+      witnesses: pol.keys.filter((k) => k.type === 4).length, by: times4.reduce((a, t) => a === undefined || t < a ? t : a, undefined) };
+  };
+
+  // able says why this browser cannot verify; empty: it can.
+  const able = async () => {
+    if (!globalThis.crypto?.subtle) return "This browser offers its cryptography only to pages from this machine or over HTTPS. Use “concord verify” instead.";
+    try {
+      await crypto.subtle.importKey("raw", new Uint8Array(32).fill(0x66).fill(0x58, 0, 1), { name: "Ed25519" }, false, ["verify"]);
+      return "";
+    } catch { return "This browser does not know Ed25519 signatures. Use a newer one, or “concord verify”."; }
+  };
+
+  // concordVerify checks a receipt against a policy, both Uint8Arrays. It never throws.
+  globalThis.concordVerify = async (proof, policy) => {
+    const cannot = await able();
+    if (cannot) return { proven: false, able: false, reason: cannot };
+    try { return { proven: true, able: true, facts: await check(text(proof), text(policy)) }; }
+    catch (e) { return { proven: false, able: true, reason: String(e.message || e) }; }
+  };
+
+  const when = (t) => t > 8640000000000n ? t + " s" : new Date(Number(t) * 1000).toISOString().replace(".000Z", "Z");
+  const report = async (out, proof, policy, body) => {
+    const r = await concordVerify(proof, policy), lines = [];
+    if (r.proven) {
+      const f = r.facts;
+      lines.push("Proven, by your browser: " + f.operator + " states that it was sent " + f.url + " at " + when(f.time) + ".");
+      lines.push("It is entry " + f.index + " of " + f.size + " in the log " + f.origin + ", cosigned by " + f.cosigned + " of " + f.witnesses + " witnesses of the policy" +
+        (f.by === undefined ? "." : ", the first at " + when(f.by) + "."));
+      lines.push("Body, SHA-256: " + hex(atob(f.raw)));
+      if (body) {
+        r.proven = btoa(await sha(text(body))) === f.raw;
+        lines.push(r.proven ? "The file given is that body." : "NOT PROVEN: the file given is another body.");
+      }
+    } else lines.push(r.able ? "NOT PROVEN: " + r.reason + "." : r.reason);
+    out.className = "note " + (r.proven ? "good" : r.able ? "bad" : "warn");
+    out.replaceChildren(...lines.map((l) => { const p = document.createElement("p"); p.textContent = l; return p; }));
+    out.dataset.verdict = r.proven ? "proven" : r.able ? "not proven" : "not able";
+    out.hidden = false;
+  };
+
+  // attend makes a box on the page work. Boxes come with the page, or later, when a receipt has arrived.
+  const attend = (box) => {
+    const out = box.querySelector("[data-verdict]"), button = box.querySelector("button");
+    const load = async (address) => {
+      const answer = await fetch(address, { cache: "no-store" });
+      need(answer.ok, "the node answered " + answer.status);
+      return new Uint8Array(await answer.arrayBuffer());
+    };
+    const file = async (name) => {
+      const f = box.querySelector("input[name=" + name + "]").files[0];
+      return f && new Uint8Array(await f.arrayBuffer());
+    };
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      try {
+        if (box.dataset.receipt) await report(out, await load(box.dataset.receipt), await load(box.dataset.policy));
+        else {
+          const proof = await file("receipt"), policy = await file("policy");
+          need(proof && policy, "choose a receipt and a policy");
+          await report(out, proof, policy, await file("body"));
+        }
+      } catch (e) {
+        out.className = "note warn";
+        out.textContent = "It could not be checked: " + (e.message || e) + ".";
+        out.hidden = false;
+      }
+      button.disabled = false;
+    });
+    box.hidden = false;
+  };
+  const look = () => { for (const box of document.querySelectorAll("[data-verify][hidden]")) attend(box); };
+  look();
+  new MutationObserver(look).observe(document.getElementById("main"), { childList: true, subtree: true });
+})();
