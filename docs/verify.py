@@ -10,7 +10,6 @@ def unbase(text, size=None):
     data = base64.b64decode(text.encode(), validate=True)
     need(base64.b64encode(data).decode() == text and size in (None, len(data)), "base64 is not canonical, or not of this size")
     return data
-
 # Ed25519 (RFC 8032, section 5.1) in extended coordinates.
 P, L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
@@ -19,10 +18,9 @@ def lift(y, odd):
     x = u * pow(v, 3, P) * pow(u * pow(v, 7, P), (P - 5) // 8, P) % P
     if (v * x * x - u) % P: x = x * pow(2, (P - 1) // 4, P) % P
     need((v * x * x - u) % P == 0, "not a point of the curve")
-    return (P - x if x % 2 != odd else x, y, 1, (P - x if x % 2 != odd else x) * y % P)
+    return (x := P - x if x % 2 != odd else x), y, 1, x * y % P
 def add(p, q):
-    a, b = (p[1] - p[0]) * (q[1] - q[0]) % P, (p[1] + p[0]) * (q[1] + q[0]) % P
-    c, d = 2 * p[3] * q[3] * D % P, 2 * p[2] * q[2] % P
+    a, b, c, d = (p[1] - p[0]) * (q[1] - q[0]), (p[1] + p[0]) * (q[1] + q[0]), 2 * p[3] * q[3] * D, 2 * p[2] * q[2]
     e, f, g, h = b - a, d - c, d + c, b + a
     return e * f % P, g * h % P, f * g % P, e * h % P
 def times(n, p, r=(0, 1, 1, 0)):
@@ -33,9 +31,8 @@ def ed25519(key, msg, sig):
     s, n = int.from_bytes(sig[32:], "little"), int.from_bytes(key, "little")
     k = int.from_bytes(hashlib.sha512(sig[:32] + key + msg).digest(), "little") % L
     x, y, z, _ = add(times(s, BASE), times(L - k, lift(n % 2**255 % P, n >> 255)))  # must be the point R
-    x, y = x * pow(z, P - 2, P) % P, y * pow(z, P - 2, P) % P
+    x, y = (c * pow(z, P - 2, P) % P for c in (x, y))
     return len(sig) == 64 and s < L and (y | (x & 1) << 255).to_bytes(32, "little") == sig[:32]
-
 def named(name): return 0 < len(raw(name)) < 256 and not re.search("[\\s\0-\x1f\x7f+\ud800-\udfff]", name)
 def vkey(text, kind):
     name, ident, b64 = text.split("+", 2)
@@ -52,12 +49,11 @@ def opened(note, keys):
         data = unbase(b64)
         key = next((k for k in keys if (dash, name, data[:4]) == ("\u2014", k[0], k[1]) and k not in by), None)
         need(key, "a signature line twice, or by a key that is not known: " + name)
-        msg, sig = raw(text + "\n"), data[4:]
-        if key[2] == 4: msg, sig = b"cosignature/v1\ntime %d\n" % int.from_bytes(sig[:8], "big") + msg, (sig[8:] if sig[0] < 128 else b"")
+        msg, sig, time = raw(text + "\n"), data[4:], int.from_bytes(data[4:12], "big")
+        if key[2] == 4: msg, sig = b"cosignature/v1\ntime %d\n" % time + msg, sig[8:] if time < 2**63 else b""
         need(len(sig) == 64 and ed25519(key[3], msg, sig), "bad signature of " + name)
         by.append(key)
-    need(len(by) <= 64, "too many signatures")
-    return text + "\n", by
+    return need(len(by) <= 64, "too many signatures") or (text + "\n", by)
 def lies(leaf, index, size, path, root):
     """Whether a leaf lies under a root (RFC 9162, section 2.1.3.2)."""
     fn, sn, r = index, size - 1, sha(b"\0", leaf)
@@ -86,7 +82,6 @@ def policy_of(text):
     need(quorum and any(k[2] == 1 for k in keys) and len({k[3] for k in keys}) == len(keys), "policy: no log, no quorum, or a key twice")
     return keys, lambda by: quorum == "none" or holds(votes, quorum, by)
 def holds(votes, name, by): return sum(m in by if isinstance(m, tuple) else holds(votes, m, by) for m in votes[name][1]) >= votes[name][0]
-
 N, V = "(0|[1-9][0-9]{0,19})", "([^\n]+)"
 ATTEST = f"concord/tx/v1 attest\nchain {V}\nfrom {V}\nseq {N}\ncount {N}\nroot {V}\nspan {N} {N}\nprev {V}\n"
 ADMIT = f"concord/tx/v1 gov\nchain {V}\nepoch {V}\nadmit {V}\nop {V}\ncosign {V}\nlog {V}\ncons {V}\nnode {V}\n(?:url {V}\n)?"
@@ -103,11 +98,10 @@ def verify(proof, policy):
     need(cut and len(blocks) == 5, "not a receipt")
     line, at, count, batch = fields(f"concord/receipt/v1\n{V}\nbatch {N} {N}((?:\n.+)*)", blocks[0])
     entry, attest, admit = fields(ENTRY, line), blocks[1] + "\n\n" + blocks[2] + "\n", blocks[3] + "\n\n" + blocks[4]
-    unbase(entry[0], 16), unbase(entry[3], 32), unbase(entry[6], 32)
-    need(entry[4:6] == ("-", "-") or any(unbase(entry[4], 32)), "the digest of the text is zero")
+    need(entry[4:6] == ("-", "-") or any(unbase(entry[4], 32)), "no canonical digest of the text")
     chain, operator, seq, captures, root, first, last, prev = fields(ATTEST, blocks[1] + "\n")
     home, _, admitted, op, cosign, _, cons, _, _ = fields(ADMIT, blocks[3] + "\n")
-    unbase(prev, 32), unbase(cons, 32)
+    for text, size in (entry[0], 16), (entry[3], 32), (entry[6], 32), (prev, 32), (cons, 32): unbase(text, size)
     need(count == captures != "0" and int(seq) < 2**64 and int(first) <= int(entry[1]) <= int(last) < 2**63, "another batch, or outside its span of time")
     need(lies(raw(line), int(at), int(count), batch.split("\n")[1:], root), "the entry is not in the batch")
     op, cosign = vkey(op, 1), vkey(cosign, 4)
@@ -117,7 +111,7 @@ def verify(proof, policy):
     text, by = opened(checkpoint, keys)
     origin, size, top = fields(f"{V}\n{N}\n{V}\n", text)
     need(named(origin) and any(k[2] == 1 and k[0] == origin for k in by), "no log of the policy signed")
-    need(quorum(by), "no quorum")
+    need(quorum(by), "too few witnesses cosigned")
     need(lies(raw(attest), int(index), int(size), path.split("\n")[1:], top), "the attestation is not in the log")
     return entry, operator, int(size), origin
 
