@@ -70,26 +70,28 @@ func (p *Postings) IntersectOf(dst, wanted []uint32, block, i int) []uint32 {
 	return dst
 }
 
-// Occurrences returns the first position of posting i of a block, and for each other how far, less one, it is from the one before. It is for
-// two lists that are read side by side, quicker than PositionsOf, and valid until the next call. It reports false where that cannot be had in
-// one piece, and on damage: PositionsOf says which.
-func (p *Postings) Occurrences(block, i int) (first uint32, gaps []uint32, ok bool) {
+// FirstOf returns the first position of posting i of a block and how many others there are. It is for two lists that are read side by side, quicker than
+// PositionsOf. It reports false where positions cannot be had in pieces, and on damage: PositionsOf says which.
+func (p *Postings) FirstOf(block, i int) (first, others uint32, ok bool) {
 	w := &p.where
 	if block < 0 || i < 0 || i >= p.postingsIn(block) || w.block != block && p.loadPositions(block) != nil || !w.decoded {
-		return 0, nil, false
+		return 0, 0, false
 	}
-	first = w.firsts[i&(blockLen-1)]
 	from, to := w.starts[i&(blockLen-1)], w.starts[i&(blockLen-1)+1]
-	switch {
-	case from > to || to > w.extra || first > maxPosition:
-		return 0, nil, false
-	case from == to:
-		return first, nil, true
-	case w.chunks != nil && w.number == from/positionChunk && to <= (w.number+1)*positionChunk:
-		return first, w.gapBlock[from%positionChunk:][:to-from], true
+	first = w.firsts[i&(blockLen-1)]
+	return first, to - from, from <= to && to <= w.extra && first <= maxPosition
+}
+
+// GapsOf returns for each position of a posting but the first, which FirstOf has just returned, how far, less one, it is from the one before, valid
+// until the next call. It reports false where they are not in one piece, and on damage.
+func (p *Postings) GapsOf(i int) (gaps []uint32, ok bool) {
+	w := &p.where
+	from, to := w.starts[i&(blockLen-1)], w.starts[i&(blockLen-1)+1]
+	if from == to {
+		return nil, true
 	}
 	gaps, ok = w.gapsIn(from, to)
-	return first, gaps, ok && uint32(len(gaps)) == to-from
+	return gaps, ok && uint32(len(gaps)) == to-from
 }
 
 // Freq returns the number of positions of the current posting, 0 on damage.

@@ -159,6 +159,9 @@ func (c *phrase) occurrences(doc index.DocID, k int) []uint32 {
 			starts = starts[1:]
 		}
 	}
+	if len(starts) == 0 {
+		return nil
+	}
 	for _, i := range rest {
 		for j := range starts {
 			starts[j] += uint32(i) - shift
@@ -185,20 +188,31 @@ func (c *phrase) pair(k int) (starts []uint32, rest []int, ok bool) {
 	if whichA == whichB { // one word twice: its cursor cannot be in two places
 		return nil, nil, false
 	}
-	a, gapsA, okA := c.lists[whichA].Occurrences(int(c.met[whichA].blocks[k]), int(c.met[whichA].places[k]))
-	b, gapsB, okB := c.lists[whichB].Occurrences(int(c.met[whichB].blocks[k]), int(c.met[whichB].places[k]))
+	atA, atB := int(c.met[whichA].places[k]), int(c.met[whichB].places[k])
+	a, othersA, okA := c.lists[whichA].FirstOf(int(c.met[whichA].blocks[k]), atA)
+	b, othersB, okB := c.lists[whichB].FirstOf(int(c.met[whichB].blocks[k]), atB)
 	if !okA || !okB {
 		return nil, nil, false
+	}
+	a, b = a+uint32(placeB), b+uint32(placeA) // the same where the phrase wants both
+	var gapsA, gapsB []uint32                 // of a list whose one position, or first, is behind all of the other's none is needed
+	if othersA > 0 && (othersB > 0 || a < b) {
+		if gapsA, okA = c.lists[whichA].GapsOf(atA); !okA {
+			return nil, nil, false
+		}
+	}
+	if othersB > 0 && (othersA > 0 || b < a) {
+		if gapsB, okB = c.lists[whichB].GapsOf(atB); !okB {
+			return nil, nil, false
+		}
 	}
 	c.starts = beside(c.starts[:0], a, gapsA, b, gapsB, uint32(placeB), uint32(placeA))
 	return c.starts, c.byCost[2:], true
 }
 
 // beside appends those positions of a list, of which it has the first and the gaps to the others less one, that have one of another list
-// at a distance: position p where p + plusA = q + plusB. Sums are taken modulo 2^32.
+// at a distance: position p where p + plusA = q + plusB; a and b are these sums for the first ones. Sums are taken modulo 2^32.
 func beside(dst []uint32, a uint32, gapsA []uint32, b uint32, gapsB []uint32, plusA, plusB uint32) []uint32 {
-	a += plusA
-	b += plusB
 	for {
 		if a == b && a >= plusA+plusB { // the phrase does not begin before the text
 			dst = append(dst, a-plusA)
