@@ -103,6 +103,12 @@ func lowMask(n reg.GPVirtual) reg.OpmaskVirtual {
 	return k
 }
 
+// countLanes counts the lanes of a mask of 16.
+func countLanes(k reg.OpmaskVirtual, n reg.GPVirtual) {
+	KMOVW(k, n.As32())
+	POPCNTL(n.As32(), n.As32())
+}
+
 // compare64 compares 64 values without a sign with those of a register, and returns two masks of 32.
 func compare64(predicate uint8, with reg.VecVirtual, values reg.GPVirtual, disp int) (lo, hi reg.OpmaskVirtual) {
 	var k [4]reg.OpmaskVirtual
