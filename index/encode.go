@@ -192,3 +192,43 @@ func (w *postingsWriter) docGaps() []uint32 {
 	}
 	return w.docGap
 }
+
+// appendPositions appends a block: how many positions there are more than postings, where those of each posting end, where the
+// chunks begin, and the chunks.
+func (w *postingsWriter) appendPositions(b []byte) []byte {
+	n := w.n
+	b = pack.AppendUvarint(b, uint64(len(w.gaps)))
+	w.packed, w.offsets = w.packed[:0], w.offsets[:0]
+	w.appendChunk(w.firsts[:n])
+	for rest := w.gaps; len(rest) > 0; {
+		c := rest[:min(len(rest), positionChunk)]
+		rest = rest[len(c):]
+		w.offsets = append(w.offsets, uint32(len(w.packed)))
+		w.appendChunk(c)
+	}
+	wide := len(w.packed) >= 1<<16
+	if len(w.gaps) > 0 {
+		k := sumsParam(n, uint64(len(w.gaps)))
+		mode := byte(k)
+		if wide {
+			mode |= wideOffsets
+		}
+		b = append(b, mode)
+		b = appendSums(b, w.freqs[:n], k, w.scratch[:])
+	}
+	for _, o := range w.offsets {
+		if wide {
+			b = binary.LittleEndian.AppendUint32(b, o)
+		} else {
+			b = binary.LittleEndian.AppendUint16(b, uint16(o))
+		}
+	}
+	return append(b, w.packed...)
+}
+
+// appendChunk appends a byte with a parameter and the run of the values.
+func (w *postingsWriter) appendChunk(values []uint32) {
+	k := riceParam(values)
+	w.packed = append(w.packed, byte(k))
+	w.packed = appendRice(w.packed, values, k, w.scratch[:])
+}

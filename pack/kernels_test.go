@@ -2,7 +2,9 @@ package pack
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 	"unsafe"
@@ -65,6 +67,18 @@ func checkUnpack(t *testing.T, src []byte, width int, base uint32) {
 	}
 }
 
+// meet takes impacts of at least some value for those of documents met, and returns what Gather and AddMet make of them.
+func meet(docs []uint32, impacts []byte, x uint32) (gathered []byte, kept, scores []uint32) {
+	n := min(len(docs), len(impacts), BlockLen)
+	lo, hi := MaskAtLeast(impacts[:n], byte(x))
+	var out Gathered
+	Gather(&out, impacts[:n], lo, hi)
+	kept, scores = slices.Clone(docs[:n]), slices.Clone(docs[:n])
+	gathered = out[:bits.OnesCount64(lo)+bits.OnesCount64(hi)]
+	n = AddMet(kept, scores, lo, hi, &out, x, x, x, x%2 == 0)
+	return gathered, kept[:n], scores[:n]
+}
+
 // FuzzKernels compares every level with the plain kernels on arbitrary bytes.
 func FuzzKernels(f *testing.F) {
 	f.Add(make([]byte, 600), uint16(300), int16(-40), uint32(9))
@@ -101,6 +115,10 @@ func FuzzKernels(f *testing.F) {
 			bound            int
 			count            [3]int
 			above            [WindowLen]uint16
+			chosen, worth    Block
+			chose            int
+			gathered         []byte
+			kept, scores     []uint32
 		}
 		var first *outcome
 		for name, set := range levels() {
@@ -134,9 +152,13 @@ func FuzzKernels(f *testing.F) {
 			set.AndNot(&o.or)
 			o.count[2] = set.Count()
 			o.scaled.AddScaled(left[:min(len(left), 1)], src, x, x, x)
+			o.chose = Select(&o.chosen, &o.worth, left, src, byte(x), x%1000, x, x, x)
+			clear(o.chosen[o.chose:])
+			clear(o.worth[o.chose:])
+			o.gathered, o.kept, o.scores = meet(left, src, x)
 			if first == nil {
 				first = &o
-			} else if *first != o {
+			} else if !reflect.DeepEqual(first, &o) {
 				t.Fatalf("%s differs: masks %x and %x, counts %d and %d, bounds %d and %d", name, first.mask, o.mask, first.count, o.count, first.bound, o.bound)
 			}
 		}

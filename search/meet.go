@@ -79,7 +79,7 @@ func (c *phrase) meetLists(docs, scores []uint32) int {
 // returns how many they are.
 func (c *phrase) meetList(which int, docs, scores []uint32, done []int) (n int) {
 	l, m := c.lists[which], &c.met[which]
-	var places [pack.BlockLen]byte
+	var places pack.Gathered
 	for i := 0; i < len(docs); {
 		if !l.SeekBlock(index.DocID(docs[i])) {
 			break
