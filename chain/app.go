@@ -76,12 +76,12 @@ func (a *app) CheckTx(_ context.Context, req *abci.RequestCheckTx) (*abci.Respon
 func (a *app) PrepareProposal(_ context.Context, req *abci.RequestPrepareProposal) (_ *abci.ResponsePrepareProposal, err error) {
 	defer a.guard("prepare a block", &err)
 	b := blockOf(req.Height, req.Time, req.Misbehavior, req.Txs)
-	return &abci.ResponsePrepareProposal{Txs: a.c.machine.Load().PrepareBlock(b, req.MaxTxBytes)}, nil
+	return &abci.ResponsePrepareProposal{Txs: a.c.machine.Load().Prepare(b, req.MaxTxBytes)}, nil
 }
 
 func (a *app) ProcessProposal(_ context.Context, req *abci.RequestProcessProposal) (_ *abci.ResponseProcessProposal, err error) {
 	defer a.guard("judge a block", &err)
-	if err := a.c.machine.Load().ProcessBlock(blockOf(req.Height, req.Time, req.Misbehavior, req.Txs)); err != nil {
+	if err := a.c.machine.Load().Process(blockOf(req.Height, req.Time, req.Misbehavior, req.Txs)); err != nil {
 		a.c.cfg.Logger.Warn("refused a proposed block", "height", req.Height, "reason", err)
 		return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
 	}

@@ -302,9 +302,10 @@ func (c *Chain) tend(ctx context.Context) error {
 }
 
 // executable counts the waiting transactions that a block could take now. Others wait for one that has not come, which is
-// no fault of consensus.
+// no fault of consensus. The next block's time is that of the votes on the last one, so the last one's is the closest known.
 func (c *Chain) executable() int {
-	return len(c.machine.Load().Prepare(c.waiters.transactions(), maxBlockBytes))
+	b := ledger.Block{Time: c.last.Load() / 1e9, Txs: c.waiters.transactions()}
+	return len(c.machine.Load().Prepare(b, maxBlockBytes))
 }
 
 // wake asks the signing loop to look at the log.

@@ -26,14 +26,14 @@ func TestPay(t *testing.T) {
 	f.refuse("a lowered limit", "credit limit 0", 1, pay(bob, alice.name, 1))
 	// Reordered, the second of two payments does not execute before the first.
 	one, other := pay(alice, bob.name, 1), pay(alice, bob.name, 2)
-	if err := f.m.ProcessBlock(f.at(1, other, one)); err == nil {
+	if err := f.m.Process(f.at(1, other, one)); err == nil {
 		t.Error("a reordered block is accepted")
 	}
-	if got := f.m.PrepareBlock(f.at(1, other, one, one), 1<<20); len(got) != 2 || string(got[0]) != string(one) {
+	if got := f.m.Prepare(f.at(1, other, one, one), 1<<20); len(got) != 2 || string(got[0]) != string(one) {
 		t.Errorf("%d prepared", len(got))
 	}
 	f.step(1, one, other)
-	if err := f.m.ProcessBlock(f.at(1, one)); concord.KindOf(err) != concord.Conflict && err == nil {
+	if err := f.m.Process(f.at(1, one)); concord.KindOf(err) != concord.Conflict && err == nil {
 		t.Errorf("replayed: %v", err)
 	}
 	replayAll(t, f.node)
@@ -58,7 +58,7 @@ func TestDocs(t *testing.T) {
 			t.Errorf("%s: signed:\n%s", name, tx)
 		}
 		text := d.String()
-		if err := f.m.Process([][]byte{note.Join(text, sign(t, alice.op, text))}); concord.KindOf(err) != concord.Invalid {
+		if err := f.m.Process(Block{Txs: [][]byte{note.Join(text, sign(t, alice.op, text))}}); concord.KindOf(err) != concord.Invalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -73,7 +73,7 @@ func TestBudget(t *testing.T) {
 	sent := 0
 	for {
 		tx := f.doc(alice)
-		if f.m.ProcessBlock(f.at(0, tx)) != nil {
+		if f.m.Process(f.at(0, tx)) != nil {
 			f.seq[alice.name]--
 			break
 		}

@@ -13,10 +13,9 @@ const SeqWindow = 64
 // run is a block in execution: a private copy of the state and what changed.
 type run struct {
 	*State
-	founding bool   // chain ID of the founding notes, and no limit on the change of power
+	founding bool   // chain ID of the founding notes, no limit on the change of power, and no block time
 	lenient  bool   // for the mempool: what only is too early may wait
 	now      int64  // block time in unix seconds
-	timed    bool   // now is known
 	next     uint64 // log index of the next transaction
 	moved    uint64 // power changed so far in this block
 	before   uint64 // total power when the block began

@@ -97,7 +97,7 @@ func (f *fed) step(dt int64, txs ...[]byte) *Outcome {
 	f.t.Helper()
 	b := f.at(dt, txs...)
 	if len(txs) > 0 {
-		if err := f.m.ProcessBlock(b); err != nil {
+		if err := f.m.Process(b); err != nil {
 			f.t.Fatal(err)
 		}
 	}
@@ -126,13 +126,13 @@ func (f *fed) finalize(b Block) *Outcome {
 func (f *fed) refuse(name, want string, dt int64, tx []byte) {
 	f.t.Helper()
 	before := f.m.State().String()
-	err := f.m.ProcessBlock(f.at(dt, tx))
+	err := f.m.Process(f.at(dt, tx))
 	if err == nil || !strings.Contains(err.Error(), want) {
 		f.t.Errorf("%s: %v; want %q", name, err, want)
 	} else if concord.KindOf(err) == concord.Internal {
 		f.t.Errorf("%s: an error of no kind: %v", name, err)
 	}
-	if got := f.m.PrepareBlock(f.at(dt, tx), 1<<20); len(got) != 0 {
+	if got := f.m.Prepare(f.at(dt, tx), 1<<20); len(got) != 0 {
 		f.t.Errorf("%s: a proposal would hold it", name)
 	}
 	if f.m.State().String() != before {

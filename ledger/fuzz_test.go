@@ -163,7 +163,7 @@ func FuzzParseState(f *testing.F) {
 		if string(m.Marshal()) != s {
 			t.Errorf("%q re-encodes to %q", s, m.Marshal())
 		}
-		_ = m.ProcessBlock(Block{Time: 1 << 40, Txs: [][]byte{tx}}) // never a panic
+		_ = m.Process(Block{Time: 1 << 40, Txs: [][]byte{tx}}) // never a panic
 	})
 }
 

@@ -123,7 +123,7 @@ func TestRotateAndDropInOneBlock(t *testing.T) {
 	rotate := f.gov(&Gov{Rotate: &Rotation{Operator: "bob.example", Which: "cons", Key: kb.Key()}}, kb)
 	drop := &Gov{Chain: testID, Epoch: f.m.State().Epoch + 2, Drop: "bob.example", Voters: 3}
 	dropTx := note.Join(drop.String(), sign(t, f.ops[0].op, drop.String()), sign(t, f.ops[2].op, drop.String()), sign(t, f.ops[3].op, drop.String()))
-	if err := f.m.ProcessBlock(f.at(1, rotate, dropTx)); err == nil || !strings.Contains(err.Error(), "below a third") {
+	if err := f.m.Process(f.at(1, rotate, dropTx)); err == nil || !strings.Contains(err.Error(), "below a third") {
 		t.Errorf("half of the power moved in one block: %v", err)
 	}
 	for _, o := range f.ops[4:] {

@@ -107,7 +107,7 @@ func TestHostileInput(t *testing.T) {
 		"binary":       {0, 1, 2, 255},
 	} {
 		f.refuse(name, "", 1, tx)
-		if f.m.Check(tx) == nil || f.m.Process([][]byte{tx}) == nil {
+		if f.m.Check(tx) == nil || f.m.Process(Block{Txs: [][]byte{tx}}) == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -129,10 +129,10 @@ func TestEvidenceBesideTransaction(t *testing.T) {
 	b := f.at(1, f.doc(bob), f.doc(f.ops[0]))
 	b.Bad = []Misbehaviour{{Kind: "DUPLICATE_VOTE", Height: 3}}
 	copy(b.Bad[0].Address[:], sum[:])
-	if err := f.m.ProcessBlock(b); err == nil || !strings.Contains(err.Error(), "faulted") {
+	if err := f.m.Process(b); err == nil || !strings.Contains(err.Error(), "faulted") {
 		t.Errorf("accepted: %v", err)
 	}
-	b.Txs = f.m.PrepareBlock(b, 1<<20)
+	b.Txs = f.m.Prepare(b, 1<<20)
 	if len(b.Txs) != 1 {
 		t.Errorf("%d transactions prepared", len(b.Txs))
 	}

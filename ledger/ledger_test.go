@@ -228,7 +228,7 @@ func TestTransactions(t *testing.T) {
 		{"admit", bob.admit(t, testID, 3, alice), ""},
 		{"admit without vote", bob.admit(t, testID, 3), "0 of 1 electors"},
 	} {
-		err := n.m.Process([][]byte{c.tx})
+		err := n.m.Process(Block{Txs: [][]byte{c.tx}})
 		checkErr := n.m.Check(c.tx)
 		if c.want == "" && (err != nil || checkErr != nil) {
 			t.Errorf("%s: %v, %v", c.name, err, checkErr)
@@ -281,15 +281,15 @@ func TestMembership(t *testing.T) {
 	for i, o := range ops[1:4] {
 		n.block(o.admit(t, testID, uint64(3+i), ops[0]))
 	}
-	if err := n.m.Process([][]byte{ops[1].admit(t, testID, 6, ops[0])}); err == nil || !strings.Contains(err.Error(), "is a member already") {
+	if err := n.m.Process(Block{Txs: [][]byte{ops[1].admit(t, testID, 6, ops[0])}}); err == nil || !strings.Contains(err.Error(), "is a member already") {
 		t.Errorf("admitted twice: %v", err)
 	}
 	two := power(t, testID, 6, ops[:1], Power{"bob.example", 1})
-	if err := n.m.Process([][]byte{two}); err == nil || !strings.Contains(err.Error(), "voters 2") {
+	if err := n.m.Process(Block{Txs: [][]byte{two}}); err == nil || !strings.Contains(err.Error(), "voters 2") {
 		t.Errorf("two voters: %v", err)
 	}
 	unequal := power(t, testID, 6, ops[:1], Power{"bob.example", 1}, Power{"carol.example", 2}, Power{"dave.example", 1})
-	if err := n.m.Process([][]byte{unequal}); err == nil {
+	if err := n.m.Process(Block{Txs: [][]byte{unequal}}); err == nil {
 		t.Error("four unequal voters accepted")
 	}
 	four := power(t, testID, 6, ops[:1], Power{"bob.example", 1}, Power{"carol.example", 1}, Power{"dave.example", 1})
@@ -299,7 +299,7 @@ func TestMembership(t *testing.T) {
 	}
 	// Now three of four must sign.
 	erin := ops[4]
-	if err := n.m.Process([][]byte{erin.admit(t, testID, 7, ops[0], ops[1])}); err == nil || !strings.Contains(err.Error(), "2 of 4 electors signed, 3 must") {
+	if err := n.m.Process(Block{Txs: [][]byte{erin.admit(t, testID, 7, ops[0], ops[1])}}); err == nil || !strings.Contains(err.Error(), "2 of 4 electors signed, 3 must") {
 		t.Errorf("two of four: %v", err)
 	}
 	n.block(erin.admit(t, testID, 7, ops[0], ops[1], ops[3]))
@@ -323,7 +323,7 @@ func TestMembership(t *testing.T) {
 		t.Errorf("bob after evidence: %+v, updates %+v", m, ev.Updates)
 	}
 	tx, _ = ops[1].attest(t, testID, 1, concord.Digest{})
-	if err := n.m.Process([][]byte{tx}); err == nil || !strings.Contains(err.Error(), "faulted") {
+	if err := n.m.Process(Block{Txs: [][]byte{tx}}); err == nil || !strings.Contains(err.Error(), "faulted") {
 		t.Errorf("a faulted member attests: %v", err)
 	}
 	replayAll(t, n)
@@ -349,12 +349,12 @@ func TestKeysAreForOnePurpose(t *testing.T) {
 	eve := newOperator(t, "eve.example", 9)
 	eve.log = eve.op
 	eve.log, _ = note.NewSigner(testLog, note.Ed25519, sha256Seed("eve.example", "op"))
-	if err := n.m.Process([][]byte{eve.admit(t, testID, 3, ops[0])}); err == nil || !strings.Contains(err.Error(), "in use already") {
+	if err := n.m.Process(Block{Txs: [][]byte{eve.admit(t, testID, 3, ops[0])}}); err == nil || !strings.Contains(err.Error(), "in use already") {
 		t.Errorf("one key twice: %v", err)
 	}
 	eve = newOperator(t, "eve.example", 9)
 	eve.cons, _ = note.NewSigner("eve.example", note.Ed25519, sha256Seed("alice.example", "cons"))
-	if err := n.m.Process([][]byte{eve.admit(t, testID, 3, ops[0])}); err == nil || !strings.Contains(err.Error(), "in use already") {
+	if err := n.m.Process(Block{Txs: [][]byte{eve.admit(t, testID, 3, ops[0])}}); err == nil || !strings.Contains(err.Error(), "in use already") {
 		t.Errorf("another's key: %v", err)
 	}
 }
@@ -475,12 +475,12 @@ func TestPrepare(t *testing.T) {
 		txs = append([][]byte{tx}, txs...) // newest first
 	}
 	txs = append(txs, []byte("junk"), txs[3], ops[1].admit(t, testID, 3, ops[0]))
-	got := n.m.Prepare(txs, 1<<20)
-	if err := n.m.Process(got); err != nil || len(got) != 11 {
+	got := n.m.Prepare(Block{Txs: txs}, 1<<20)
+	if err := n.m.Process(Block{Txs: got}); err != nil || len(got) != 11 {
 		t.Errorf("%d transactions prepared: %v", len(got), err)
 	}
 	size := 0
-	for _, tx := range n.m.Prepare(txs, 2000) {
+	for _, tx := range n.m.Prepare(Block{Txs: txs}, 2000) {
 		size += len(tx) + txOverhead
 	}
 	if size > 2000 || size == 0 {

@@ -118,7 +118,7 @@ func (m *Machine) Finalize(b Block) (*Outcome, error) {
 
 // enter begins a block that has transactions or evidence.
 func (r *run) enter(b Block) (bad []Evidence, closed []*Ask) {
-	r.now, r.timed = b.Time, true
+	r.now = b.Time
 	if r.After != nil {
 		r.drawAll(r.undrawn())
 	}

@@ -15,7 +15,7 @@ func (m *Machine) Check(b []byte) error {
 	r := m.begin()
 	r.lenient = true
 	if r.After != nil {
-		r.now, r.timed = r.After.Time, true // time went on since; only what is too late already is refused
+		r.now = r.After.Time // time went on since; only what is too late already is refused
 		r.drawAll(r.undrawn())
 	}
 	t, err := r.parse(b)
@@ -84,30 +84,20 @@ func (m *Machine) over(what string, index uint64, round int) error {
 // txOverhead is what a transaction takes in a block beside its bytes: a field tag and a length of at most three bytes.
 const txOverhead = 4
 
-// Prepare is PrepareBlock where the block's time and evidence are not known: it leaves out asks, seals and reports, which
-// depend on them.
-func (m *Machine) Prepare(txs [][]byte, maxBytes int64) [][]byte {
-	return m.prepare(m.begin(), txs, maxBytes)
-}
-
-// PrepareBlock chooses from waiting transactions, b.Txs, those of the block, in order: gov by epoch, then by operator and
-// seq. What does not execute is left out. The result takes at most maxBytes in a block, and ProcessBlock accepts it. Of b
+// Prepare chooses from waiting transactions, b.Txs, those of the block, in order: gov by epoch, then by operator and
+// seq. What does not execute is left out. The result takes at most maxBytes in a block, and Process accepts it. Of b
 // only Time, Bad and Txs matter.
-func (m *Machine) PrepareBlock(b Block, maxBytes int64) [][]byte {
+func (m *Machine) Prepare(b Block, maxBytes int64) [][]byte {
 	r := m.begin()
 	r.enter(b)
-	return m.prepare(r, b.Txs, maxBytes)
-}
-
-func (m *Machine) prepare(r *run, txs [][]byte, maxBytes int64) [][]byte {
 	type item struct {
 		tx   *Tx
 		data []byte
 	}
-	items := make([]item, 0, len(txs))
-	for _, b := range txs {
-		if t, err := r.parse(b); err == nil {
-			items = append(items, item{t, b})
+	items := make([]item, 0, len(b.Txs))
+	for _, tx := range b.Txs {
+		if t, err := r.parse(tx); err == nil {
+			items = append(items, item{t, tx})
 		}
 	}
 	slices.SortStableFunc(items, func(a, b item) int { // gov has no From, so it comes first
@@ -125,20 +115,13 @@ func (m *Machine) prepare(r *run, txs [][]byte, maxBytes int64) [][]byte {
 	return out
 }
 
-// Process is ProcessBlock where the block's time and evidence are not known: it refuses asks, seals and reports.
-func (m *Machine) Process(txs [][]byte) error { return process(m.begin(), txs) }
-
-// ProcessBlock reports why a proposed block must be refused: every transaction must execute, in order. Of b only Time,
+// Process reports why a proposed block must be refused: every transaction must execute, in order. Of b only Time,
 // Bad and Txs matter, so what it accepts Finalize executes.
-func (m *Machine) ProcessBlock(b Block) error {
+func (m *Machine) Process(b Block) error {
 	r := m.begin()
 	r.enter(b)
-	return process(r, b.Txs)
-}
-
-func process(r *run, txs [][]byte) error {
-	for i, b := range txs {
-		if err := r.execute(b); err != nil {
+	for i, tx := range b.Txs {
+		if err := r.execute(tx); err != nil {
 			return fmt.Errorf("transaction %d of the proposal: %w", i, err)
 		}
 	}

@@ -4,8 +4,8 @@ import "concord"
 
 // ask begins a round of witnessing. What its reports may cost, for two panels, is locked now.
 func (r *run) ask(m *Member, t *AskTx) error {
-	if !r.timed && !r.lenient {
-		return untimed("ask")
+	if r.founding {
+		return concord.Errorf(concord.Invalid, "ask of %s: it needs a block's time, which founding notes do not have", m.Operator)
 	}
 	able, open := 0, 0
 	for i := range r.Members {
@@ -38,10 +38,6 @@ func (r *run) ask(m *Member, t *AskTx) error {
 	return nil
 }
 
-func untimed(what string) error {
-	return concord.Errorf(concord.Unavailable, "%s: it depends on the block's time, which is not known here", what)
-}
-
 // part finds where a seal or report belongs: its place in the list of asks, and the operator's seat. A nil seat without an error is a
 // panel not yet drawn, in the mempool.
 func (r *run) part(what string, m *Member, index uint64, round int) (at int, seat *Seat, err error) {
@@ -57,8 +53,6 @@ func (r *run) part(what string, m *Member, index uint64, round int) (at int, sea
 		return at, nil, nil
 	case round > n:
 		return 0, nil, concord.Errorf(concord.Invalid, "%s of %s: ask %d has no round %d", what, m.Operator, index, round)
-	case !r.timed && !r.lenient:
-		return 0, nil, untimed(what)
 	case !a.last().drawn():
 		return 0, nil, concord.Errorf(concord.Unavailable, "%s of %s: the panel of ask %d is not drawn yet", what, m.Operator, index)
 	}
@@ -74,7 +68,7 @@ func (r *run) seal(m *Member, t *SealTx) error {
 		return err
 	}
 	x := r.Asks[at].last()
-	if r.timed && r.now > x.SealBy {
+	if r.now > x.SealBy {
 		return concord.Errorf(concord.Conflict, "seal of %s: sealing ended at %d, the block's time is %d", m.Operator, x.SealBy, r.now)
 	}
 	if !seat.Commit.IsZero() {
@@ -106,7 +100,7 @@ func (r *run) show(m *Member, t *ShowTx) error {
 		return concord.Errorf(concord.Unauthorized, "show of %s: the report is not the one it sealed", m.Operator)
 	case seat.Report != nil:
 		return concord.Errorf(concord.Conflict, "show of %s: its report is open already", m.Operator)
-	case r.timed && r.now > x.ShowBy:
+	case r.now > x.ShowBy:
 		return concord.Errorf(concord.Conflict, "show of %s: opening ended at %d, the block's time is %d", m.Operator, x.ShowBy, r.now)
 	case r.now <= x.SealBy && !r.lenient:
 		return concord.Errorf(concord.Unavailable, "show of %s: others may seal until %d, the block's time is %d", m.Operator, x.SealBy, r.now)

@@ -227,7 +227,9 @@ func TestAskRefused(t *testing.T) {
 	f.refuse("larger than allowed", "the limit is 3", 1, f.sign(alice, f.askTx(alice, 3, 4, 0)))
 	f.step(1, f.gov(&Gov{Set: &Setting{ParamAsks, 1}}))
 	tx := f.sign(alice, f.askTx(alice, 2, 3, 0))
-	if err := f.m.Process([][]byte{tx}); err == nil || !strings.Contains(err.Error(), "depends on the block's time") {
+	_, notes := founded(t, f.ops)
+	early := &AskTx{Head: Head{FoundingID(testName), alice.name, 1}, URL: "https://example.com/page", Profile: "text-1", Need: 1, Of: 1, Until: 120}
+	if _, err := Found(testID, append(notes, f.sign(alice, early))); err == nil || !strings.Contains(err.Error(), "needs a block's time") {
 		t.Errorf("an ask where no time is known: %v", err)
 	}
 	f.step(1, tx)
