@@ -3,6 +3,7 @@ package ledger
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -340,6 +341,54 @@ func TestAloneEvidenceKeepsTheVote(t *testing.T) {
 	out, err := n.m.Finalize(Block{Height: 1, Time: testEpoch, Bad: []Misbehaviour{bad}})
 	if err != nil || len(out.Updates) != 0 || len(out.Entries) != 1 || !strings.Contains(string(out.Entries[0]), "bad DUPLICATE_VOTE alice.example 1\n") {
 		t.Errorf("%v %+v", err, out)
+	}
+}
+
+// However much evidence a block brings, its record is an entry like others, and replays.
+func TestRecordFitsAnEntry(t *testing.T) {
+	f := newFed(t, 5)
+	var bad, vain []Misbehaviour
+	for h := range int64(2000) {
+		for _, o := range f.ops[:3] { // bob and carol lose their voice by the first; alice, the only voter, never
+			cons := concord.Sum(slice(o.cons.Key().Public))
+			bad = append(bad, Misbehaviour{"DUPLICATE_VOTE", [20]byte(cons[:20]), h + 1})
+		}
+		vain = append(vain, bad[3*h], Misbehaviour{Kind: "DUPLICATE_VOTE", Height: h + 1}) // the other of a stranger
+	}
+	finalize := func(bad []Misbehaviour) *Outcome {
+		b := f.at(1)
+		b.Bad = bad
+		out, err := f.m.Finalize(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	most := 1 // that fit
+	for size := len(finalize(bad[:1]).Entries[0]); ; most++ {
+		if size += len(fmt.Sprintf("bad DUPLICATE_VOTE %s %d\n", f.ops[most%3].name, bad[most].Height)); size > note.MaxBytes {
+			break
+		}
+	}
+	for _, c := range []struct {
+		bad           []Misbehaviour
+		lines, faults int
+	}{{bad[:1], 1, 0}, {bad[:2], 2, 1}, {bad[:1000], 1000, 2}, {bad[:most], most, 2}, {bad[:most+1], 3, 2}, {bad, 3, 2}, {vain, 2, 0}} {
+		out := finalize(c.bad)
+		rec := string(out.Entries[0])
+		if got := strings.Count(rec, "\nbad "); len(rec) > note.MaxBytes || got != c.lines {
+			t.Errorf("%d pieces of evidence: a record of %d bytes and %d lines, want %d", len(c.bad), len(rec), got, c.lines)
+		}
+		faults := 0
+		for _, m := range out.Next.State().Members {
+			if m.Status == Faulted {
+				faults++
+			}
+		}
+		if faults != c.faults {
+			t.Errorf("%d pieces of evidence: %d members faulted, want %d", len(c.bad), faults, c.faults)
+		}
+		replayAll(t, &node{t: t, m: out.Next, entries: slices.Concat(f.entries, out.Entries)})
 	}
 }
 

@@ -151,6 +151,7 @@ func (r *run) drawAll(asks []uint64) {
 // closeBlock closes a block that appends to the log.
 func (r *run) closeBlock(m *Machine, rec *Record, txs [][]byte) *Outcome {
 	rec.State = r.Hash()
+	rec.fit()
 	next := &Machine{tree: m.tree, height: rec.Height}
 	entries := append(slices.Clone(txs), []byte(rec.String()))
 	for _, e := range entries {

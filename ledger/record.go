@@ -2,9 +2,11 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"concord"
+	"concord/note"
 )
 
 // Record is the entry that closes a block in the log. It makes the log replayable on its own: what consensus decided
@@ -16,7 +18,7 @@ import (
 //	time <unix seconds>                       lower end of the bracket in which the block was ordered
 //	after <height> <hash> <unix seconds>      first block after the previous record: the upper end of that one's bracket
 //	txs <transactions of this block>
-//	bad <kind> <operator> <height>            evidence; zero or more
+//	bad <kind> <operator> <height>            evidence; zero or more, see fit
 //	state <state hash after this block>
 //	validators <hash of the validators of the next height>
 type Record struct {
@@ -39,9 +41,7 @@ type Evidence struct {
 
 const (
 	recordHead = "concord/block/v1"
-	// maxEvidence bounds the bad lines of a record; CometBFT allows about 1 MiB of evidence, some 2,000 votes.
-	maxEvidence = 4096
-	maxKind     = 64
+	maxKind    = 64
 )
 
 // IsRecord reports whether an entry of the log is a block record and not a transaction.
@@ -60,9 +60,26 @@ func (r *Record) String() string {
 	return b.String()
 }
 
+// fit keeps of evidence that is too long for an entry (CometBFT allows about 1 MiB of it) the first against each
+// operator. No other changed the state, so replay comes to the same record from what is left.
+func (r *Record) fit() {
+	if len(r.String()) <= note.MaxBytes {
+		return
+	}
+	seen := map[string]bool{}
+	r.Bad = slices.DeleteFunc(r.Bad, func(e Evidence) bool {
+		again := seen[e.Operator]
+		seen[e.Operator] = true
+		return again
+	})
+}
+
 // ParseRecord reads a record written by String. Anything that does not re-encode to itself is refused.
 func ParseRecord(text string) (*Record, error) {
 	const maxInt = 1<<63 - 1
+	if len(text) > note.MaxBytes {
+		return nil, concord.Errorf(concord.Invalid, "block record of %d bytes: an entry has at most %d", len(text), note.MaxBytes)
+	}
 	l := splitLines("block record", text)
 	l.literal(recordHead)
 	r := &Record{Height: int64(l.number("height", maxInt)), Hash: l.digest(l.value("hash"), "hash"), Time: int64(l.number("time", maxInt))}
@@ -72,8 +89,8 @@ func ParseRecord(text string) (*Record, error) {
 	r.Txs = l.number("txs", maxInt)
 	for l.has("bad") {
 		f := strings.Split(l.value("bad"), " ")
-		if len(f) != 3 || !validKind(f[0]) || (f[1] != "-" && !ValidOperator(f[1])) || len(r.Bad) == maxEvidence {
-			l.fail("bad is not a kind, an operator and a height, or there are too many")
+		if len(f) != 3 || !validKind(f[0]) || (f[1] != "-" && !ValidOperator(f[1])) {
+			l.fail("bad is not a kind, an operator and a height")
 			break
 		}
 		r.Bad = append(r.Bad, Evidence{f[0], f[1], int64(l.parse(f[2], "bad", maxInt))})
