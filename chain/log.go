@@ -80,11 +80,7 @@ func (l *Log) Checkpoint() (concord.Checkpoint, error) {
 func (l *Log) Roots() (map[uint64]concord.Digest, error) {
 	roots := map[uint64]concord.Digest{}
 	err := l.store.scan(keyCheckpoint, 0, ^uint64(0), false, func(size uint64, v []byte) (bool, error) {
-		r, err := splitStamped(v)
-		if err != nil {
-			return false, err
-		}
-		cp, err := readCheckpoint(r)
+		cp, err := readCheckpoint(v)
 		if err == nil && cp.Size != size {
 			err = concord.Errorf(concord.Corrupt, "the checkpoint stored for %d entries is of %d", size, cp.Size)
 		}

@@ -303,11 +303,7 @@ func (s *store) checkpoints(upTo uint64, n int) (list []concord.Checkpoint, err 
 		if len(list) >= n {
 			return false, nil
 		}
-		r, err := splitStamped(v)
-		if err != nil {
-			return false, err
-		}
-		cp, err := readCheckpoint(r)
+		cp, err := readCheckpoint(v)
 		list = append(list, cp)
 		return true, err
 	})
@@ -317,18 +313,18 @@ func (s *store) checkpoints(upTo uint64, n int) (list []concord.Checkpoint, err 
 // covering returns the smallest signed head of more than index entries; nil: there is none.
 func (s *store) covering(index uint64) (found *concord.Checkpoint, err error) {
 	err = s.scan(keyCheckpoint, index+1, ^uint64(0), false, func(_ uint64, v []byte) (bool, error) {
-		r, err := splitStamped(v)
-		if err != nil {
-			return false, err
-		}
-		cp, err := readCheckpoint(r)
+		cp, err := readCheckpoint(v)
 		found = &cp
 		return false, err
 	})
 	return found, err
 }
 
-func readCheckpoint(r rawEntry) (concord.Checkpoint, error) {
+func readCheckpoint(v []byte) (concord.Checkpoint, error) {
+	r, err := splitStamped(v)
+	if err != nil {
+		return concord.Checkpoint{}, err
+	}
 	n, err := note.Parse(r.data)
 	if err != nil {
 		return concord.Checkpoint{}, concord.Errorf(concord.Corrupt, "stored checkpoint: %w", err)

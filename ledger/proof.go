@@ -83,14 +83,18 @@ func (f *FaultTx) checkTrees(a, b string) error {
 	case x.Size == 0 || x.Size >= y.Size:
 		return innocent("a must be smaller than b, and not empty")
 	}
-	proof := make(tlog.TreeProof, len(f.Proof))
-	for i, h := range f.Proof {
-		proof[i] = tlog.Hash(h)
-	}
-	if err := tlog.CheckTree(proof, int64(y.Size), tlog.Hash(y.Root), int64(x.Size), tlog.Hash(f.Root)); err != nil {
+	if err := tlog.CheckTree(hashes(f.Proof), int64(y.Size), tlog.Hash(y.Root), int64(x.Size), tlog.Hash(f.Root)); err != nil {
 		return innocent("the consistency proof from root to b does not hold")
 	}
 	return nil
+}
+
+func hashes(path []concord.Digest) []tlog.Hash {
+	list := make([]tlog.Hash, len(path))
+	for i, h := range path {
+		list[i] = tlog.Hash(h)
+	}
+	return list
 }
 
 func checkAttests(a, b string) error {
@@ -153,11 +157,7 @@ func checkLeaf(a, b string) error {
 	case v.Index >= x.Count:
 		return nil // it claims an entry the batch cannot have
 	}
-	path := make(tlog.RecordProof, len(v.Path))
-	for i, h := range v.Path {
-		path[i] = tlog.Hash(h)
-	}
-	if tlog.CheckRecord(path, int64(x.Count), tlog.Hash(x.Root), int64(v.Index), tlog.RecordHash([]byte(v.Entry))) == nil {
+	if tlog.CheckRecord(hashes(v.Path), int64(x.Count), tlog.Hash(x.Root), int64(v.Index), tlog.RecordHash([]byte(v.Entry))) == nil {
 		return innocent("the entry lies under the attested root")
 	}
 	return nil
