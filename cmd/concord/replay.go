@@ -7,8 +7,6 @@ import (
 	"io"
 	"time"
 
-	"golang.org/x/mod/sumdb/tlog"
-
 	"concord"
 	"concord/chain"
 	"concord/ledger"
@@ -224,16 +222,11 @@ func (p *replayer) lastTiles(ctx context.Context) error {
 
 // tileRoot returns the hash over a full tile (RFC 6962, section 2.1).
 func tileRoot(row []byte) concord.Digest {
-	var h []tlog.Hash
-	for ; len(row) > 0; row = row[tlog.HashSize:] {
-		h = append(h, tlog.Hash(row[:tlog.HashSize]))
+	var t ledger.Tree
+	for ; len(row) > 0; row = row[len(concord.Digest{}):] {
+		t = t.Append(concord.Digest(row[:len(concord.Digest{})]))
 	}
-	for ; len(h) > 1; h = h[:len(h)/2] {
-		for i := range len(h) / 2 {
-			h[i] = tlog.NodeHash(h[2*i], h[2*i+1])
-		}
-	}
-	return concord.Digest(h[0])
+	return t.Root()
 }
 
 // replayBar shows how far a replay is, on a terminal only.
