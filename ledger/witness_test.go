@@ -232,6 +232,9 @@ func TestAskRefused(t *testing.T) {
 	if _, err := Found(testID, append(notes, f.sign(alice, early))); err == nil || !strings.Contains(err.Error(), "needs a block's time") {
 		t.Errorf("an ask where no time is known: %v", err)
 	}
+	if got := f.m.Prepare(f.at(1, tx), 1<<20); len(got) != 1 {
+		t.Errorf("%d asks prepared, want 1", len(got))
+	}
 	f.step(1, tx)
 	f.refuse("too many", "the limit; wait for one to close", 1, f.sign(alice, f.askTx(alice, 2, 3, 0)))
 }
