@@ -1,7 +1,6 @@
 package join
 
 import (
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -84,46 +83,4 @@ func addressOf(remote string) netip.Prefix {
 	}
 	p, _ := addr.Prefix(bits) // these lengths are always valid
 	return p
-}
-
-// limitedListener keeps the number of open connections within a bound.
-type limitedListener struct {
-	net.Listener
-	slots chan struct{}
-	done  chan struct{}
-	once  *sync.Once
-}
-
-func limitConnections(ln net.Listener) net.Listener {
-	return &limitedListener{ln, make(chan struct{}, maxConnections), make(chan struct{}), new(sync.Once)}
-}
-
-func (l *limitedListener) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
-	}
-	return &limitedConn{Conn: conn, release: sync.OnceFunc(func() { <-l.slots })}, nil
-}
-
-func (l *limitedListener) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return l.Listener.Close()
-}
-
-type limitedConn struct {
-	net.Conn
-	release func()
-}
-
-func (c *limitedConn) Close() error {
-	err := c.Conn.Close()
-	c.release()
-	return err
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"concord"
+
+	"golang.org/x/net/netutil"
 )
 
 const (
@@ -60,8 +62,9 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	mux.Handle("POST "+Path, s)
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: exchangeTimeout, ReadTimeout: exchangeTimeout, WriteTimeout: 2 * exchangeTimeout,
 		IdleTimeout: exchangeTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug)}
+	ln = tls.NewListener(netutil.LimitListener(ln, maxConnections), s.cfg.Identity.JoinTLS())
 	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(tls.NewListener(limitConnections(ln), s.cfg.Identity.JoinTLS())) }()
+	go func() { ended <- srv.Serve(ln) }()
 	select {
 	case err := <-ended:
 		return err
