@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"concord"
-	"concord/durable"
 )
 
 // ClientConfig says where to join, and as whom.
@@ -102,7 +101,7 @@ func requestKey(dir string) (ed25519.PrivateKey, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return k, durable.WriteFile(path, 0o600, func(w io.Writer) error { _, err := w.Write(data); return err })
+	return k, writeSecret(path, data)
 }
 
 // connect reaches a node and verifies its cluster. Nothing of the token was sent when it returns.

@@ -147,15 +147,9 @@ func (r *Registry) register(ctx context.Context, name string, key crypto.PublicK
 	if err != nil {
 		return 0, err
 	}
-	var rec nodeRecord
-	revision, err := r.get(ctx, nodePrefix+name, &rec)
-	switch {
-	case err != nil:
-		return 0, err
-	case revision != 0 && !rec.Removed && rec.Key == hash:
-		return rec.Generation, nil
-	case revision != 0 && !rec.Removed:
-		return 0, errNameTaken(name)
+	rec, revision, has, err := r.find(ctx, name, hash)
+	if err != nil || has {
+		return rec.Generation, err
 	}
 	rec = nodeRecord{Generation: rec.Generation + 1, Key: hash, Joined: r.now().UTC()}
 	if err := r.put(ctx, nodePrefix+name, rec, revision); err != nil {
@@ -177,17 +171,22 @@ func (r *Registry) free(ctx context.Context, name string, key crypto.PublicKey) 
 	if err != nil {
 		return false, err
 	}
-	var rec nodeRecord
-	revision, err := r.get(ctx, nodePrefix+name, &rec)
+	_, _, has, err = r.find(ctx, name, hash)
+	return has, err
+}
+
+// find reads what is on record of a name, if anything, for the key of that hash. Errors: Conflict when the name is another key's.
+func (r *Registry) find(ctx context.Context, name, hash string) (rec nodeRecord, revision uint64, has bool, err error) {
+	revision, err = r.get(ctx, nodePrefix+name, &rec)
 	switch {
 	case err != nil:
-		return false, err
+		return nodeRecord{}, 0, false, err
 	case revision == 0 || rec.Removed:
-		return false, nil
+		return rec, revision, false, nil
 	case rec.Key != hash:
-		return false, errNameTaken(name)
+		return nodeRecord{}, 0, false, errNameTaken(name)
 	}
-	return true, nil
+	return rec, revision, true, nil
 }
 
 // Remove keeps out a node, from the next handshake on: running connections are not cut. A name nobody has is no error.
