@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"concord"
@@ -95,25 +94,14 @@ func (b *beater) learn(ctx context.Context) error {
 
 // readmit refuses a node that was removed, unless it has joined again since: then the removal is taken off the record.
 func (m *Members) readmit(ctx context.Context) error {
-	name := leavingPrefix + m.cfg.Self.Name
-	man, err := m.cfg.Store.Get(ctx, name)
-	if concord.KindOf(err) == concord.NotFound {
-		return nil
-	}
-	if err != nil {
+	man, l, err := m.readLeaving(ctx, m.cfg.Self.Name)
+	if err != nil || !l.Removed {
 		return err
-	}
-	var l leaving
-	if err := json.Unmarshal(man.Data, &l); err != nil {
-		return concord.Errorf(concord.Corrupt, "value %s: %w", name, err)
-	}
-	if !l.Removed {
-		return nil
 	}
 	if m.cfg.Self.Generation <= l.Generation {
 		return m.goneError()
 	}
-	if err := m.cfg.Store.Delete(ctx, name, man.Revision); err != nil {
+	if err := m.cfg.Store.Delete(ctx, leavingPrefix+m.cfg.Self.Name, man.Revision); err != nil {
 		return concord.Errorf(concord.Unavailable, "take %s back into the cluster: %w", m.cfg.Self.Name, err)
 	}
 	return nil

@@ -119,6 +119,7 @@ func (m *Member) left() []string {
 	return append(left, m.Keeps...)
 }
 
+// readLeaving reads the order to a node to leave; revision 0 says that there is none.
 func (m *Members) readLeaving(ctx context.Context, name string) (concord.Manifest, leaving, error) {
 	var l leaving
 	man, err := m.cfg.Store.Get(ctx, leavingPrefix+name)

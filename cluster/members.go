@@ -69,8 +69,7 @@ type peer struct {
 
 type order struct {
 	leaving
-	watch    int
-	revision uint64
+	watch int
 }
 
 // NewMembers checks the configuration. Run starts the heartbeat.

@@ -117,7 +117,7 @@ func (m *Members) tellLeaving(name string, man concord.Manifest) error {
 		m.cfg.Logger.Warn("order to leave not understood", "node", name, "error", err)
 		return nil
 	}
-	m.leaving[name] = &order{leaving: l, watch: m.watches, revision: man.Revision}
+	m.leaving[name] = &order{leaving: l, watch: m.watches}
 	m.announce()
 	if name == m.self.Name && l.Removed && m.self.Generation <= l.Generation {
 		return errGone
