@@ -10,7 +10,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,13 +60,13 @@ type Registry struct {
 	admitted map[string]uint64
 }
 
-// removedFile keeps the list for the time before the store can be reached, which is reached through connections that
+// admittedFile keeps the list for the time before the store can be reached, which is reached through connections that
 // the list decides on.
-const removedFile = "admitted.json"
+const admittedFile = "admitted.json"
 
 // NewRegistry opens the registry; dir is that of the identity.
 func NewRegistry(store concord.Manifests, dir string, logger *slog.Logger) (*Registry, error) {
-	r := &Registry{store: store, path: filepath.Join(dir, removedFile), log: logger, now: time.Now, admitted: map[string]uint64{}}
+	r := &Registry{store: store, path: filepath.Join(dir, admittedFile), log: logger, now: time.Now, admitted: map[string]uint64{}}
 	data, err := os.ReadFile(r.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
@@ -115,10 +114,8 @@ func (r *Registry) told(name string, data []byte) {
 	if r.admitted[name] >= rec.admitted() {
 		return
 	}
-	next := maps.Clone(r.admitted)
-	next[name] = rec.admitted()
-	r.admitted = next
-	data, err := json.Marshal(next)
+	r.admitted[name] = rec.admitted()
+	data, err := json.Marshal(r.admitted)
 	if err == nil {
 		err = writeSecret(r.path, data)
 	}
