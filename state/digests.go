@@ -23,20 +23,20 @@ type digest struct {
 	Sum   concord.Digest `json:"sum"`
 }
 
-// of returns the digest of a file, from memory when it is the same file, and whether it was read.
-func (d digests) of(path, name string, info fs.FileInfo) (sum concord.Digest, read bool, err error) {
+// of returns the digest of a file, from memory when it is the same file.
+func (d digests) of(path, name string, info fs.FileInfo) (sum concord.Digest, err error) {
 	now := digest{Size: info.Size(), Time: info.ModTime().UnixNano(), Inode: inode(info)}
 	if old, ok := d[name]; ok {
 		now.Sum = old.Sum
 		if old == now {
-			return old.Sum, false, nil
+			return old.Sum, nil
 		}
 	}
 	if now.Sum, err = sumFile(path); err != nil {
-		return sum, true, err
+		return sum, err
 	}
 	d[name] = now
-	return now.Sum, true, nil
+	return now.Sum, nil
 }
 
 // learn notes the digest of a file that was just written.

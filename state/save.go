@@ -120,7 +120,7 @@ func (o *Owner) list(dir string) ([]File, error) {
 			return err
 		}
 		f.Size = info.Size()
-		if f.Sum, _, err = o.digests.of(path, f.Name, info); err != nil {
+		if f.Sum, err = o.digests.of(path, f.Name, info); err != nil {
 			return err
 		}
 		if by, ok := have[[2]any{f.Size, f.Sum}]; ok {
