@@ -78,7 +78,7 @@ func decodeRecord(name string, data []byte) (Record, error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return Record{}, concord.Errorf(concord.Corrupt, "record of node %s: %w", name, err)
 	}
-	if r.Name != name || join.CheckName(r.Name) != nil || !r.bounded() {
+	if r.Name != name || join.CheckName(r.Name) != nil || !r.bounded() || !r.timesWritable() {
 		return Record{}, concord.Errorf(concord.Corrupt, "record of node %s: not one that a node writes", name)
 	}
 	return r, nil
@@ -94,6 +94,13 @@ func (r *Record) bounded() bool {
 		}
 	}
 	return len(r.Life)+len(r.Version) <= maxRecordText
+}
+
+// timesWritable reports whether all times can be passed on as JSON, which has no form for some that it reads: those of zones a
+// day or more off.
+func (r *Record) timesWritable() bool {
+	_, err := r.Started.MarshalText()
+	return err == nil && !slices.ContainsFunc(r.Owns, func(h Holding) bool { _, err := h.Since.MarshalText(); return err != nil })
 }
 
 // encode returns the record as a value. Errors: Invalid when it is larger than others would read.
