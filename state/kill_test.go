@@ -23,7 +23,7 @@ func TestKillChild(t *testing.T) {
 	dir := os.Getenv(killDir)
 	fence, _ := strconv.ParseUint(os.Getenv(killFence), 10, 64)
 	if dir == "" {
-		t.Skip("no " + killDir + ": this is no test but the child of TestKillSave and TestKillLoad; run those instead")
+		t.Skip("SKIPPED: no " + killDir + ": this is no test but the child of TestKillSave and TestKillLoad; run those instead")
 	}
 	n := newNode(t, dir, filepath.Join(dir, "child"), "child")
 	n.blobs.slow = time.Millisecond

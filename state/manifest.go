@@ -148,6 +148,9 @@ func DecodeManifest(data []byte) (*Manifest, error) {
 	}
 	for i, s := range w.States {
 		files, err := s.pick(w.Files)
+		if err == nil {
+			_, err = s.Time.MarshalText() // JSON reads zones a day or more off, and does not write them
+		}
 		if err != nil || s.Fence > w.Fence || i > 0 && (s.Position > w.States[0].Position || s.Fence > w.States[0].Fence) {
 			return nil, concord.Errorf(concord.Corrupt, "decode manifest: state %d at %d under fence %d cannot be: %w", i, s.Position, s.Fence, err)
 		}
