@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -226,6 +227,24 @@ func (b *Bus) Close() {
 		b.server.Shutdown()
 		b.server.WaitForShutdown()
 	}
+}
+
+// writeErrorText is how the engine's health report tells a stream that takes no more messages from one with another ailment.
+const writeErrorText = "write error"
+
+// WriteError says that the engine of a node alone takes no more messages into one of its streams, and why. After an error of the disk, such
+// as a full one, the engine refuses them until it is opened anew, whatever has become of the disk; reading goes on. nil: it takes messages,
+// or it is not a node's alone.
+func (b *Bus) WriteError() error {
+	if b.clustered() {
+		return nil
+	}
+	for _, e := range b.server.Healthz(&server.HealthzOptions{Details: true}).Errors {
+		if e.Type == server.HealthzErrorStream && strings.Contains(e.Error, writeErrorText) {
+			return concord.Errorf(concord.Unavailable, "the message engine takes no more messages until it is opened anew: %s", e.Error)
+		}
+	}
+	return nil
 }
 
 // Bytes returns the size of the engine's files, or of what is kept on the operator's servers.

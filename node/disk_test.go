@@ -3,6 +3,7 @@
 package node
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,11 +20,7 @@ const (
 // A full disk stops fetching, not searching; the node says so, and goes on when there is space again.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	dir := shortDir(t)
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+diskSize); err != nil {
-		t.Skipf("SKIPPED: a small file system cannot be mounted here (%v); a full disk was not tried: run this test as root on Linux", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	dir := mountDisk(t)
 	s := newSite(t, 40, 0)
 	data := filepath.Join(dir, "d")
 	p := start(t, data, freeSpaceVar+"="+diskFloor)
@@ -65,6 +62,70 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("after a restart %d pages are found and %d proven, want %d", found, proven, s.pages)
 	}
 	p.stop()
+}
+
+// A disk that is full for longer than the leases last costs an idle node its message engine. It says that it is not ready, and searching goes on;
+// when there is space again it ends, so that whoever starts it again has a whole node.
+func TestFullDiskForLong(t *testing.T) {
+	t.Parallel()
+	dir := mountDisk(t)
+	s := newSite(t, 10, 0)
+	data := filepath.Join(dir, "d")
+	p := start(t, data, freeSpaceVar+"="+diskFloor)
+	p.await(p.crawl(s.URL))
+	p.attested()
+	policy, _ := p.get("/api/v1/policy", nil)
+	if b, status := p.get("/readyz", nil); status != http.StatusOK {
+		t.Fatalf("status %d before the disk is full: %s", status, b)
+	}
+
+	junk := filepath.Join(dir, "junk")
+	fill(t, dir, junk, 0)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		if _, status := p.get("/readyz", nil); status == http.StatusServiceUnavailable {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the node says that it is ready:\n%s", p.says())
+		}
+	}
+	warned(t, p, "takes no more messages")
+	time.Sleep(3 * watchInterval)
+	if found, _ := s.check(p, policy); found != s.pages {
+		t.Fatalf("on a full disk %d of %d pages are found:\n%s", found, s.pages, p.says())
+	}
+
+	if err := os.Remove(junk); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("the node has space and no message engine, and goes on:\n%s", p.says())
+	}
+	if says := p.says(); p.cmd.ProcessState.ExitCode() != 1 || !strings.Contains(says, "start the node again") {
+		t.Errorf("it ended with %v:\n%s", p.cmd.ProcessState, says)
+	}
+	p = start(t, data, freeSpaceVar+"="+diskFloor)
+	more := newSite(t, 10, 0)
+	p.await(p.crawl(more.URL))
+	for _, x := range []site{s, more} {
+		if found, _ := x.check(p, policy); found != x.pages {
+			t.Errorf("after a restart %d of %d pages are found", found, x.pages)
+		}
+	}
+	p.stop()
+}
+
+// mountDisk is a directory with a small file system of its own.
+func mountDisk(t *testing.T) string {
+	t.Helper()
+	dir := shortDir(t)
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+diskSize); err != nil {
+		t.Skipf("SKIPPED: a small file system cannot be mounted here (%v); a full disk was not tried: run this test as root on Linux", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	return dir
 }
 
 // fill appends zeros to a file until only so many bytes of the file system are free.

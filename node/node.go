@@ -282,6 +282,7 @@ func (n *Node) Run(ctx context.Context, ready func(addr string)) error {
 	g.Go(func() error { return n.crawler.Run(work) })
 	g.Go(func() error { return n.keep(work) })
 	g.Go(func() error { return n.housekeep(work) })
+	g.Go(func() error { return n.watchBus(work) })
 	n.serve(work, g, listeners)
 	g.Go(func() error {
 		if n.awaitStart(work) == nil {

@@ -102,5 +102,5 @@ func (n *Node) Ready(context.Context) error {
 	if s := n.chain.Status(); s.Halted != "" {
 		return concord.Errorf(concord.Unavailable, "the ledger has stopped: %s", s.Halted)
 	}
-	return nil
+	return n.bus.WriteError()
 }

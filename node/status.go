@@ -82,6 +82,9 @@ func (n *Node) warnings(st *web.Status) []string {
 	if st.Ledger.Error != "" {
 		w = append(w, "the ledger has stopped, receipts wait: "+st.Ledger.Error)
 	}
+	if err := n.bus.WriteError(); err != nil {
+		w = append(w, err.Error()+"; the node ends when there is space on the disk, to be started again")
+	}
 	for _, f := range n.archive.Files() {
 		if len(f.Damages) > 0 {
 			w = append(w, fmt.Sprintf("archive file %s has damaged places: %s", f.Name, strings.Join(f.Damages, "; ")))
