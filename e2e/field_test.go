@@ -151,6 +151,27 @@ func (n *fieldNode) start(ctx context.Context) error {
 	return err
 }
 
+// settleTime is how long after a full disk a node may still find out that it cannot go on: it looks every two seconds.
+const settleTime = 3 * time.Second
+
+// settle waits until it is clear what a node does that met a full disk and has space again: it serves, or ends by itself.
+func (n *fieldNode) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for wait := settleTime; ; wait = 200 * time.Millisecond {
+		select {
+		case <-n.Ended():
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("the node of %s has space again, is not ready and does not end: %w", n.Name, ctx.Err())
+		case <-time.After(wait):
+		}
+		if _, status, err := n.get("/readyz", nil); err == nil && status == http.StatusOK {
+			return nil
+		}
+	}
+}
+
 // client asks the node over its socket, which no fault of the network reaches.
 func (n *fieldNode) client() *http.Client {
 	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -6,11 +6,9 @@ package e2e
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -180,13 +178,6 @@ func (n *node) must(args ...string) string {
 		n.t.Fatal(err)
 	}
 	return string(out)
-}
-
-// socket returns an HTTP client over the node's Unix socket.
-func (n *node) socket() *http.Client {
-	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(n.data(), "concord.sock"))
-	}}}
 }
 
 // get reads an API answer over TCP.

@@ -37,8 +37,9 @@ func TestNemesisOneNode(t *testing.T) {
 		return n.json("/api/v1/search", url.Values{"q": {"page"}}, &a)
 	})
 	began := time.Now()
-	err := plan.Run(t.Context(), nemesis.Field{Net: f.net, LowDisk: diskFloor * 3 / 4, RestartFull: true,
-		Start: func(ctx context.Context, _ *nemesis.Host) error { return n.start(ctx) },
+	err := plan.Run(t.Context(), nemesis.Field{Net: f.net, LowDisk: diskFloor * 3 / 4,
+		Start:  func(ctx context.Context, _ *nemesis.Host) error { return n.start(ctx) },
+		Settle: func(ctx context.Context, _ *nemesis.Host) error { return n.settle(ctx) },
 		Check: func(_ context.Context, _ nemesis.Fault) (string, error) {
 			asked, err := shown.check(n, promisesChecked)
 			if err == nil {

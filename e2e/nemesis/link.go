@@ -71,19 +71,14 @@ func (n *Net) setLink(from, to *Host, l Link) error {
 }
 
 // Cut cuts both ways between each host of a and each host of b.
-func (n *Net) Cut(a, b []*Host) error { return n.between(a, b, Link{Cut: true}) }
-
-// SetLinks makes both ways between each host of a and each host of b alike.
-func (n *Net) SetLinks(a, b []*Host, l Link) error { return n.between(a, b, l) }
-
-func (n *Net) between(a, b []*Host, l Link) error {
+func (n *Net) Cut(a, b []*Host) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var errs []error
 	for _, x := range a {
 		for _, y := range b {
 			if x != y {
-				errs = append(errs, n.setLink(x, y, l), n.setLink(y, x, l))
+				errs = append(errs, n.setLink(x, y, Link{Cut: true}), n.setLink(y, x, Link{Cut: true}))
 			}
 		}
 	}

@@ -20,9 +20,9 @@ type Field struct {
 	Check func(ctx context.Context, f Fault) (checked string, err error)
 	// LowDisk is how many bytes LowDisk leaves: less than the node's floor.
 	LowDisk int64
-	// RestartFull kills and starts a node again that went on on a full disk, when there is space again. JetStream keeps the error of a write
-	// until its stream is opened anew, so such a node has lost its leases for good while it says that it is ready.
-	RestartFull bool
+	// Settle waits, when there is space again for a node that went on on a full disk, until it serves or has ended by itself, as one may whose
+	// message engine met an error. It is then started again. nil: it goes on.
+	Settle func(ctx context.Context, h *Host) error
 	// Log gets one line for each fault that is over.
 	Log func(line string)
 }
@@ -155,12 +155,12 @@ func (r *run) end(ctx context.Context, f Fault, hosts []*Host, note func(string,
 		if err := h.FreeDisk(); err != nil {
 			return err
 		}
-		switch up := h.Running(); {
-		case up && f.Kind == FullDisk && r.RestartFull:
-			note("it went on and was killed")
-			if err := h.Kill(); err != nil {
+		if f.Kind == FullDisk && h.Running() && r.Settle != nil {
+			if err := r.Settle(ctx, h); err != nil {
 				return err
 			}
+		}
+		switch up := h.Running(); {
 		case up:
 			note("it went on")
 			return nil

@@ -28,8 +28,14 @@ func TestRun(t *testing.T) {
 	plan := NewPlan(5, cfg)
 	seen := map[Kind]int{}
 	var lines []string
-	starts := 0
-	err := plan.Run(context.Background(), Field{Net: n, LowDisk: 1 << 20, RestartFull: true,
+	starts, settled := 0, 0
+	err := plan.Run(context.Background(), Field{Net: n, LowDisk: 1 << 20,
+		Settle: func(_ context.Context, h *Host) error {
+			if settled++; settled%2 == 1 {
+				return h.Kill() // it ends, and is started again
+			}
+			return nil
+		},
 		Start: func(_ context.Context, h *Host) error { starts++; sleeper(t, h); return nil },
 		Check: func(_ context.Context, f Fault) (string, error) {
 			seen[f.Kind]++
@@ -47,8 +53,8 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\nso far:\n%s", err, strings.Join(lines, "\n"))
 	}
-	if len(lines) != len(plan.Faults) || starts == 0 {
-		t.Errorf("%d lines of %d faults, %d starts", len(lines), len(plan.Faults), starts)
+	if len(lines) != len(plan.Faults) || starts == 0 || settled == 0 {
+		t.Errorf("%d lines of %d faults, %d starts, %d nodes that went on on a full disk", len(lines), len(plan.Faults), starts, settled)
 	}
 	for _, k := range Kinds {
 		if seen[k] == 0 {
