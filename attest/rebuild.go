@@ -103,19 +103,6 @@ func (r *Rebuilder) put(k *keptBatch) error {
 	return nil
 }
 
-// Has reports whether a capture is in one of the batches.
-func (r *Rebuilder) Has(id string) (bool, error) {
-	if r.open != nil {
-		for _, it := range r.open.items {
-			if it.id == id {
-				return true, nil
-			}
-		}
-	}
-	_, ok, err := r.store.place(id)
-	return ok, err
-}
-
 // Close makes the store durable with its position in the captures log, and closes it.
 func (r *Rebuilder) Close(position uint64) error {
 	if r.open != nil {

@@ -213,14 +213,6 @@ func (r *Rebuild) Finish(positions []uint64) error {
 // Close gives the state up without finishing it.
 func (r *Rebuild) Close() error { return r.c.Close() }
 
-// Crawls returns the crawls as they stand. It may be called before Finish.
-func (r *Rebuild) Crawls(ctx context.Context) ([]concord.Crawl, error) {
-	if err := r.flush(1); err != nil {
-		return nil, err
-	}
-	return r.c.Crawls(ctx)
-}
-
 // NoMessage returns a message for a partition of the frontier log that changes nothing: it makes a new log as long as the
 // position of the state that is to follow it.
 func NoMessage(partition int) concord.Message {
