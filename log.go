@@ -26,6 +26,16 @@ type Log interface {
 	Trim(ctx context.Context, subject string, upTo uint64) error
 }
 
+// NoLog is the log of a part that is opened without one, to be looked at or to be made again: every call is an error.
+type NoLog struct{}
+
+var errNoLog = Errorf(Internal, "there is no log here")
+
+func (NoLog) Append(context.Context, ...Message) (uint64, error)                  { return 0, errNoLog }
+func (NoLog) Follow(context.Context, string, uint64, func([]Message) error) error { return errNoLog }
+func (NoLog) Last(context.Context, string) (uint64, error)                        { return 0, errNoLog }
+func (NoLog) Trim(context.Context, string, uint64) error                          { return errNoLog }
+
 // Message is one entry of a log. ID, when set, makes appending idempotent. Seq and Time are set by the log.
 type Message struct {
 	Subject string

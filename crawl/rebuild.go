@@ -46,7 +46,7 @@ const replayBatch = 512
 // NewRebuild begins in cfg.Dir, which must not exist. Logs and archive of cfg are not used. earlier returns the payload of
 // a capture that came before in the archive.
 func NewRebuild(cfg Config, earlier func(captureID string) ([]byte, error)) (*Rebuild, error) {
-	cfg.Frontier, cfg.Captures, cfg.Archive = closedLog{}, closedLog{}, closedArchive{}
+	cfg.Frontier, cfg.Captures, cfg.Archive = concord.NoLog{}, concord.NoLog{}, noArchive{}
 	c, err := Open(cfg)
 	if err != nil {
 		return nil, err
@@ -58,22 +58,12 @@ func NewRebuild(cfg Config, earlier func(captureID string) ([]byte, error)) (*Re
 	return r, nil
 }
 
-// closedLog and closedArchive are those of a crawler that writes to none.
-type (
-	closedLog     struct{}
-	closedArchive struct{}
-)
+// noArchive is the archive of a crawler that writes to none.
+type noArchive struct{}
 
-var errClosedLog = concord.Errorf(concord.Internal, "a rebuild writes to no log")
-
-func (closedLog) Append(context.Context, ...concord.Message) (uint64, error) { return 0, errClosedLog }
-func (closedLog) Follow(context.Context, string, uint64, func([]concord.Message) error) error {
-	return errClosedLog
+func (noArchive) Append([][]warc.Record) ([][]concord.Location, error) {
+	return nil, concord.Errorf(concord.Internal, "a rebuild writes to no archive")
 }
-func (closedLog) Last(context.Context, string) (uint64, error) { return 0, errClosedLog }
-func (closedLog) Trim(context.Context, string, uint64) error   { return errClosedLog }
-
-func (closedArchive) Append([][]warc.Record) ([][]concord.Location, error) { return nil, errClosedLog }
 
 // Prepared is an entry of the archive, taken apart.
 type Prepared struct {

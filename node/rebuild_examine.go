@@ -106,7 +106,7 @@ func (r *rebuilder) examineReceipts(ctx context.Context) error {
 	if !exists(r.path("attest")) {
 		return errGone
 	}
-	a, err := attest.Open(attest.Config{Dir: r.path("attest"), Log: noLog{}, Ledger: r.chain, Keys: r.keys, Operator: r.layout.Operator, Logger: quiet()})
+	a, err := attest.Open(attest.Config{Dir: r.path("attest"), Log: concord.NoLog{}, Ledger: r.chain, Keys: r.keys, Operator: r.layout.Operator, Logger: quiet()})
 	if err != nil {
 		return err
 	}
@@ -119,15 +119,3 @@ func (r *rebuilder) examineReceipts(ctx context.Context) error {
 	}
 	return errors.Join(err, a.Close())
 }
-
-// noLog is the log of a part that is opened without one: only to be looked at.
-type noLog struct{}
-
-var errNoLog = concord.Errorf(concord.Internal, "there is no log here")
-
-func (noLog) Append(context.Context, ...concord.Message) (uint64, error) { return 0, errNoLog }
-func (noLog) Follow(context.Context, string, uint64, func([]concord.Message) error) error {
-	return errNoLog
-}
-func (noLog) Last(context.Context, string) (uint64, error) { return 0, errNoLog }
-func (noLog) Trim(context.Context, string, uint64) error   { return errNoLog }

@@ -185,7 +185,7 @@ func (r *rebuilder) verify(ctx context.Context) error {
 		}
 	}
 	if r.makes(PartFrontier) {
-		cfg := r.crawlConfig(noLog{}, noLog{})
+		cfg := r.crawlConfig(concord.NoLog{}, concord.NoLog{})
 		cfg.Dir, cfg.Logger = r.fresh("frontier"), quiet()
 		c, err := crawl.Open(cfg)
 		if err != nil {
@@ -200,7 +200,7 @@ func (r *rebuilder) verify(ctx context.Context) error {
 		return err
 	}
 	if r.makes(PartReceipts) {
-		a, err := attest.Open(attest.Config{Dir: r.fresh("attest"), Log: noLog{}, Ledger: r.chain, Keys: r.keys, Operator: r.layout.Operator, Logger: quiet()})
+		a, err := attest.Open(attest.Config{Dir: r.fresh("attest"), Log: concord.NoLog{}, Ledger: r.chain, Keys: r.keys, Operator: r.layout.Operator, Logger: quiet()})
 		if err != nil {
 			return err
 		}
@@ -213,7 +213,7 @@ func (r *rebuilder) verify(ctx context.Context) error {
 func (r *rebuilder) verifyIndex(ctx context.Context) error {
 	var have uint64
 	for i := range r.layout.Shards {
-		s, err := shard.Open(ctx, shard.Config{Dir: r.fresh("shard", fmt.Sprint(i)), Shard: i, Log: noLog{}, Logger: quiet()})
+		s, err := shard.Open(ctx, shard.Config{Dir: r.fresh("shard", fmt.Sprint(i)), Shard: i, Log: concord.NoLog{}, Logger: quiet()})
 		if err != nil {
 			return err
 		}

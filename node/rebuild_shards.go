@@ -28,7 +28,7 @@ const (
 func openFoldedShards(ctx context.Context, dir string, n int) (*foldedShards, error) {
 	f := &foldedShards{}
 	for i := range n {
-		s, err := shard.Open(ctx, shard.Config{Dir: fmt.Sprintf("%s/%d", dir, i), Shard: i, Log: noLog{}, Logger: quiet()})
+		s, err := shard.Open(ctx, shard.Config{Dir: fmt.Sprintf("%s/%d", dir, i), Shard: i, Log: concord.NoLog{}, Logger: quiet()})
 		if err != nil {
 			return f, err
 		}
