@@ -75,7 +75,6 @@ type rebuilder struct {
 	started   time.Time
 	shownAt   time.Time
 	stage     string
-	of        int64
 	scratch   *scratch
 	crawl     *crawl.Rebuild
 	shards    *foldedShards
@@ -148,9 +147,8 @@ func (r *rebuilder) openSources(ctx context.Context) error {
 		}
 	}
 	for _, f := range r.archive.Files() {
-		r.of += f.Bytes
+		r.report.Bytes += f.Bytes
 	}
-	r.report.Bytes = r.of
 	return nil
 }
 
@@ -223,11 +221,11 @@ func (r *rebuilder) make(ctx context.Context) error {
 	if err := r.finishFrontier(ctx); err != nil {
 		return fmt.Errorf("make the frontier again: %w", err)
 	}
-	r.show("merging the index", r.of)
+	r.show("merging the index", r.report.Bytes)
 	if r.report.Pages, err = r.shards.finish(ctx, heads); err != nil {
 		return fmt.Errorf("make the index again: %w", err)
 	}
-	r.show("verifying", r.of)
+	r.show("verifying", r.report.Bytes)
 	if err := r.verify(ctx); err != nil {
 		return fmt.Errorf("verify what was made: %w", err)
 	}
@@ -266,11 +264,8 @@ func (r *rebuilder) finishFrontier(ctx context.Context) error {
 	if !r.makes(PartFrontier) {
 		return c.Close()
 	}
-	r.show("putting the frontier in order", r.of)
-	if err := c.Finish(r.positions); err != nil {
-		return err
-	}
-	return nil
+	r.show("putting the frontier in order", r.report.Bytes)
+	return c.Finish(r.positions)
 }
 
 // showEvery bounds how often progress is told.
@@ -281,7 +276,7 @@ func (r *rebuilder) show(stage string, read int64) {
 		return
 	}
 	r.stage, r.shownAt = stage, time.Now()
-	p := RebuildProgress{Stage: stage, Read: read, Of: r.of, Captures: r.report.Found.Captures}
+	p := RebuildProgress{Stage: stage, Read: read, Of: r.report.Bytes, Captures: r.report.Found.Captures}
 	if r.crawl != nil {
 		p.Captures = r.crawl.Stats().Captures
 	}

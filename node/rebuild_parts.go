@@ -16,13 +16,10 @@ import (
 
 // makeReceipts makes the attestor's store again from the batches on record, each checked against the ledger.
 func (r *rebuilder) makeReceipts() error {
-	for _, p := range r.unreadable {
-		r.problem(p)
-	}
 	if !r.makes(PartReceipts) {
 		return nil
 	}
-	r.show("making the receipts again", r.of)
+	r.show("making the receipts again", r.report.Bytes)
 	b, err := attest.NewRebuilder(attest.RebuildConfig{Dir: r.fresh("attest"), Keys: r.keys, Operator: r.layout.Operator, Chain: r.chain.ID(),
 		Lookup: r.chain.Lookup, Next: r.chain.Next, Capture: r.scratch.capture})
 	if err != nil {
@@ -76,10 +73,10 @@ func (r *rebuilder) makeLogs(ctx context.Context) (heads []uint64, err error) {
 		for i := range r.layout.Shards {
 			heads = append(heads, r.trimmed.upTo(i)) // what the log still has is applied once more
 		}
-		r.positions, err = r.frontierHeads(ctx, r.bus)
+		r.positions, err = r.frontierHeads(ctx)
 		return heads, err
 	}
-	r.show("making the logs again", r.of)
+	r.show("making the logs again", r.report.Bytes)
 	b, err := bus.Open(ctx, bus.Config{Dir: r.fresh("bus"), NodeName: r.layout.Node, Logger: quiet()})
 	if err != nil {
 		return nil, err
@@ -108,16 +105,18 @@ func (r *rebuilder) makeLogs(ctx context.Context) (heads []uint64, err error) {
 		return nil, err
 	}
 	for i := range r.layout.Frontiers {
-		if _, err := frontier.Append(ctx, crawl.NoMessage(i)); err != nil {
+		seq, err := frontier.Append(ctx, crawl.NoMessage(i))
+		if err != nil {
 			return nil, err
 		}
+		r.positions = append(r.positions, seq)
 	}
-	r.positions, err = r.frontierHeads(ctx, b)
-	return heads, err
+	return heads, nil
 }
 
-func (r *rebuilder) frontierHeads(ctx context.Context, b *bus.Bus) (list []uint64, err error) {
-	log, err := b.Log(ctx, "FRONTIER", "frontier.*")
+// frontierHeads returns where the partitions stand whose log stays.
+func (r *rebuilder) frontierHeads(ctx context.Context) (list []uint64, err error) {
+	log, err := r.bus.Log(ctx, "FRONTIER", "frontier.*")
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,9 @@ func (r *rebuilder) readArchive(ctx context.Context) error {
 	}
 	err = g.Wait()
 	r.report.Found = r.crawl.Stats()
+	for _, p := range r.unreadable {
+		r.problem(p)
+	}
 	return err
 }
 

@@ -9,8 +9,9 @@ import (
 )
 
 // Settle does at once what a running shard does when it is idle: late link texts go into their documents and small
-// segments become one. What is left does not depend on how it came to be, as long as it is one segment. Then it puts the shard at position of its log, whatever was applied before, for a log that begins
-// anew. Run must have returned, or not have been called.
+// segments become one. What is left does not depend on how it came to be, as long as it is one segment. Then it puts the
+// shard at position of its log, whatever was applied before, for a log that begins anew. Run must have returned, or not
+// have been called.
 func (s *Shard) Settle(ctx context.Context, position uint64) error {
 	if err := s.flush(); err != nil {
 		return err
