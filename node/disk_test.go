@@ -3,6 +3,7 @@
 package node
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"concord"
 )
 
 const (
@@ -62,6 +65,26 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("after a restart %d pages are found and %d proven, want %d", found, proven, s.pages)
 	}
 	p.stop()
+
+	// A rebuild gives up before the disk is full, and leaves what there was.
+	fill(t, dir, junk, 8<<20)
+	cfg := testConfig(data)
+	fmt.Sscan(diskFloor, &cfg.Crawl.FreeSpace)
+	if _, err := Rebuild(t.Context(), cfg, RebuildOptions{All: true}); concord.KindOf(err) != concord.Unavailable || !strings.Contains(err.Error(), "make room") {
+		t.Errorf("rebuild on a nearly full disk: %v", err)
+	}
+	if exists(filepath.Join(data, rebuildDir)) {
+		t.Error("a rebuild that gave up left its files")
+	}
+	if err := os.Remove(junk); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := Rebuild(t.Context(), cfg, RebuildOptions{}); err != nil || len(report.Made) > 0 {
+		t.Errorf("after a rebuild that gave up: %+v, %v", report, err)
+	}
+	if report, err := Rebuild(t.Context(), cfg, RebuildOptions{All: true}); err != nil || report.Pages == 0 {
+		t.Errorf("rebuild with space again: %+v, %v", report, err)
+	}
 }
 
 // A disk that is full for longer than the leases last costs an idle node its message engine. It says that it is not ready, and searching goes on;

@@ -75,6 +75,7 @@ type rebuilder struct {
 	started   time.Time
 	shownAt   time.Time
 	stage     string
+	roomAt    time.Time
 	scratch   *scratch
 	crawl     *crawl.Rebuild
 	shards    *foldedShards
@@ -205,6 +206,9 @@ func (r *rebuilder) fresh(elem ...string) string {
 
 // make makes the chosen parts in directories of their own and notes that they are ready to be swapped in.
 func (r *rebuilder) make(ctx context.Context) error {
+	if err := r.room(); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(r.fresh(), 0o700); err != nil {
 		return err
 	}
@@ -220,6 +224,9 @@ func (r *rebuilder) make(ctx context.Context) error {
 	}
 	if err := r.finishFrontier(ctx); err != nil {
 		return fmt.Errorf("make the frontier again: %w", err)
+	}
+	if err := r.room(); err != nil {
+		return err
 	}
 	r.show("merging the index", r.report.Bytes)
 	if r.report.Pages, err = r.shards.finish(ctx, heads); err != nil {
@@ -281,6 +288,28 @@ func (r *rebuilder) show(stage string, read int64) {
 		p.Captures = r.crawl.Stats().Captures
 	}
 	r.opt.Progress(p)
+}
+
+const (
+	// rebuildFloor is below how much free space a rebuild gives up, if the node's own floor is not lower still: its stores
+	// break down when the disk is full, and what they write between two looks fits in here.
+	rebuildFloor = 64 << 20
+	// roomEvery bounds how often free space is looked at.
+	roomEvery = 50 * time.Millisecond
+)
+
+// room refuses to go on when the disk is nearly full.
+func (r *rebuilder) room() error {
+	floor := min(r.cfg.Crawl.FreeSpace, rebuildFloor)
+	if floor <= 0 || time.Since(r.roomAt) < roomEvery {
+		return nil
+	}
+	r.roomAt = time.Now()
+	free, _, err := durable.FreeSpace(r.cfg.Data)
+	if err != nil || free >= uint64(floor) {
+		return err
+	}
+	return concord.Errorf(concord.Unavailable, "the disk has %d MB left, and a rebuild stops below %d MB: make room and run it again; what there was stays as it is", free>>20, floor>>20)
 }
 
 func (r *rebuilder) problem(p string) {

@@ -106,6 +106,9 @@ func (r *rebuilder) fold(ctx context.Context, order <-chan *task) error {
 			return err
 		}
 		r.show("reading the archive", r.read.Load())
+		if err := r.room(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -30,8 +30,8 @@ be running on it. By default these are the parts that are missing or damaged:
 
 The archive, the keys and the ledger stay as they are: nothing else has what
 they hold. New parts are made beside the old ones, verified, and then put in
-their place; until then the disk holds both. After a kill at any moment, run
-it again.
+their place; until then the disk holds both. On a disk that is nearly full it
+stops and changes nothing. After a kill at any moment, run it again.
 
 Give it the node's configuration file, if the node has one.`,
 		Example: `  concord rebuild
