@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
 	"concord"
 
@@ -130,10 +129,8 @@ func (b *Bus) Yield(ctx context.Context) error {
 		if led == 0 {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(settlePoll):
+		if err := pause(ctx, settlePoll); err != nil {
+			return err
 		}
 	}
 }

@@ -175,10 +175,8 @@ func (s *blobs) chunk(ctx context.Context, m *blobMeta, number int64) (data []by
 		case isMissing(err):
 			err = concord.Errorf(concord.Corrupt, "chunk %d is lost", number)
 		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(time.Duration(try) * getPause):
+		if err := pause(ctx, time.Duration(try)*getPause); err != nil {
+			return nil, err
 		}
 	}
 	return nil, err

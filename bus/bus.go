@@ -204,10 +204,8 @@ func (b *Bus) healthy(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if pause(ctx, 20*time.Millisecond) != nil {
 			return concord.Errorf(concord.Unavailable, "open bus: message engine not healthy: %w", err)
-		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }

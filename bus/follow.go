@@ -61,10 +61,8 @@ func (l *log) Follow(ctx context.Context, subject string, after uint64, apply fu
 			return wrap(action, err)
 		}
 		l.bus.cfg.Logger.Debug("following again", "log", l.name, "subject", subject, "after", f.after, "because", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(retryPause):
+		if err := pause(ctx, retryPause); err != nil {
+			return err
 		}
 	}
 }
@@ -94,10 +92,8 @@ func (l *log) checkPosition(ctx context.Context, after uint64) error {
 		case !l.bus.clustered() || time.Now().After(deadline):
 			return concord.Errorf(concord.Corrupt, "position %d is beyond its end %d: the log's files were lost or replaced", after, last)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(retryPause):
+		if err := pause(ctx, retryPause); err != nil {
+			return err
 		}
 	}
 }

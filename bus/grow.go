@@ -101,10 +101,8 @@ func (b *Bus) waitForNodes(ctx context.Context) error {
 		if time.Now().After(deadline) {
 			return concord.Errorf(concord.Invalid, "grow: the cluster has %d nodes and streams shall have %d copies: add nodes first", b.clusterSize(), b.cfg.Replicas)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(settlePoll):
+		if err := pause(ctx, settlePoll); err != nil {
+			return err
 		}
 	}
 	return nil

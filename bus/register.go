@@ -149,10 +149,8 @@ func (r *register) swap(ctx context.Context, verb, name string, msg *nats.Msg, r
 			case current.revision != expect:
 				return concord.Errorf(concord.Conflict, "it has revision %d, not %d", current.revision, revision)
 			}
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(time.Duration(try) * casPause):
+			if err := pause(ctx, time.Duration(try) * casPause); err != nil {
+				return err
 			}
 		}
 		return concord.Errorf(concord.Unavailable, "the engine refuses revision %d although it is right", expect)
@@ -185,10 +183,8 @@ func (r *register) follow(ctx context.Context, filter string, after uint64, f fu
 		case errors.Is(err, nats.ErrConnectionClosed), !errors.Is(err, errAgain) && !refused(err) && !unanswered(err):
 			return wrap("watch "+r.what+"s", err)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(retryPause):
+		if err := pause(ctx, retryPause); err != nil {
+			return err
 		}
 	}
 }

@@ -67,10 +67,18 @@ func (b *Bus) retry(ctx context.Context, each time.Duration, request func(contex
 		if err == nil || ctx.Err() != nil || !refused(err) && !(each > 0 && unanswered(err)) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if pause(ctx, retryPause) != nil {
 			return err
-		case <-time.After(retryPause):
 		}
+	}
+}
+
+// pause waits, and returns ctx's error when that ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
 }

@@ -151,10 +151,8 @@ func (b *Bus) Settled(ctx context.Context, node string) error {
 		if err == nil && len(waiting) == 0 {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if pause(ctx, settlePoll) != nil {
 			return concord.Errorf(concord.Unavailable, "streams without all their copies: %s: %w", strings.Join(waiting, ", "), errors.Join(ctx.Err(), err))
-		case <-time.After(settlePoll):
 		}
 	}
 }

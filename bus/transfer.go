@@ -117,7 +117,9 @@ func (g *growth) send(ctx context.Context, deliver string, chunk []byte) error {
 	defer cancel()
 	answer, err := g.to.conn.RequestWithContext(ctx, deliver, chunk)
 	for try := 0; errors.Is(err, nats.ErrNoResponders) && try < interestTries; try++ {
-		time.Sleep(retryPause) // what that node listens to may be known here later than its answer
+		if err := pause(ctx, retryPause); err != nil { // what that node listens to may be known here later than its answer
+			return err
+		}
 		answer, err = g.to.conn.RequestWithContext(ctx, deliver, chunk)
 	}
 	if err != nil || len(answer.Data) == 0 {
