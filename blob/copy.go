@@ -5,12 +5,12 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
 
 	"concord"
+	"concord/durable"
 )
 
 // A copy in the cache is a header and blocks, numbers little-endian:
@@ -25,8 +25,6 @@ const (
 	copyBlock = 64 << 10
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // copyKey names the file of a blob's copy.
 func copyKey(name string) string {
 	sum := concord.Sum([]byte(name))
@@ -37,13 +35,13 @@ func copyHeader(name string) []byte {
 	b := append([]byte(copyMagic), 0, 0)
 	binary.LittleEndian.PutUint16(b[4:], uint16(len(name)))
 	b = append(b, name...)
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	return binary.LittleEndian.AppendUint32(b, durable.Checksum(b))
 }
 
 func blockSum(block []byte, number uint64) uint32 {
 	var n [8]byte
 	binary.LittleEndian.PutUint64(n[:], number)
-	return crc32.Update(crc32.Checksum(block, castagnoli), castagnoli, n[:])
+	return durable.Checksum(block, n[:])
 }
 
 // blockWriter writes a copy. It never fails loudly: a copy that cannot be written is not kept.
@@ -110,7 +108,7 @@ func (w *blockWriter) flush() bool {
 // finish makes the copy one that is read from now on.
 func (w *blockWriter) finish(key string) {
 	end := binary.LittleEndian.AppendUint64(make([]byte, 4), uint64(w.size))
-	end = binary.LittleEndian.AppendUint32(end, crc32.Checksum(end, castagnoli))
+	end = binary.LittleEndian.AppendUint32(end, durable.Checksum(end))
 	if !w.flush() || !w.raw(end) || w.file.Close() != nil {
 		w.abandon()
 		return
@@ -200,7 +198,7 @@ func (b *blockReader) next() error {
 	if n == 0 {
 		end := b.buf[:16]
 		_, err := io.ReadFull(b.r, end[4:])
-		if err != nil || binary.LittleEndian.Uint64(end[4:]) != uint64(b.size) || binary.LittleEndian.Uint32(end[12:]) != crc32.Checksum(end[:12], castagnoli) {
+		if err != nil || binary.LittleEndian.Uint64(end[4:]) != uint64(b.size) || binary.LittleEndian.Uint32(end[12:]) != durable.Checksum(end[:12]) {
 			return errCopy
 		}
 		b.done = true

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"strconv"
 	"strings"
 	"time"
 
 	"concord"
+	"concord/durable"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
@@ -28,8 +28,6 @@ const (
 
 	errCodeDuplicateInBatch = 10201 // "atomic publish batch contains duplicate message id"
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // log is a JetStream stream as a concord.Log.
 type log struct {
@@ -156,7 +154,7 @@ func encode(m concord.Message) *nats.Msg {
 	return msg
 }
 
-func checksum(data []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(data, castagnoli)) }
+func checksum(data []byte) string { return fmt.Sprintf("%08x", durable.Checksum(data)) }
 
 // Last implements concord.Log.
 func (l *log) Last(ctx context.Context, subject string) (uint64, error) {
