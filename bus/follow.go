@@ -2,9 +2,7 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"concord"
@@ -15,17 +13,6 @@ import (
 const (
 	// maxFollowBatch is how many messages a consumer gets at once.
 	maxFollowBatch = 500
-	// followBytes bounds what a consumer has read ahead.
-	followBytes = 8 << 20
-	// followPulse is how often the engine says that a quiet reader is still served; two that do not come mean that the
-	// machine that served it is gone.
-	followPulse = time.Second
-	// followExpiry is how long one request for messages lasts.
-	followExpiry = 30 * time.Second
-	// consumerTimeout bounds one try to be given a reader in a cluster, which takes milliseconds unless the one asked is gone.
-	consumerTimeout = 4 * time.Second
-	// consumerIdle is how long the engine keeps what it knows of a reader that asks no more.
-	consumerIdle = time.Minute
 	// stallCheck is how often a quiet reader is asked whether it has delivered all. An engine that cannot read a message from its
 	// disk does not say so: it stops delivering.
 	stallCheck = 2 * time.Second
@@ -36,12 +23,6 @@ const (
 	settle = 5 * time.Second
 )
 
-// errAgain ends one reading of a log that another takes up: the machine that served it is gone.
-var errAgain = errors.New("reader is no longer served")
-
-// applyError carries an error of the caller's past the retries.
-type applyError struct{ error }
-
 // Follow implements concord.Log. It goes on through the loss of the machine that serves it, and waits while the log cannot be read.
 func (l *log) Follow(ctx context.Context, subject string, after uint64, apply func([]concord.Message) error) error {
 	action := "follow log " + l.name
@@ -49,22 +30,7 @@ func (l *log) Follow(ctx context.Context, subject string, after uint64, apply fu
 		return wrap(action, err)
 	}
 	f := &follower{log: l, subject: subject, after: after, apply: apply}
-	for {
-		err := f.read(ctx)
-		var failed applyError
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.As(err, &failed):
-			return failed.error
-		case !errors.Is(err, errAgain) && !(l.bus.clustered() && (refused(err) || unanswered(err))):
-			return wrap(action, err)
-		}
-		l.bus.cfg.Logger.Debug("following again", "log", l.name, "subject", subject, "after", f.after, "because", err)
-		if err := pause(ctx, retryPause); err != nil {
-			return err
-		}
-	}
+	return l.bus.keepReading(ctx, action, f.read)
 }
 
 // checkPosition refuses a position beyond the log's end: what it was taken from is gone. A new leader may for a moment not know the
@@ -108,54 +74,12 @@ type follower struct {
 	left    uint64 // how many messages the engine said were still to come, with the last one
 }
 
-// reading is one consumer of the engine's and what has come from it.
-type reading struct {
-	cons     jetstream.Consumer
-	in       chan jetstream.Msg
-	received atomic.Uint64
-}
-
 // read makes a consumer and applies what it delivers until it fails.
 func (f *follower) read(ctx context.Context) error {
-	limit := requestTimeout
-	if f.log.bus.clustered() {
-		limit = consumerTimeout
-	}
-	try, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	cons, err := f.log.stream.CreateConsumer(try, jetstream.ConsumerConfig{
-		FilterSubject: f.subject, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: f.after + 1,
-		AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true, InactiveThreshold: consumerIdle,
+	return f.log.bus.read(ctx, f.log.stream, f.subject, f.after, maxFollowBatch, func(ctx context.Context, r *reading) error {
+		f.left = r.cons.CachedInfo().NumPending
+		return f.drain(ctx, r)
 	})
-	if err != nil {
-		return err
-	}
-	f.left = cons.CachedInfo().NumPending
-	read, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	defer f.forget(cons.CachedInfo().Name)
-	r := &reading{cons: cons, in: make(chan jetstream.Msg, maxFollowBatch)}
-	sub, err := cons.Consume(func(m jetstream.Msg) {
-		if meta, err := m.Metadata(); err != nil || meta.Sequence.Consumer != r.received.Add(1) {
-			stop(errAgain) // one was lost on its way
-			return
-		}
-		select {
-		case r.in <- m:
-		case <-read.Done():
-		}
-	}, jetstream.PullMaxBytes(followBytes), jetstream.PullExpiry(followExpiry), jetstream.PullHeartbeat(followPulse),
-		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { stop(fmt.Errorf("%w: %w", errAgain, err)) }))
-	if err != nil {
-		return err
-	}
-	defer sub.Stop()
-	return f.drain(read, r)
-}
-
-// forget tells the engine that a consumer is done, without waiting for the answer: an idle one goes by itself.
-func (f *follower) forget(consumer string) {
-	_ = f.log.bus.conn.Publish("$JS.API.CONSUMER.DELETE."+f.log.name+"."+consumer, nil)
 }
 
 // drain collects what has arrived into batches and applies them.
@@ -205,17 +129,13 @@ func (f *follower) drain(ctx context.Context, r *reading) error {
 }
 
 // decode checks a message against the checksum it was appended with.
-func (f *follower) decode(m jetstream.Msg) (concord.Message, error) {
-	meta, err := m.Metadata()
-	if err != nil {
-		return concord.Message{}, fmt.Errorf("read log message: %w", err)
-	}
-	f.left = meta.NumPending
+func (f *follower) decode(m delivered) (concord.Message, error) {
+	f.left = m.meta.NumPending
 	if want := m.Headers().Get(checksumHeader); want != checksum(m.Data()) {
-		return concord.Message{}, concord.Errorf(concord.Corrupt, "log message %d on %s does not match its checksum", meta.Sequence.Stream, m.Subject())
+		return concord.Message{}, concord.Errorf(concord.Corrupt, "log message %d on %s does not match its checksum", m.meta.Sequence.Stream, m.Subject())
 	}
 	return concord.Message{Subject: m.Subject(), ID: m.Headers().Get(jetstream.MsgIDHeader), Data: m.Data(),
-		Seq: meta.Sequence.Stream, Time: meta.Timestamp}, nil
+		Seq: m.meta.Sequence.Stream, Time: m.meta.Timestamp}, nil
 }
 
 // checkStall asks whether a quiet reader has delivered all that there is, and that it has all come, and ends it if not.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -149,7 +148,7 @@ func (r *register) swap(ctx context.Context, verb, name string, msg *nats.Msg, r
 			case current.revision != expect:
 				return concord.Errorf(concord.Conflict, "it has revision %d, not %d", current.revision, revision)
 			}
-			if err := pause(ctx, time.Duration(try) * casPause); err != nil {
+			if err := pause(ctx, time.Duration(try)*casPause); err != nil {
 				return err
 			}
 		}
@@ -172,69 +171,26 @@ func (r *register) send(ctx context.Context, msg *nats.Msg, expect uint64) (uint
 // ends or f fails. pending is how many of those that are there are still to come. It goes on through the loss of the machine that serves
 // it; only the last message of a name is kept, so what was missed meanwhile is what follows after the last one seen.
 func (r *register) follow(ctx context.Context, filter string, after uint64, f func(name string, v value, pending uint64) error) error {
-	for {
-		err := r.followOnce(ctx, filter, &after, f)
-		var failed applyError
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.As(err, &failed):
-			return failed.error
-		case errors.Is(err, nats.ErrConnectionClosed), !errors.Is(err, errAgain) && !refused(err) && !unanswered(err):
-			return wrap("watch "+r.what+"s", err)
-		}
-		if err := pause(ctx, retryPause); err != nil {
-			return err
+	tell := func(ctx context.Context, read *reading) error {
+		for {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case m := <-read.in:
+				if m.Headers().Get(checksumHeader) != checksum(m.Data()) {
+					return concord.Errorf(concord.Corrupt, "%s does not match its checksum", r.name(m.Subject()))
+				}
+				v := value{m.Data(), m.meta.Sequence.Stream, m.Headers().Get(operationHeader) == operationDelete, m.meta.Timestamp, ""}
+				if err := f(r.name(m.Subject()), v, m.meta.NumPending); err != nil {
+					return applyError{err}
+				}
+				after = v.revision
+			}
 		}
 	}
-}
-
-// followOnce makes a consumer and hands on what it delivers until it fails.
-func (r *register) followOnce(ctx context.Context, filter string, after *uint64, f func(name string, v value, pending uint64) error) error {
-	try, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	cons, err := r.stream.CreateConsumer(try, jetstream.ConsumerConfig{
-		FilterSubject: filter, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: *after + 1,
-		AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true, InactiveThreshold: consumerIdle,
+	return r.bus.keepReading(ctx, "watch "+r.what+"s", func(ctx context.Context) error {
+		return r.bus.read(ctx, r.stream, filter, after, 0, tell)
 	})
-	if err != nil {
-		return err
-	}
-	stream := r.stream.CachedInfo().Config.Name
-	defer r.bus.conn.Publish("$JS.API.CONSUMER.DELETE."+stream+"."+cons.CachedInfo().Name, nil) // an idle one goes by itself
-	read, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	in := make(chan jetstream.Msg)
-	sub, err := cons.Consume(func(m jetstream.Msg) {
-		select {
-		case in <- m:
-		case <-read.Done():
-		}
-	}, jetstream.PullMaxBytes(followBytes), jetstream.PullExpiry(followExpiry), jetstream.PullHeartbeat(followPulse),
-		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { stop(fmt.Errorf("%w: %w", errAgain, err)) }))
-	if err != nil {
-		return err
-	}
-	defer sub.Stop()
-	for expected := uint64(1); ; expected++ {
-		select {
-		case <-read.Done():
-			return context.Cause(read)
-		case m := <-in:
-			meta, err := m.Metadata()
-			if err != nil || meta.Sequence.Consumer != expected {
-				return errAgain // one was lost on its way
-			}
-			if m.Headers().Get(checksumHeader) != checksum(m.Data()) {
-				return concord.Errorf(concord.Corrupt, "%s does not match its checksum", r.name(m.Subject()))
-			}
-			v := value{m.Data(), meta.Sequence.Stream, m.Headers().Get(operationHeader) == operationDelete, meta.Timestamp, ""}
-			if err := f(r.name(m.Subject()), v, meta.NumPending); err != nil {
-				return applyError{err}
-			}
-			*after = v.revision
-		}
-	}
 }
 
 // subjects asks the leader of a stream for the subjects that have messages, and for the number of the last message.

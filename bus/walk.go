@@ -43,8 +43,7 @@ type walker struct {
 
 // walk reads messages from to upTo, as far as they are there.
 func walk(ctx context.Context, stream jetstream.Stream, from, upTo uint64) (*walker, error) {
-	cons, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
-		AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true, InactiveThreshold: consumerIdle})
+	cons, err := stream.CreateConsumer(ctx, consumerFrom("", from))
 	if err != nil {
 		return nil, err
 	}
