@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 
 	"concord"
@@ -75,8 +74,7 @@ type scrub struct {
 type copyReader struct {
 	node   string
 	walker *walker
-	head   *stored
-	ended  bool
+	head   *stored // nil: it has no more, or cannot be read on
 }
 
 // open makes a reader at every copy.
@@ -131,22 +129,19 @@ func (s *scrub) run(ctx context.Context) error {
 	return nil
 }
 
-// fill reads the next message of a copy. One that cannot go on is damaged from there, and left out.
-func (s *scrub) fill(ctx context.Context, c *copyReader) error {
-	if c.head != nil || c.ended {
+// fill finds the next message of a copy. One that cannot go on is damaged from there, and left out.
+func (s *scrub) fill(ctx context.Context, c *copyReader) (err error) {
+	if c.walker.broken {
 		return nil
 	}
-	m, err := c.walker.next(ctx)
-	switch {
-	case err == io.EOF:
-		c.ended = true
-	case concord.KindOf(err) == concord.Corrupt:
+	c.head, err = c.walker.head(ctx)
+	if concord.KindOf(err) == concord.Corrupt {
 		s.damage = append(s.damage, Damage{Stream: s.name, Node: c.node, Seq: c.walker.last + 1, What: "cannot be read from here on"})
-		c.ended, c.walker.broken = true, true
-	case err != nil:
+		c.walker.broken = true
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("copy at %s: %w", c.node, err)
-	default:
-		c.head = &m
 	}
 	return nil
 }
@@ -174,7 +169,7 @@ func (s *scrub) compare(seq uint64) {
 		case *c.head != right:
 			s.damage = append(s.damage, Damage{Stream: s.name, Node: c.node, Seq: seq, What: "differs"})
 		}
-		c.head = nil
+		c.walker.pass()
 	}
 }
 
@@ -207,12 +202,9 @@ func (s *scrub) elsewhere(ctx context.Context, d Damage) (bool, error) {
 			w.forget(ctx, s.stream)
 			continue
 		}
-		_, err = w.next(ctx)
+		m, err := w.head(ctx)
 		w.forget(ctx, s.stream)
-		if err == io.EOF {
-			return false, nil
-		}
-		return true, err
+		return m != nil || err != nil, err
 	}
 	return false, nil
 }

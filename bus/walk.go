@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash"
-	"io"
 	"maps"
 	"slices"
 	"time"
@@ -34,10 +33,10 @@ type stored struct {
 type walker struct {
 	cons   jetstream.Consumer
 	upTo   uint64
-	last   uint64 // the message returned last
-	queue  []stored
-	ended  bool
-	broken bool // could not be read to its end
+	last   uint64   // the message passed last
+	queue  []stored // fetched and not yet passed
+	ended  bool     // nothing comes behind the queue
+	broken bool     // could not be read to its end
 	sum    hash.Hash
 }
 
@@ -65,24 +64,23 @@ func (w *walker) forget(ctx context.Context, stream jetstream.Stream) {
 	_ = stream.DeleteConsumer(ctx, w.cons.CachedInfo().Name) // an idle one goes by itself
 }
 
-// next returns the next message, and io.EOF after the last.
-func (w *walker) next(ctx context.Context) (stored, error) {
-	for len(w.queue) == 0 {
-		if w.ended {
-			return stored{}, io.EOF
-		}
+// head returns the next message, nil after the last.
+func (w *walker) head(ctx context.Context) (*stored, error) {
+	for len(w.queue) == 0 && !w.ended {
 		if err := w.fetch(ctx); err != nil {
-			return stored{}, err
+			return nil, err
 		}
 	}
-	m := w.queue[0]
-	w.queue = w.queue[1:]
-	if m.seq > w.upTo {
-		w.ended, w.queue = true, nil
-		return stored{}, io.EOF
+	if len(w.queue) == 0 || w.queue[0].seq > w.upTo {
+		return nil, nil
 	}
-	w.last = m.seq
-	return m, nil
+	return &w.queue[0], nil
+}
+
+// pass goes behind the head.
+func (w *walker) pass() {
+	w.last = w.queue[0].seq
+	w.queue = w.queue[1:]
 }
 
 // fetch gets what comes next, or finds that nothing does.
@@ -151,83 +149,40 @@ func contains(ctx context.Context, a, b jetstream.Stream, upTo uint64, progress 
 		return 0, err
 	}
 	defer wb.forget(ctx, b)
-	p := &pair{ctx: ctx, a: wa, b: wb}
-	var n uint64
-	for {
-		m, both, err := p.next()
-		if err == io.EOF {
-			return n, nil
-		}
+	name := a.CachedInfo().Config.Name
+	for n := uint64(0); ; {
+		ma, err := wa.head(ctx)
 		if err != nil {
 			return n, err
 		}
+		mb, err := wb.head(ctx)
+		if err != nil {
+			return n, err
+		}
+		if ma == nil && mb == nil {
+			return n, nil
+		}
+		m := ma // the one that comes first
+		if ma == nil || mb != nil && mb.seq < ma.seq {
+			m = mb
+		}
+		inA, inB := ma != nil && ma.seq == m.seq, mb != nil && mb.seq == m.seq
 		switch {
-		case both == onlyA && !m.mayEnd:
-			return n, concord.Errorf(concord.Corrupt, "message %d of stream %s is missing", m.seq, a.CachedInfo().Config.Name)
-		case both == onlyB && !m.mayEnd:
-			return n, concord.Errorf(concord.Corrupt, "stream %s has a message %d that was not there", a.CachedInfo().Config.Name, m.seq)
-		case both == differ:
-			return n, concord.Errorf(concord.Corrupt, "message %d of stream %s is another", m.seq, a.CachedInfo().Config.Name)
+		case !inB && !m.mayEnd:
+			return n, concord.Errorf(concord.Corrupt, "message %d of stream %s is missing", m.seq, name)
+		case !inA && !m.mayEnd:
+			return n, concord.Errorf(concord.Corrupt, "stream %s has a message %d that was not there", name, m.seq)
+		case inA && inB && *ma != *mb:
+			return n, concord.Errorf(concord.Corrupt, "message %d of stream %s is another", m.seq, name)
+		}
+		if inA {
+			wa.pass()
+		}
+		if inB {
+			wb.pass()
 		}
 		if n++; n%1000 == 0 && progress != nil {
 			progress(m.seq)
 		}
 	}
-}
-
-type match int
-
-const (
-	same match = iota
-	differ
-	onlyA
-	onlyB
-)
-
-// pair merges two walks by sequence number.
-type pair struct {
-	ctx    context.Context
-	a, b   *walker
-	ma, mb *stored // read and not yet returned; nil: read next
-	ea, eb bool    // ended
-}
-
-func (p *pair) next() (stored, match, error) {
-	if err := fill(p.ctx, p.a, &p.ma, &p.ea); err != nil {
-		return stored{}, 0, err
-	}
-	if err := fill(p.ctx, p.b, &p.mb, &p.eb); err != nil {
-		return stored{}, 0, err
-	}
-	switch {
-	case p.ma == nil && p.mb == nil:
-		return stored{}, 0, io.EOF
-	case p.mb == nil || p.ma != nil && p.ma.seq < p.mb.seq:
-		m := *p.ma
-		p.ma = nil
-		return m, onlyA, nil
-	case p.ma == nil || p.mb.seq < p.ma.seq:
-		m := *p.mb
-		p.mb = nil
-		return m, onlyB, nil
-	}
-	m, match := *p.ma, same
-	if *p.ma != *p.mb {
-		match = differ
-	}
-	p.ma, p.mb = nil, nil
-	return m, match, nil
-}
-
-func fill(ctx context.Context, w *walker, m **stored, ended *bool) error {
-	if *m != nil || *ended {
-		return nil
-	}
-	s, err := w.next(ctx)
-	if err == io.EOF {
-		*ended = true
-		return nil
-	}
-	*m = &s
-	return err
 }
