@@ -41,7 +41,7 @@ func startS3(t testing.TB) *s3Server {
 	}
 	if err != nil {
 		if bin, err = exec.LookPath("versitygw"); err != nil {
-			t.Skip("S3 IS NOT TESTED: there is no server. Run `go build -C e2e/s3server -o ../../bin/versitygw github.com/versity/versitygw/cmd/versitygw` at the top " +
+			t.Skip("SKIPPED: S3 is not tested: there is no server. Run `go build -C e2e/s3server -o ../../bin/versitygw github.com/versity/versitygw/cmd/versitygw` at the top " +
 				"of the repository, or set CONCORD_TEST_S3=s3://bucket/prefix?endpoint=… and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY")
 		}
 	}

@@ -124,9 +124,6 @@ func equal(t *testing.T, what string, got, want content) {
 func TestGrow(t *testing.T) {
 	long(t)
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("starts a node of a cluster four times; run without -short")
-	}
 	from, want := fillOld(t, 8000)
 	c := newCluster(t, 3)
 	r1, r2 := c.spawn(1), c.spawn(2)

@@ -69,9 +69,6 @@ func flip(t testing.TB, dir, stream string, newest bool) (blocks int) {
 // DropCopy mends it.
 func TestDamagedCopy(t *testing.T) {
 	long(t)
-	if testing.Short() {
-		t.Skip("waits until the engine has dropped its caches; run without -short")
-	}
 	t.Parallel()
 	c := newCluster(t, 3)
 	c.open(0, 1, 2)
