@@ -26,6 +26,7 @@ const (
 	tagCrawl   = "crawl"
 	tagLedger  = "ledger"
 	tagNode    = "node"
+	tagCluster = "cluster"
 )
 
 // api registers the HTTP API and its description.
@@ -46,6 +47,7 @@ func (s *Server) api(mux *http.ServeMux) {
 		{Name: tagCrawl, Description: "What is fetched, and why not."},
 		{Name: tagLedger, Description: "The log that receipts are proved against."},
 		{Name: tagNode, Description: "The node itself."},
+		{Name: tagCluster, Description: "The operator's machines together."},
 	}
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"key": {Type: "http", Scheme: "bearer", Description: "The API key, made on first start and kept in a file only the node's owner can read."},
@@ -57,6 +59,7 @@ func (s *Server) api(mux *http.ServeMux) {
 	s.crawlAPI(api)
 	s.ledgerAPI(api)
 	s.nodeAPI(api)
+	s.clusterAPI(api)
 	s.transferAPI(api)
 }
 

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -36,6 +37,8 @@ func (s *Server) status(ctx context.Context) (Status, error) {
 	if !callerOf(ctx).insider() {
 		st.DataDir = ""
 	}
-	st.Shards, st.Warnings = nonNil(st.Shards), nonNil(st.Warnings)
+	var warnings []string
+	st.Cluster, warnings = s.summary(ctx)
+	st.Shards, st.Warnings = nonNil(st.Shards), append(slices.Clone(nonNil(st.Warnings)), warnings...)
 	return st, nil
 }

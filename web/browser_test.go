@@ -161,6 +161,12 @@ func testScreens(t *testing.T, ctx context.Context) {
 	m := newLibrary()
 	_, base := serve(t, m)
 	_, empty := serve(t, newMemory(testNow))
+	many := newClusterLibrary()
+	_, cluster := serve(t, many)
+	growing := newClusterLibrary()
+	growing.cluster.status = ClusterStatus{State: ClusterGrowing, Self: "node-1", Hears: true, Nodes: many.cluster.status.Nodes[:3], Growing: &ClusterGrowth{Stage: GrowCopy, Stream: "captures",
+		Done: 12_000_000, Total: 40_000_000, PartitionsSaved: 5, Partitions: 9, ArchiveCopied: 60_000_000, ArchiveTotal: 214_000_000}}
+	_, grows := serve(t, growing)
 	dir := *shots
 	if dir == "" {
 		dir = t.TempDir()
@@ -174,6 +180,7 @@ func testScreens(t *testing.T, ctx context.Context) {
 		{"receipt-pending", base + receiptLink(fresh.ID, fresh.URL)}, {"crawl", base + "/crawl"}, {"why", base + "/why?url=https://docs.example.org/private/x"},
 		{"explain", base + explainLink("receipt proof zebra", first.URL)}, {"ledger", base + "/ledger"}, {"entry", base + entryLink(entry)}, {"status", base + "/status"}, {"bot", base + "/bot"}, {"verify", base + "/verify"}, {"manual", base + "/manual/"},
 		{"api", base + "/api"}, {"ask", base + "/search"}, {"signin", base + "/signin"}, {"error", base + "/nowhere"}, {"nocopy", base + "/archive?url=nowhere.example"},
+		{"cluster", cluster + "/cluster"}, {"cluster-status", cluster + "/status"}, {"cluster-growing", grows + "/cluster"}, {"cluster-alone", base + "/cluster"},
 	}
 	heard := listen(t, ctx)
 	for _, p := range paths {

@@ -21,6 +21,8 @@ type Config struct {
 	Receipts Receipts
 	Ledger   Ledger
 	Transfer Transfer
+	// Cluster is what this node is a member of, or may become one of; nil: it is alone and cannot be more. Optional.
+	Cluster Cluster
 	// Status gathers the node's facts; it is called on every page and should answer in a few milliseconds.
 	Status func(ctx context.Context) (Status, error)
 	// Ready says why the node cannot serve yet; nil: it can.

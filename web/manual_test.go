@@ -94,6 +94,8 @@ func TestManualIsComplete(t *testing.T) {
 				name = "archive " + name
 			case "show", "tx", "members", "replay":
 				name = "ledger " + name
+			case "token", "drain", "remove":
+				name = "cluster " + name
 			}
 			if !strings.Contains(text, "concord "+name) && !strings.Contains(text, "`"+name+"`") {
 				t.Errorf("the manual does not mention concord %s", name)

@@ -34,6 +34,7 @@ type memory struct {
 	exported string
 	notReady error
 	warnings []string
+	cluster  *memoryCluster // nil: alone
 
 	*memoryLedger
 }
@@ -58,7 +59,11 @@ func (m *memory) config() Config {
 	reg := prometheus.NewRegistry()
 	docs := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "concord_documents", Help: "Searchable pages."}, func() float64 { return float64(len(m.pages)) })
 	reg.MustRegister(docs)
-	return Config{Searcher: m, Crawls: m, Pages: m, Archive: m, Receipts: m, Ledger: m.memoryLedger, Transfer: m, Status: m.status, Ready: m.ready,
+	var cluster Cluster
+	if m.cluster != nil {
+		cluster = m.cluster
+	}
+	return Config{Cluster: cluster, Searcher: m, Crawls: m, Pages: m, Archive: m, Receipts: m, Ledger: m.memoryLedger, Transfer: m, Status: m.status, Ready: m.ready,
 		Metrics: reg, Suggest: m.suggest, APIKey: testKey, KeyFile: "/home/alice/.local/share/concord/api-key", Operator: testOperator,
 		Contact: "crawl@alice.example", UserAgent: "Concord/0.1.0 (+https://alice.example/bot)", Addr: "127.0.0.1:7667", Now: func() time.Time { return m.now }}
 }

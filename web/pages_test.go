@@ -24,7 +24,7 @@ import (
 
 // everyPage has one of each kind of page.
 var everyPage = []page{&homePage{}, &searchPage{}, &archivePage{}, &noCopyPage{}, &receiptPage{}, &crawlPage{}, &signInPage{}, &whyPage{}, &explainPage{},
-	&ledgerPage{}, &entryPage{}, &statusPage{}, &botPage{}, &verifyPage{}, &manualPage{Text: &manualText{}}, &apiPage{}, &errorPage{}}
+	&ledgerPage{}, &entryPage{}, &statusPage{}, &clusterPage{}, &botPage{}, &verifyPage{}, &manualPage{Text: &manualText{}}, &apiPage{}, &errorPage{}}
 
 const hostile = `"><script>alert(1)</script>'`
 
@@ -109,6 +109,11 @@ func TestTemplatesFitTheirPages(t *testing.T) {
 			wrong := results
 			wrong.Wrong = &wrongQuery{hostile, hostile, hostile, hostile}
 			variants = append(variants, &results, &none, &wrong)
+		}
+		if c, ok := fp.(*clusterPage); ok {
+			many := *c
+			many.Alone = false
+			variants = append(variants, &many)
 		}
 		for i, p := range variants {
 			var b bytes.Buffer

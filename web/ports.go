@@ -125,6 +125,21 @@ type Transfer interface {
 	Export(ctx context.Context, dir, site string) (ExportSummary, error)
 }
 
+// Cluster is the operator's machines as people see and steer them. Implementations are safe for concurrent use.
+type Cluster interface {
+	// Status describes the cluster as this node sees it. It is asked for on every view of a node's status and cluster page and should
+	// answer in a few milliseconds from what is known. Warnings need not say what follows from the rest: that is added.
+	Status(ctx context.Context) (ClusterStatus, error)
+	// Token makes a token with which uses machines can join within life; on a node that is alone the first one makes the cluster.
+	// life 0 is the default. Errors: Invalid, Unavailable.
+	Token(ctx context.Context, life time.Duration, uses int) (ClusterToken, error)
+	// Drain orders a node to hand over what it has, or, with undo, takes that back. It returns at once; Status tells how far it is.
+	// Repeating it is no error. Errors: NotFound, Conflict, Unavailable.
+	Drain(ctx context.Context, node string, undo bool) error
+	// Remove takes a node out for good. It has to be drained, or dead and given up with force. Errors: NotFound, Conflict, Unavailable.
+	Remove(ctx context.Context, node string, force bool) error
+}
+
 // ImportSummary says what became of the records of one imported file.
 type ImportSummary struct {
 	Name     string   `json:"name"`
@@ -163,6 +178,8 @@ type Status struct {
 	Crawl   CrawlTotals   `json:"crawl"`
 	Ledger  LedgerStatus  `json:"ledger"`
 	Machine MachineStatus `json:"machine"`
+	// Cluster is filled in by the server; nil on a node that is alone.
+	Cluster *ClusterSummary `json:"cluster,omitempty"`
 
 	Warnings []string `json:"warnings" nullable:"false"` // in plain words, each with what to do
 }

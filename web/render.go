@@ -36,6 +36,7 @@ type frame struct {
 	Token    string // of the session's forms
 	Live     string // address of the events that make the page refresh itself; empty: it does not
 	Refresh  int    // seconds until a browser without scripts loads the page again; 0: never
+	Cluster  bool   // there may be other nodes: the navigation leads to them
 	NoIndex  bool   // not for other search engines
 	Style    string // address of the style sheet
 	Script   string // address of the script
@@ -45,7 +46,7 @@ type frame struct {
 func (f *frame) head() *frame { return f }
 
 // pageNames are the templates, one a kind of page.
-var pageNames = []string{"home", "search", "archive", "nocopy", "receipt", "crawl", "signin", "why", "verify", "explain", "ledger", "entry", "status", "bot", "manual", "api", "error"}
+var pageNames = []string{"home", "search", "archive", "nocopy", "receipt", "crawl", "signin", "why", "verify", "explain", "ledger", "entry", "status", "cluster", "bot", "manual", "api", "error"}
 
 // parsePages parses each page together with the frame around it.
 func parsePages() (map[string]*template.Template, error) {
@@ -71,7 +72,7 @@ func parsePages() (map[string]*template.Template, error) {
 func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, p page) {
 	f := p.head()
 	c := callerOf(r.Context())
-	f.Operator, f.Version = s.cfg.Operator, concord.Version
+	f.Operator, f.Version, f.Cluster = s.cfg.Operator, concord.Version, s.cfg.Cluster != nil
 	f.Style, f.Script, f.Verifier = s.static.address("style.css"), s.static.address("live.js"), s.static.address("verify.js")
 	if c.session != "" {
 		f.SignedIn, f.Token = true, s.sessions.token(c.session)

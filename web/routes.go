@@ -29,6 +29,7 @@ func (s *Server) routes(mux *http.ServeMux) {
 		"GET /ledger/checkpoint":     s.checkpoint,
 		"GET /ledger/tile/{path...}": s.tile,
 		"GET /status":                s.statusPage,
+		"GET /cluster":               s.clusterPage,
 		"GET /bot":                   s.botPage,
 		"GET /api":                   s.apiPage,
 		"GET /manual/{page...}":      s.manualPage,

@@ -22,7 +22,7 @@ func TestContrast(t *testing.T) {
 	dark, _, _ := strings.Cut(rest, "\n}\n")
 	const least = 4.5
 	pairs := [][2]string{{"ink", "paper"}, {"ink", "card"}, {"ink", "sunk"}, {"soft", "paper"}, {"soft", "card"}, {"soft", "sunk"}, {"accent", "paper"}, {"accent", "card"},
-		{"on-accent", "accent"}, {"title", "paper"}, {"title", "card"}, {"visited", "paper"}, {"mark-ink", "mark"}, {"good", "good-bg"}, {"good", "card"}, {"warn", "warn-bg"},
+		{"on-accent", "accent"}, {"title", "paper"}, {"title", "card"}, {"visited", "paper"}, {"mark-ink", "mark"}, {"good", "good-bg"}, {"good", "card"}, {"warn", "warn-bg"}, {"warn", "paper"}, {"warn", "card"},
 		{"bad", "bad-bg"}, {"bad", "paper"}}
 	for scheme, text := range map[string]string{"light": light, "dark": dark} {
 		colours := map[string]float64{}
