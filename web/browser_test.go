@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -46,7 +47,7 @@ func browser(t *testing.T) context.Context {
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
 		t.Fatalf("start %s: %v", path, err)
 	}
-	ctx, cancelTimeout := context.WithTimeout(ctx, 60*time.Second)
+	ctx, cancelTimeout := context.WithTimeout(ctx, 90*time.Second)
 	t.Cleanup(cancelTimeout)
 	return ctx
 }
@@ -150,7 +151,7 @@ func TestBrowser(t *testing.T) {
 		run  func(*testing.T, context.Context)
 	}{
 		{"screens", testScreens}, {"reader", testReader}, {"no scripts", testNoScripts}, {"hostile copy", testHostileCopy}, {"keyboard", testKeyboard},
-		{"sign in and crawl", testSignIn}, {"live crawl page", testLive}, {"receipt arrives", testReceiptArrives}, {"verify", testVerify}, {"verify pages", testVerifyPages},
+		{"sign in and crawl", testSignIn}, {"live crawl page", testLive}, {"live cluster page", testLiveCluster}, {"receipt arrives", testReceiptArrives}, {"verify", testVerify}, {"verify pages", testVerifyPages},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, ctx) })
 	}
@@ -387,6 +388,30 @@ func testLive(t *testing.T, ctx context.Context) {
 	if got := get(t, ctx, "mark", chromedp.Evaluate[string](`window.mark`)); got != "same page" {
 		t.Error("the page was loaded again")
 	}
+}
+
+// testLiveCluster goes from the status page to the cluster page by keyboard, and expects that to follow the cluster without being
+// loaded again.
+func testLiveCluster(t *testing.T, ctx context.Context) {
+	looks[0].put(t, ctx)
+	m := newClusterLibrary()
+	_, base := serve(t, m)
+	heard := listen(t, ctx)
+	do(t, ctx, "status page", chromedp.Navigate(base+"/status"), chromedp.WaitVisible(chromedp.CSS("#status")))
+	get(t, ctx, "focus", chromedp.Evaluate[string](`document.querySelector('#status .card a[href="/cluster"]').focus() ?? ""`))
+	if _, err := chromedp.RunResponse(ctx, chromedp.KeyEvent(kb.Enter)); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, "cluster page", see(t, ctx, "cluster page", "#cluster"), "draining", "dead")
+	get(t, ctx, "mark", chromedp.Evaluate[string](`window.mark = "same page"`))
+	m.cluster.mu.Lock()
+	m.cluster.status.Nodes = append(slices.Clone(m.cluster.status.Nodes), ClusterNode{Name: "node-6", State: NodeLive, LastSeen: testNow})
+	m.cluster.mu.Unlock()
+	do(t, ctx, "a node comes", chromedp.WaitReady(chromedp.CSS(".tight tbody tr:nth-child(6)")))
+	if got := get(t, ctx, "mark", chromedp.Evaluate[string](`window.mark`)); got != "same page" {
+		t.Error("the page was loaded again")
+	}
+	heard.check(t)
 }
 
 func testReceiptArrives(t *testing.T, ctx context.Context) {

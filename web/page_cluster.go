@@ -78,7 +78,7 @@ func (s *Server) clusterPage(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	p := &clusterPage{frame: frame{Title: "Cluster", Section: "cluster", BoxInTop: true, Refresh: 2 * pollSeconds}, Facts: st, Words: st.Summary().Words(),
+	p := &clusterPage{frame: frame{Title: "Cluster", Section: "cluster", BoxInTop: true, Refresh: pollSeconds}, Facts: st, Words: st.Summary().Words(),
 		Alone: st.State == ClusterAlone, Live: st.Summary().Live, Growth: st.Growing.bars()}
 	for _, n := range st.Nodes {
 		p.Nodes = append(p.Nodes, n.row(&st))
