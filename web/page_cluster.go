@@ -116,8 +116,11 @@ func (g *ClusterGrowth) bars() *growthBars {
 	}
 	add("Partitions saved", number(g.PartitionsSaved)+" of "+number(g.Partitions), uint64(g.PartitionsSaved), uint64(g.Partitions))
 	add("Archive copied", size(g.ArchiveCopied)+" of "+size(g.ArchiveTotal), uint64(g.ArchiveCopied), uint64(g.ArchiveTotal))
-	if g.Stage == GrowCopy || g.Stage == GrowVerify {
-		add("This log", g.Words(), g.Done, g.Total)
+	switch g.Stage {
+	case GrowCopy:
+		add("Log "+g.Stream+" copied", size(g.Done)+" of "+size(g.Total), g.Done, g.Total)
+	case GrowVerify:
+		add("Log "+g.Stream+" compared", number(g.Done)+" of "+number(g.Total)+" messages", g.Done, g.Total)
 	}
 	return b
 }
@@ -158,7 +161,7 @@ func (p ClusterPartition) row(now time.Time) partitionRow {
 		row.For = ago(now.Sub(p.Since))
 	}
 	for _, r := range p.Replicas {
-		row.Reads = append(row.Reads, placeRow{Node: r.Node, Words: r.Words(), Leads: r.Node == p.Owner, Good: r.Lag == 0})
+		row.Reads = append(row.Reads, placeRow{Node: r.Node, Words: r.Words(), Good: r.Lag == 0})
 	}
 	return row
 }
