@@ -168,6 +168,9 @@ func testScreens(t *testing.T, ctx context.Context) {
 	growing.cluster.status = ClusterStatus{State: ClusterGrowing, Self: "node-1", Hears: true, Nodes: many.cluster.status.Nodes[:3], Growing: &ClusterGrowth{Stage: GrowCopy, Stream: "captures",
 		Done: 12_000_000, Total: 40_000_000, PartitionsSaved: 5, Partitions: 9, ArchiveCopied: 60_000_000, ArchiveTotal: 214_000_000}}
 	_, grows := serve(t, growing)
+	single := newClusterLibrary()
+	single.cluster.status = ClusterStatus{State: ClusterAlone, Self: "node-1", Hears: true}
+	_, alone := serve(t, single)
 	dir := *shots
 	if dir == "" {
 		dir = t.TempDir()
@@ -181,7 +184,7 @@ func testScreens(t *testing.T, ctx context.Context) {
 		{"receipt-pending", base + receiptLink(fresh.ID, fresh.URL)}, {"crawl", base + "/crawl"}, {"why", base + "/why?url=https://docs.example.org/private/x"},
 		{"explain", base + explainLink("receipt proof zebra", first.URL)}, {"ledger", base + "/ledger"}, {"entry", base + entryLink(entry)}, {"status", base + "/status"}, {"bot", base + "/bot"}, {"verify", base + "/verify"}, {"manual", base + "/manual/"},
 		{"api", base + "/api"}, {"ask", base + "/search"}, {"signin", base + "/signin"}, {"error", base + "/nowhere"}, {"nocopy", base + "/archive?url=nowhere.example"},
-		{"cluster", cluster + "/cluster"}, {"cluster-status", cluster + "/status"}, {"cluster-growing", grows + "/cluster"}, {"cluster-alone", base + "/cluster"},
+		{"cluster", cluster + "/cluster"}, {"cluster-status", cluster + "/status"}, {"cluster-growing", grows + "/cluster"}, {"cluster-alone", alone + "/cluster"},
 	}
 	heard := listen(t, ctx)
 	for _, p := range paths {

@@ -46,7 +46,7 @@ const (
 // ClusterStatus is the cluster as one node sees it.
 type ClusterStatus struct {
 	State    string         `json:"state" enum:"alone,waiting,growing,member" doc:"Of this node: alone; waiting for more nodes; growing from one node to a cluster; member of a cluster."`
-	Self     string         `json:"self" doc:"Name of the node that tells."`
+	Self     string         `json:"self" doc:"Name of the node that tells; empty when it cannot be more than alone."`
 	Time     time.Time      `json:"time" doc:"When it told, by its clock, as all times here."`
 	Needs    int            `json:"needs,omitempty" doc:"Nodes there must be before a node that waits becomes a member."`
 	Growing  *ClusterGrowth `json:"growing,omitempty" doc:"How far growing is."`

@@ -42,13 +42,18 @@ func TestClusterStates(t *testing.T) {
 	m := newLibrary()
 	c := newClient(t, m)
 	alone := c.get("/cluster", 200)
-	holds(t, "alone", alone, "This node is alone and keeps everything itself.", "concord cluster token", "/manual/more-machines")
-	lacks(t, "alone", alone, "Nodes at work", `href="/cluster" aria-current`, "Everything is in order")
+	holds(t, "alone", alone, "This node is alone and keeps everything itself.", "/manual/more-machines")
+	lacks(t, "alone", alone, "concord cluster token", "Nodes at work", `href="/cluster" aria-current`, "Everything is in order")
 	holds(t, "alone", c.get("/status", 200), "Everything is in order", `href="/cluster"`)
 
 	m = newClusterLibrary()
 	c = newClient(t, m)
 	full := m.cluster.status
+	m.cluster.status = ClusterStatus{State: ClusterAlone, Self: "node-1", Hears: true}
+	alone = c.get("/cluster", 200)
+	holds(t, "alone, and may grow", alone, "concord cluster token", "As node-1 saw it")
+	lacks(t, "alone, and may grow", alone, "Nodes at work", "Everything is in order")
+	holds(t, "alone, and may grow", c.get("/status", 200), "Everything is in order", `href="/cluster"`)
 	m.cluster.status = ClusterStatus{State: ClusterWaiting, Self: "node-1", Needs: 3, Hears: true, Nodes: full.Nodes[:2]}
 	holds(t, "waiting", c.get("/cluster", 200), "Waits for more nodes: 2 of 3 are there.", "Everything is in order")
 	m.cluster.status = ClusterStatus{State: ClusterGrowing, Self: "node-1", Hears: true, Nodes: full.Nodes[:3], Growing: &ClusterGrowth{Stage: GrowCopy, Stream: "captures",

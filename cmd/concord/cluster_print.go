@@ -16,7 +16,7 @@ func printCluster(w io.Writer, st *web.ClusterStatus) {
 		printWrapped(w, fmt.Sprintf("%-10s", label), printable(fmt.Sprintf(format, args...)))
 	}
 	line("cluster", "%s", st.Summary().Words())
-	if st.State == web.ClusterAlone {
+	if st.State == web.ClusterAlone && st.Self != "" {
 		fmt.Fprintln(w, "          add machines with: concord cluster token")
 	}
 	if st.Growing != nil {
