@@ -13,8 +13,8 @@ import (
 	"concord/durable"
 )
 
-// lockName is the file whose lock says that a process has the archive open.
-const lockName = "lock"
+// LockName is the file of an archive directory whose lock says that a process has the archive open.
+const LockName = "lock"
 
 // disk is the file system an archive lies on. Files are written through durable.FS; that offers no reading at an offset,
 // so the machine's files are read directly, and those of another FS, which only tests use, are read whole.
@@ -35,7 +35,7 @@ func (d disk) prepare() (unlock func() error, err error) {
 	if err := os.MkdirAll(d.dir, 0o755); err != nil {
 		return nil, err
 	}
-	unlock, err = durable.Lock(d.path(lockName))
+	unlock, err = durable.Lock(d.path(LockName))
 	if err != nil {
 		return nil, err
 	}

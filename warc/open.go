@@ -164,6 +164,7 @@ type fileScan struct {
 	lines   []string // CDXJ lines
 	damages []string // in front of end
 	tail    []string // behind it
+	gaveUp  bool     // there were too many damages
 }
 
 // anyBlock is the limit under which the archive's own records are read through: what was accepted once is kept, even when
@@ -177,8 +178,21 @@ func (a *Archive) scanFile(name string) (*fileScan, error) {
 		return nil, err
 	}
 	defer closeFile()
-	s := &fileScan{stored: size}
-	r := NewReader(f, Limits{MaxBlock: anyBlock})
+	s, err := scanMembers(f, name)
+	if err != nil {
+		return nil, err
+	}
+	s.stored = size
+	if s.gaveUp {
+		s.end = size
+	}
+	return s, nil
+}
+
+// scanMembers reads the records of what is, or is to be, the archive file of that name.
+func scanMembers(src io.Reader, name string) (*fileScan, error) {
+	s := new(fileScan)
+	r := NewReader(src, Limits{MaxBlock: anyBlock})
 	for {
 		rec, err := r.Next()
 		if err == io.EOF {
@@ -191,13 +205,11 @@ func (a *Archive) scanFile(name string) (*fileScan, error) {
 		if err != nil && concord.KindOf(err) != concord.Corrupt {
 			return nil, err
 		}
+		s.damages, s.tail = append(s.damages, s.tail...), nil
 		if err != nil { // too many damages: what follows is not looked at
-			s.tail = append(s.tail, err.Error())
-			s.damages, s.tail = append(s.damages, s.tail...), nil
-			s.end = s.stored
+			s.damages, s.gaveUp = append(s.damages, err.Error()), true
 			return s, nil
 		}
-		s.damages, s.tail = append(s.damages, s.tail...), nil
 		s.add(rec, name)
 	}
 }

@@ -46,6 +46,11 @@ func (a *Archive) readMember(loc concord.Location) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
+	return a.parseMember(stored)
+}
+
+// parseMember reads the record that stored is, and checks the digest of its block.
+func (a *Archive) parseMember(stored []byte) (*Record, error) {
 	rec, err := expandMember(stored, a.cfg.MaxBlock+MaxHeader+8)
 	if err != nil {
 		return nil, err
