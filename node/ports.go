@@ -254,7 +254,7 @@ func (t transfer) Export(ctx context.Context, dir, site string) (web.ExportSumma
 		return err == nil && (u.Site() == site || u.Host() == site || u.HostPort() == site)
 	}
 	sum := web.ExportSummary{Dir: dir}
-	err := t.n.archive.Export(dir, keep, func(p warc.Progress) { sum.Records, sum.Bytes, sum.Files = p.Records, p.Bytes, int64(p.Files) })
+	err := t.n.archive.Export(ctx, dir, keep, func(p warc.Progress) { sum.Records, sum.Bytes, sum.Files = p.Records, p.Bytes, int64(p.Files) })
 	return sum, errors.Join(err, ctx.Err())
 }
 

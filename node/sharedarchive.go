@@ -16,7 +16,7 @@ type archiver interface {
 	Files() []warc.FileInfo
 	Stats() warc.Stats
 	Walk(ctx context.Context, fn func(warc.Entry) error, read func(bytes int64), damaged func(problem string)) error
-	Export(dir string, keep func(url string) bool, progress func(warc.Progress)) error
+	Export(ctx context.Context, dir string, keep func(url string) bool, progress func(warc.Progress)) error
 	Close() error
 }
 

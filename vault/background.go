@@ -14,6 +14,8 @@ import (
 const (
 	// tidyEvery is how often the background looks for work that nobody told it of: files that could not be finished before.
 	tidyEvery = 10 * time.Second
+	// mendEvery is how often a file is put right at most.
+	mendEvery = time.Hour
 	// precedence is how long a piece of the background waits for new records to go up first. Not for ever: a crawl never rests.
 	precedence = time.Second
 	// fewEnough small blobs in the place of a whole one are left as they are.
@@ -30,6 +32,7 @@ func (v *Vault) runBackground(ctx context.Context) error {
 			}
 			if err != nil {
 				v.log.Error("copying an archive file is put off", "file", file, "error", err)
+				v.putOff(file)
 			}
 		}
 		select {
@@ -47,13 +50,24 @@ func (v *Vault) unfinished() []string {
 	defer v.mu.Unlock()
 	var names []string
 	for file, u := range v.files {
-		if !u.done || u.damaged && !u.mended {
+		if (!u.done || u.toMend()) && time.Now().After(u.notBefore) {
 			names = append(names, file)
 		}
 	}
 	slices.Sort(names)
 	slices.Reverse(names)
 	return names
+}
+
+func (v *Vault) putOff(file string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.files[file].notBefore = time.Now().Add(tidyEvery)
+}
+
+// toMend reports whether a damaged file is to be put right, which is tried now and then: it reads all of it.
+func (u *upload) toMend() bool {
+	return u.damaged && (u.mended.IsZero() || time.Since(u.mended) > mendEvery)
 }
 
 // job is the work on one file: what is known of it while it is done.
@@ -85,7 +99,7 @@ func (v *Vault) finish(ctx context.Context, file string) error {
 	}
 	v.mu.Lock()
 	u := v.files[file]
-	damaged := u.damaged && !u.mended
+	damaged := u.toMend()
 	u.listed, u.have = true, j.base-bytesOf(j.ps.gaps(0, j.base))
 	v.mu.Unlock()
 	if damaged || j.sealed && j.ps.end() > j.size {
@@ -116,18 +130,20 @@ func (v *Vault) newJob(file string) (j *job, work bool) {
 	if j.sealed {
 		j.full = info.Bytes
 	}
-	return j, j.sealed || !u.listed || j.full > u.settled || u.damaged && !u.mended
+	return j, j.sealed || !u.listed || j.full > u.settled || u.toMend()
 }
 
-// mend puts the local file right, once.
+// mend puts the local file right, unless that was tried lately.
 func (j *job) mend(ctx context.Context) bool {
 	v := j.v
 	v.mu.Lock()
 	u := v.files[j.file]
-	was := u.mended
-	u.mended = true
+	lately := time.Since(u.mended) < mendEvery
+	if !lately {
+		u.mended = time.Now()
+	}
 	v.mu.Unlock()
-	if was {
+	if lately {
 		return false
 	}
 	if err := v.Repair(ctx, j.file); err != nil {
@@ -179,8 +195,11 @@ func (j *job) makeWhole(ctx context.Context, from, to int64) error {
 			return j.fill(ctx, from, to) // damaged as it is, it is better than nothing
 		}
 		done, err := j.putWhole(ctx, piece{from, to - from, true}, covered)
-		if err != nil || !done {
+		if err != nil {
 			return err
+		}
+		if !done { // another node has put less under that name: it has a copy of the file from before it was full
+			return j.fill(ctx, from, to)
 		}
 		j.gained(bytesOf(j.ps.gaps(from, to)))
 	}
@@ -205,13 +224,15 @@ func (j *job) putWhole(ctx context.Context, p piece, covered bool) (done bool, e
 		}
 		err = j.v.put(ctx, p.name(j.file), data)
 		done = err == nil
-		if concord.KindOf(err) == concord.Conflict {
-			n, cmp := j.v.compare(ctx, p.name(j.file), data)
-			if cmp != nil {
-				return cmp
-			}
-			done = n == p.size
-			return nil
+		if concord.KindOf(err) != concord.Conflict {
+			return err
+		}
+		n, err := j.v.compare(ctx, p.name(j.file), data)
+		if err != nil {
+			return err
+		}
+		if done = n == p.size; !done {
+			j.ps, err = listFile(ctx, j.v.cfg.Blobs, j.file)
 		}
 		return err
 	})

@@ -58,7 +58,6 @@ func (v *Vault) Read(loc concord.Location) (*warc.Record, error) {
 	damaged := here && concord.KindOf(err) != concord.NotFound
 	if damaged {
 		v.log.Error("a record is damaged here; it is read from its copy", "file", info.Name, "offset", loc.Offset, "error", err)
-		v.noteDamage(loc.File)
 	}
 	var asked error
 	if !here {
@@ -69,6 +68,9 @@ func (v *Vault) Read(loc concord.Location) (*warc.Record, error) {
 	rec, blobErr := v.readBlobs(loc)
 	switch {
 	case blobErr == nil:
+		if damaged {
+			v.noteDamage(loc.File)
+		}
 		return rec, nil
 	case damaged:
 		return nil, err

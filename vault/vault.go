@@ -67,7 +67,9 @@ type upload struct {
 	listed  bool  // have is known
 	done    bool  // sealed, all of it is in the blobs, and there is nothing to tidy
 	damaged bool  // a record of it could not be read here
-	mended  bool  // putting it right was tried
+
+	mended    time.Time // when putting it right was tried
+	notBefore time.Time // the background leaves it alone until then
 }
 
 // New returns a Vault over an open archive. It starts nothing.
@@ -87,7 +89,7 @@ func New(cfg Config) (*Vault, error) {
 	v := &Vault{cfg: cfg, local: cfg.Archive, log: cfg.Log, lists: newListCache(), homes: newHomes(), reads: make(chan struct{}, readsAtOnce),
 		kick: make(chan struct{}, 1), tidy: make(chan struct{}, 1), changed: make(chan struct{}), wanted: map[string]int64{}, files: map[string]*upload{}}
 	for _, f := range v.local.Files() {
-		v.files[f.Name] = &upload{base: f.Bytes, live: f.Bytes}
+		v.files[f.Name] = &upload{base: f.Bytes, live: f.Bytes, damaged: len(f.Damages) > 0}
 	}
 	return v, nil
 }
@@ -178,11 +180,6 @@ func (v *Vault) Stats() warc.Stats { return v.local.Stats() }
 // Walk reads this node's archive, as warc.Archive.Walk does.
 func (v *Vault) Walk(ctx context.Context, fn func(warc.Entry) error, read func(bytes int64), damaged func(problem string)) error {
 	return v.local.Walk(ctx, fn, read, damaged)
-}
-
-// Export copies records of this node's archive to a new directory, as warc.Archive.Export does.
-func (v *Vault) Export(dir string, keep func(url string) bool, progress func(warc.Progress)) error {
-	return v.local.Export(dir, keep, progress)
 }
 
 // Close closes the local archive. Run must have ended.

@@ -3,6 +3,7 @@ package warc
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -36,8 +37,13 @@ type Progress struct {
 //
 // progress, which may be nil, is called after each file and every few thousand records. Records appended meanwhile may be
 // missing. Places of the archive that cannot be read are passed over and logged; the export is completed, and the error
-// is then of kind Corrupt and says how many they were.
-func (a *Archive) Export(dir string, keep func(url string) bool, progress func(Progress)) error {
+// is then of kind Corrupt and says how many they were. When ctx ends, so does the export, with its error.
+func (a *Archive) Export(ctx context.Context, dir string, keep func(url string) bool, progress func(Progress)) error {
+	return a.ExportWith(ctx, dir, nil, keep, progress)
+}
+
+// ExportWith is Export of this archive and of files that lie elsewhere.
+func (a *Archive) ExportWith(ctx context.Context, dir string, more []Elsewhere, keep func(url string) bool, progress func(Progress)) error {
 	dir = filepath.Clean(dir)
 	if err := checkTarget(dir); err != nil {
 		return err
@@ -53,7 +59,7 @@ func (a *Archive) Export(dir string, keep func(url string) bool, progress func(P
 	if progress == nil {
 		progress = func(Progress) {}
 	}
-	e := &exporter{a: a, dir: tmp, keep: keep, progress: progress, origins: map[string]bool{}}
+	e := &exporter{ctx: ctx, a: a, more: more, dir: tmp, keep: keep, progress: progress, origins: map[string]bool{}}
 	if err := e.run(); err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
@@ -84,7 +90,9 @@ func checkTarget(dir string) error {
 }
 
 type exporter struct {
+	ctx      context.Context
 	a        *Archive
+	more     []Elsewhere
 	dir      string
 	keep     func(string) bool
 	progress func(Progress)
@@ -109,6 +117,9 @@ func (e *exporter) run() error {
 	if err != nil {
 		return err
 	}
+	if sources, err = e.indexMore(scratch, sources); err != nil {
+		return err
+	}
 	wanted, err := e.choose(sources)
 	if err != nil {
 		return err
@@ -118,15 +129,23 @@ func (e *exporter) run() error {
 			e.done.Of++
 		}
 	}
+	for _, m := range e.more {
+		if wanted[m.Name] {
+			e.done.Of++
+		}
+	}
 	for _, f := range e.a.Files() {
 		if !wanted[f.Name] {
 			continue
 		}
-		if err := e.copyFile(f); err != nil {
+		if err := e.copyFile(e.a.disk, f); err != nil {
 			return err
 		}
 		e.done.Files++
 		e.progress(e.done)
+	}
+	if err := e.copyMore(scratch, wanted); err != nil {
+		return err
 	}
 	if err := e.finish(scratch); err != nil {
 		return err
@@ -184,14 +203,17 @@ func originOf(raw string) string {
 }
 
 // copyFile copies the wanted records of one archive file.
-func (e *exporter) copyFile(info FileInfo) error {
-	f, _, closeFile, err := e.a.disk.open(info.Name)
+func (e *exporter) copyFile(d disk, info FileInfo) error {
+	f, _, closeFile, err := d.open(info.Name)
 	if err != nil {
 		return err
 	}
 	defer closeFile()
 	r := NewReader(io.NewSectionReader(f, 0, info.Bytes), Limits{MaxBlock: e.a.cfg.MaxBlock})
 	for {
+		if err := e.ctx.Err(); err != nil {
+			return err
+		}
 		rec, err := r.Next()
 		if err == io.EOF {
 			return nil

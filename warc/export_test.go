@@ -75,7 +75,7 @@ func TestExport(t *testing.T) {
 			return strings.HasPrefix(url, "https://a.example/p/") && !strings.HasSuffix(url, "/3")
 		}
 		var last Progress
-		if err := a.Export(dir, keep, func(p Progress) { last = p }); err != nil {
+		if err := a.Export(t.Context(), dir, keep, func(p Progress) { last = p }); err != nil {
 			t.Fatal(err)
 		}
 		records, lines := readDir(t, dir)
@@ -114,7 +114,7 @@ func TestExport(t *testing.T) {
 				t.Errorf("left behind: %s", e.Name())
 			}
 		}
-		if err := a.Export(dir, keep, nil); concord.KindOf(err) != concord.Conflict {
+		if err := a.Export(t.Context(), dir, keep, nil); concord.KindOf(err) != concord.Conflict {
 			t.Errorf("second export to the same directory: %v", err)
 		}
 	}
@@ -126,7 +126,7 @@ func TestExportOfDamagedArchiveSaysSo(t *testing.T) {
 	f := a.Files()[0]
 	flip(t, filepath.Join(dir, f.Name), f.Bytes/2)
 	out := filepath.Join(t.TempDir(), "out")
-	err := a.Export(out, func(string) bool { return true }, nil)
+	err := a.Export(t.Context(), out, func(string) bool { return true }, nil)
 	if concord.KindOf(err) != concord.Corrupt || !strings.Contains(err.Error(), "1 damaged") {
 		t.Errorf("export: %v", err)
 	}
