@@ -32,8 +32,8 @@ func (v *Vault) runBackground(ctx context.Context) error {
 			}
 			if err != nil {
 				v.log.Error("copying an archive file is put off", "file", file, "error", err)
-				v.putOff(file)
 			}
+			v.putOff(file, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -59,10 +59,14 @@ func (v *Vault) unfinished() []string {
 	return names
 }
 
-func (v *Vault) putOff(file string) {
+// putOff notes how work on a file went: one that failed is left alone for a while.
+func (v *Vault) putOff(file string, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.files[file].notBefore = time.Now().Add(tidyEvery)
+	u := v.files[file]
+	if u.problem = ""; err != nil {
+		u.problem, u.notBefore = file+": "+err.Error(), time.Now().Add(tidyEvery)
+	}
 }
 
 // toMend reports whether a damaged file is to be put right, which is tried now and then: it reads all of it.

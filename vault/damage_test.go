@@ -110,7 +110,7 @@ func TestDamageDoesNotSpread(t *testing.T) {
 	flip(t, filepath.Join(dir, file), all[1].loc.Offset+500)
 	flip(t, filepath.Join(dir, file), all[4].loc.Offset+500)
 	n := start(t, dir, s, options{maxFile: 1 << 20})
-	eventually(t, "all in the blobs", func() bool { p := n.Progress(); return p.Done == p.Total })
+	eventually(t, "all in the blobs", func() bool { p := n.Progress(); return p.Done == p.Total && len(p.Problems) == 0 })
 	n.stop()
 	other := start(t, t.TempDir(), s, options{})
 	for i, k := range all {
@@ -279,6 +279,14 @@ func TestRestoreWithHoles(t *testing.T) {
 	found := 0
 	if err := a.Walk(t.Context(), func(warc.Entry) error { found++; return nil }, nil, func(string) {}); err != nil || found != 6 {
 		t.Errorf("%d records, %v; want 6", found, err)
+	}
+	// What is there of a shorter file fills the holes.
+	part := t.TempDir()
+	if err := os.WriteFile(filepath.Join(part, file), data[:all[6].loc.Offset], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if sum, err := Restore(t.Context(), s, part, nil); err != nil || sum.Missing != all[6].loc.Length {
+		t.Errorf("%+v %v", sum, err)
 	}
 	for i, k := range all {
 		_, err := a.Read(k.loc)

@@ -3,8 +3,10 @@ package vault
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -123,7 +125,7 @@ type Restored struct {
 }
 
 // Restore writes all archive files that the blobs have into a directory, each durable, sealed and with its index. A file that is there and at
-// least as long stays as it is. No Archive may have the directory open. Files are written one after another; after an error or a kill those that are
+// least as long stays as it is, of a shorter one what the blobs lack is kept. No Archive may have the directory open. Files are written one after another; after an error or a kill those that are
 // there are whole, and a second Restore goes on. done, which may be nil, is told of each file. Errors: those of the blobs and of the disk; what is
 // missing or damaged is none, and listed.
 func Restore(ctx context.Context, blobs concord.Blobs, dir string, done func(Restored)) (sum Restored, err error) {
@@ -137,19 +139,25 @@ func Restore(ctx context.Context, blobs concord.Blobs, dir string, done func(Res
 	defer unlock()
 	err = eachFile(ctx, blobs, func(file string, ps pieces) error {
 		size := ps.end()
-		if info, err := os.Stat(filepath.Join(dir, file)); err == nil && info.Size() >= size {
+		old, had, err := openOld(filepath.Join(dir, file))
+		if err != nil {
+			return err
+		}
+		defer old.Close()
+		if had >= size {
 			sum.Kept++
 			return nil
 		}
+		gaps := bytesOf(ps.gaps(had, size))
 		damages, err := warc.Place(dir, file, func(w io.Writer) error {
-			return compose(ctx, blobs, file, ps, span{0, size}, writeHole, w)
+			return compose(ctx, blobs, file, ps, span{0, size}, func(s span, w io.Writer) error { return fillHole(s, old, had, w) }, w)
 		})
 		if err != nil {
 			return fmt.Errorf("restore %s: %w", file, err)
 		}
 		sum.Files++
 		sum.Bytes += size
-		sum.Missing += bytesOf(ps.gaps(0, size))
+		sum.Missing += gaps
 		for _, d := range damages {
 			sum.Damages = append(sum.Damages, file+": "+d)
 		}
@@ -159,6 +167,37 @@ func Restore(ctx context.Context, blobs concord.Blobs, dir string, done func(Res
 		return nil
 	})
 	return sum, err
+}
+
+// openOld opens what is there of a file; where there is nothing, size is 0 and f is nil, which may be closed.
+func openOld(path string) (f *os.File, size int64, err error) {
+	f, err = os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}
+
+// fillHole writes what no blob has: bytes of the old file, as far as it goes.
+func fillHole(s span, old io.ReaderAt, had int64, w io.Writer) error {
+	if end := min(s.to, had); s.from < end {
+		if _, err := io.Copy(w, io.NewSectionReader(old, s.from, end-s.from)); err != nil {
+			return err
+		}
+		s.from = end
+	}
+	if s.from == s.to {
+		return nil
+	}
+	return writeHole(s, w)
 }
 
 // writeHole writes zeros, which no reader takes for a record. A file that begins with them is still to look like gzip.

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -70,6 +71,7 @@ type upload struct {
 
 	mended    time.Time // when putting it right was tried
 	notBefore time.Time // the background leaves it alone until then
+	problem   string    // why it could not be finished
 }
 
 // New returns a Vault over an open archive. It starts nothing.
@@ -187,9 +189,13 @@ func (v *Vault) Close() error { return v.local.Close() }
 
 // Progress is how far the copy of this node's archive is.
 type Progress struct {
-	Done, Total int64  // bytes
-	Waiting     string // why the blobs take nothing now; empty: they do
+	Done, Total int64    // bytes
+	Waiting     string   // why the blobs take nothing now; empty: they do
+	Problems    []string // files that could not be finished, with the reason; at most maxProblems
 }
+
+// maxProblems is as many as anyone reads.
+const maxProblems = 10
 
 // Progress returns how much of this node's archive is in the blobs. Of a file that was here when the Vault was made nothing counts until
 // its blobs were listed.
@@ -202,10 +208,14 @@ func (v *Vault) Progress() Progress {
 		if u.done {
 			continue
 		}
+		if u.problem != "" && len(p.Problems) < maxProblems {
+			p.Problems = append(p.Problems, u.problem)
+		}
 		if info, ok := v.local.File(file); ok {
 			p.Done -= max(0, info.Bytes-u.have-(u.live-u.base))
 		}
 	}
+	slices.Sort(p.Problems)
 	p.Done = max(0, p.Done)
 	return p
 }
