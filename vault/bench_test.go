@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"context"
+	"sync"
 	"testing"
 
 	"concord/blob"
@@ -37,7 +39,11 @@ func BenchmarkAppend(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		go v.Run(b.Context())
+		ctx, cancel := context.WithCancel(b.Context())
+		var running sync.WaitGroup
+		running.Go(func() { v.Run(ctx) })
+		defer running.Wait()
+		defer cancel()
 		for b.Loop() {
 			if _, err := v.Append(groups); err != nil {
 				b.Fatal(err)
