@@ -9,7 +9,6 @@ import (
 
 	"concord"
 	"concord/attest"
-	"concord/chain"
 	"concord/crawl"
 	"concord/receipt"
 	"concord/shard"
@@ -107,7 +106,7 @@ func (r receipts) Receipt(ctx context.Context, captureID string) ([]byte, error)
 	return nil, concord.Errorf(concord.Unavailable, "the receipt is not there yet; try again in a few seconds")
 }
 
-func (r receipts) Policy() string { return r.n.chain.Policy() }
+func (r receipts) Policy() string { return r.n.book().Policy() }
 
 // Attested implements web.Receipts. A receipt is cheap to build, so asking for it is the test.
 func (r receipts) Attested(ctx context.Context, captureID string) (web.AttestState, error) {
@@ -118,60 +117,11 @@ func (r receipts) Attested(ctx context.Context, captureID string) (web.AttestSta
 	if err != nil {
 		return web.AttestState{}, err
 	}
-	rep, err := receipt.Verify(proof, []byte(r.n.chain.Policy()), receipt.Options{})
+	rep, err := receipt.Verify(proof, []byte(r.n.book().Policy()), receipt.Options{})
 	if err != nil {
 		return web.AttestState{}, fmt.Errorf("receipt of %s: %w", captureID, err)
 	}
 	return web.AttestState{Done: true, Index: rep.Index}, nil
-}
-
-type ledger struct{ n *Node }
-
-func (l ledger) Size() uint64                   { return l.n.chain.Status().Size }
-func (l ledger) Checkpoint() concord.Checkpoint { return l.n.chain.Checkpoint() }
-func (l ledger) Checkpoints(n int) ([]concord.Checkpoint, error) {
-	return l.n.chain.Checkpoints(0, n)
-}
-func (l ledger) Entry(index uint64) (*concord.LedgerEntry, error) {
-	e, err := l.n.chain.Entry(index)
-	if err != nil {
-		return nil, err
-	}
-	return &e, nil
-}
-func (l ledger) Entries(from uint64, n int) ([]concord.LedgerEntry, error) {
-	return l.n.chain.Entries(from, min(n, chain.MaxEntries))
-}
-
-// Proof implements web.Ledger: the entry alone, under the newest checkpoint, as a tlog-proof without extra.
-func (l ledger) Proof(index uint64) ([]byte, error) {
-	cp := l.n.chain.Checkpoint()
-	if index >= cp.Size {
-		return nil, concord.Errorf(concord.Unavailable, "no checkpoint covers entry %d yet; try again in a few seconds", index)
-	}
-	path, err := l.n.chain.Proof(index, cp.Size)
-	if err != nil {
-		return nil, err
-	}
-	return receipt.FormatProof(index, path, []byte(cp.Note)), nil
-}
-
-func (l ledger) HashTile(level int, n uint64, width int) ([]byte, error) {
-	return l.n.chain.HashTile(level, n, width)
-}
-func (l ledger) EntryBundle(n uint64, width int) ([]byte, error) {
-	return l.n.chain.EntryBundle(n, width)
-}
-
-func (l ledger) Info() web.LedgerInfo {
-	st := l.n.chain.Status()
-	info := web.LedgerInfo{Chain: st.Chain, Origin: st.Origin, Height: st.Height}
-	for _, m := range l.n.chain.Members() {
-		info.Operators = append(info.Operators, web.OperatorInfo{Name: m.Name, State: m.Status, Power: int64(m.Power), Keys: m.Keys})
-	}
-	info.Genesis = l.n.chain.Founded()
-	info.Quorum = fmt.Sprintf("%d of %d operators must cosign", st.Members*2/3+1, st.Members)
-	return info
 }
 
 type transfer struct{ n *Node }

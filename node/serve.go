@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/chain"
 	"concord/web"
 
 	"golang.org/x/sync/errgroup"
@@ -99,8 +100,10 @@ func (n *Node) Ready(context.Context) error {
 	if n.ready != nil {
 		return n.ready
 	}
-	if s := n.chain.Status(); s.Halted != "" {
-		return concord.Errorf(concord.Unavailable, "the ledger has stopped: %s", s.Halted)
+	if own, ok := n.book().(*chain.Chain); ok { // one that another node keeps may be away: searching goes on
+		if s := own.Status(); s.Halted != "" {
+			return concord.Errorf(concord.Unavailable, "the ledger has stopped: %s", s.Halted)
+		}
 	}
 	return n.bus.WriteError()
 }

@@ -39,7 +39,7 @@ func (n *Node) Status(ctx context.Context) (web.Status, error) {
 	if err := n.crawlTotals(ctx, &st); err != nil {
 		return st, err
 	}
-	n.ledgerStatus(&st.Ledger)
+	n.ledgerStatus(ctx, &st.Ledger)
 	n.machine(&st.Machine)
 	st.Warnings = append(st.Warnings, n.warnings(&st)...)
 	return st, nil
@@ -58,9 +58,12 @@ func (n *Node) crawlTotals(ctx context.Context, st *web.Status) error {
 	return nil
 }
 
-func (n *Node) ledgerStatus(l *web.LedgerStatus) {
-	c, cp, a := n.chain.Status(), n.chain.Checkpoint(), n.attestor.Stats()
+func (n *Node) ledgerStatus(ctx context.Context, l *web.LedgerStatus) {
+	c, cp, a := n.book().Status(), n.book().Checkpoint(), n.attestor.Stats()
 	*l = web.LedgerStatus{Height: c.Height, Size: c.Size, Checkpoint: cp.Size, Time: cp.Time, Pending: uint64(a.Pending), Error: c.Halted}
+	if l.Error == "" && !c.Running && n.Ready(ctx) == nil { // a ledger of this node's own that runs no more says why
+		l.Error = "the node that keeps it does not answer"
+	}
 }
 
 func (n *Node) machine(m *web.MachineStatus) {
