@@ -1,6 +1,9 @@
 package concord
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Scope bounds which of the links a crawl meets belong to it.
 type Scope string
@@ -60,8 +63,27 @@ type HostStatus struct {
 	Backoff   int           `json:"backoff"`            // back-off exponent
 	Fetched   int64         `json:"fetched"`
 	Failed    int64         `json:"failed"`
+	Asked     time.Time     `json:"asked,omitzero"` // its last request
 	LastError string        `json:"lastError,omitempty"`
 	Robots    string        `json:"robots"` // "none", "allowed by default (404)", "rules from 2026-11-22T10:00:00Z", "unreachable: …"
+}
+
+// Compare puts hosts that fetch first, then those that wait, by when they are next, then those asked last.
+func (h HostStatus) Compare(o HostStatus) int {
+	first := func(a, b bool) int {
+		switch {
+		case a && !b:
+			return -1
+		case b && !a:
+			return 1
+		}
+		return 0
+	}
+	next := 0
+	if h.Queued > 0 && o.Queued > 0 {
+		next = h.Next.Compare(o.Next)
+	}
+	return cmp.Or(first(h.InFlight != "", o.InFlight != ""), first(h.Queued > 0, o.Queued > 0), next, o.Asked.Compare(h.Asked), cmp.Compare(h.Host, o.Host))
 }
 
 // URLStatus answers "is my URL in it, and why not".

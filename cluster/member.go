@@ -198,6 +198,12 @@ func (v *View) owners() map[string]claim {
 	return owners
 }
 
+// Owner returns the live node that runs a partition, as far as this node has heard.
+func (v *View) Owner(partition string) (Member, bool) {
+	c, ok := v.owners()[partition]
+	return c.owner, ok
+}
+
 // nameOf returns the name of a node in the name of a value, "" when it is not one of that prefix.
 func nameOf(value, prefix string) string {
 	name, ok := strings.CutPrefix(value, prefix)

@@ -1,13 +1,14 @@
 package crawl
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
-	"sort"
+
 	"time"
 
 	"concord"
@@ -108,7 +109,7 @@ func (c *Crawler) Crawls(ctx context.Context) ([]concord.Crawl, error) {
 		plans = append(plans, p)
 	}
 	c.mu.Unlock()
-	sort.Slice(plans, func(i, j int) bool { return plans[i].id > plans[j].id })
+	slices.SortFunc(plans, func(a, b *plan) int { return cmp.Compare(b.id, a.id) })
 	out := make([]concord.Crawl, 0, len(plans))
 	for _, p := range plans {
 		crawl, _ := c.sum(p)
@@ -264,7 +265,7 @@ const maxHosts = 10_000
 // Hosts returns at most limit hosts: those that fetch or wait first, then those that were fetched from last.
 func (c *Crawler) Hosts(ctx context.Context, limit int) ([]concord.HostStatus, error) {
 	limit = min(max(limit, 0), maxHosts)
-	var all []hostView
+	var all []concord.HostStatus
 	for _, f := range c.parts {
 		list, err := f.hosts(ctx, limit)
 		if c.cfg.Shared && errors.Is(err, errElsewhere) {
@@ -275,12 +276,8 @@ func (c *Crawler) Hosts(ctx context.Context, limit int) ([]concord.HostStatus, e
 		}
 		all = append(all, list...)
 	}
-	sort.SliceStable(all, func(i, j int) bool { return all[i].before(&all[j]) })
-	out := make([]concord.HostStatus, 0, min(limit, len(all)))
-	for _, v := range all[:min(limit, len(all))] {
-		out = append(out, v.status)
-	}
-	return out, nil
+	slices.SortStableFunc(all, concord.HostStatus.Compare)
+	return all[:min(limit, len(all))], nil
 }
 
 // URL says what is known about a URL. One that nobody met has State "unknown" and is no error.

@@ -7,42 +7,21 @@ import (
 	"concord"
 )
 
-// hostView is a host as people see it, with what it is sorted by.
-type hostView struct {
-	status concord.HostStatus
-	last   int64 // ms of its last request
-}
-
-// before puts hosts that fetch first, then those that wait, by when they are next, then those asked last.
-func (v *hostView) before(o *hostView) bool {
-	switch {
-	case (v.status.InFlight != "") != (o.status.InFlight != ""):
-		return v.status.InFlight != ""
-	case (v.status.Queued > 0) != (o.status.Queued > 0):
-		return v.status.Queued > 0
-	case v.status.Queued > 0 && !v.status.Next.Equal(o.status.Next):
-		return v.status.Next.Before(o.status.Next)
-	case v.last != o.last:
-		return v.last > o.last
-	}
-	return v.status.Host < o.status.Host
-}
-
 // hosts returns the active hosts, then those next in the schedule, then others, at most limit.
-func (f *Frontier) hosts(ctx context.Context, limit int) ([]hostView, error) {
+func (f *Frontier) hosts(ctx context.Context, limit int) ([]concord.HostStatus, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now().UnixMilli()
-	var out []hostView
+	var out []concord.HostStatus
 	seen := map[string]bool{}
 	stalled := f.c.stalled()
 	for name, h := range f.active {
 		v := view(name, &h.rec, max(h.rec.Next, h.floor), h.reason(now))
 		if h.busy {
-			v.status.InFlight = h.busyURL
+			v.InFlight = h.busyURL
 		}
-		if stalled != "" && v.status.Reason == "ready" {
-			v.status.Reason = stalled
+		if stalled != "" && v.Reason == "ready" {
+			v.Reason = stalled
 		}
 		out, seen[name] = append(out, v), true
 	}
@@ -79,7 +58,7 @@ func (f *Frontier) hosts(ctx context.Context, limit int) ([]hostView, error) {
 	return out, scan(f.db, []byte{keyHost}, nil, each(1))
 }
 
-func view(name string, rec *hostRecord, next int64, reason string) hostView {
+func view(name string, rec *hostRecord, next int64, reason string) concord.HostStatus {
 	s := concord.HostStatus{Host: name, Queued: rec.Queued, Reason: reason, Delay: time.Duration(rec.Delay) * time.Millisecond,
 		Backoff: rec.Backoff, Fetched: rec.Fetched, Failed: rec.Failed, LastError: rec.LastError, Robots: rec.RobotsNote}
 	if s.Robots == "" {
@@ -88,5 +67,8 @@ func view(name string, rec *hostRecord, next int64, reason string) hostView {
 	if rec.Queued > 0 || next > time.Now().UnixMilli() {
 		s.Next = fromMillis(next)
 	}
-	return hostView{s, rec.Last}
+	if rec.Last != 0 {
+		s.Asked = fromMillis(rec.Last)
+	}
+	return s
 }

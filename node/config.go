@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"concord"
+	"concord/blob"
+	"concord/cluster"
+	"concord/join"
 )
 
 // Config is everything a node can be told. Names in the configuration file are those of the koanf tags.
@@ -25,9 +28,35 @@ type Config struct {
 	Frontiers int         `koanf:"frontiers"` // partitions of the frontier; fixed likewise
 	Crawl     CrawlConfig `koanf:"crawl"`
 
+	Node    string        `koanf:"node"`    // name of this node in its cluster; empty: one is made up
+	Cluster ClusterConfig `koanf:"cluster"` // for an operator with several machines
+	NATS    string        `koanf:"nats"`    // NATS servers of the operator's own, instead of those that the nodes bring: "nats://…"
+	Blobs   string        `koanf:"blobs"`   // where a cluster keeps files, instead of with its nodes: "s3://bucket/prefix", "file:///dir"
+
+	Join  string `koanf:"-"` // cluster address of a node whose cluster an empty data directory is to join
+	Token string `koanf:"-"` // that a node of it made
+
 	Logger *slog.Logger `koanf:"-"`
 	// Executable is this program, run again for PDF files in a process of its own; empty: PDF files are kept, not indexed.
 	Executable string `koanf:"-"`
+}
+
+// ClusterConfig is this node's place among several.
+type ClusterConfig struct {
+	Addr      string        `koanf:"addr"`       // where the other nodes reach this one; the port after it is used as well
+	Advertise string        `koanf:"advertise"`  // what the others are told when it is not Addr, as behind a container's ports
+	Capacity  int           `koanf:"capacity"`   // how much this node takes beside the others
+	Replicas  int           `koanf:"replicas"`   // nodes that each shard is searchable on
+	Lease     time.Duration `koanf:"lease"`      // how long a silent node keeps its partitions; the same on all nodes
+	Save      time.Duration `koanf:"save"`       // how often the state of a partition is copied to the blobs
+	BlobSpace int64         `koanf:"blob_space"` // bytes of the disk that blobs of the cluster may take; 0: half of the disk
+}
+
+func (c *ClusterConfig) advertised() string {
+	if c.Advertise != "" {
+		return c.Advertise
+	}
+	return c.Addr
 }
 
 // CrawlConfig is how the crawler behaves towards other people's machines.
@@ -42,12 +71,16 @@ type CrawlConfig struct {
 	RetryAfter   []time.Duration `koanf:"retry_after"`   // pauses before the second, third, … try of a failed URL
 	BackoffUnit  time.Duration   `koanf:"backoff_unit"`  // what a host's pause doubles from when it is overloaded or fails
 	Patience     time.Duration   `koanf:"patience"`      // how long a crawl waits for a resting host before it counts as finished
+	// Handover is how long hosts rest that come to this node from one that died: what was asked there may still be under way. 0: the longest a
+	// request can take.
+	Handover time.Duration `koanf:"handover"`
 }
 
 // Defaults are those of one person on one machine.
 func Defaults() Config {
 	return Config{
 		HTTP: "127.0.0.1:7667", Operator: defaultOperator(), Chain: "concord", Shards: 4, Frontiers: 4,
+		Cluster: ClusterConfig{Addr: "127.0.0.1:7668", Capacity: 1, Replicas: 2, Lease: 15 * time.Second, Save: 30 * time.Second},
 		Crawl: CrawlConfig{
 			Concurrency: 64, MinDelay: time.Second, MaxDelay: 30 * time.Second, AddressDelay: 500 * time.Millisecond,
 			MaxBody: 10 << 20, FreeSpace: 1 << 30, FirstRecrawl: 7 * 24 * time.Hour,
@@ -85,8 +118,42 @@ func (c *Config) Validate() error {
 	if c.Crawl.Concurrency < 1 || c.Crawl.Concurrency > 4096 {
 		return concord.Errorf(concord.Invalid, "crawl concurrency must lie between 1 and 4096, not %d", c.Crawl.Concurrency)
 	}
+	if err := c.validateCluster(); err != nil {
+		return err
+	}
 	if c.Logger == nil {
 		return concord.Errorf(concord.Invalid, "node: no logger")
+	}
+	return nil
+}
+
+// minLease leaves a lease renewed three times before it runs out, each within a moment of a slow disk.
+const minLease = 2 * time.Second
+
+func (c *Config) validateCluster() error {
+	for _, addr := range []string{c.Cluster.Addr, c.Cluster.advertised()} {
+		if _, err := engineAddr(addr); err != nil {
+			return err
+		}
+	}
+	if c.Node != "" {
+		if err := join.CheckName(c.Node); err != nil {
+			return err
+		}
+	}
+	if c.Cluster.Capacity < 0 || c.Cluster.Capacity > cluster.MaxCapacity || c.Cluster.Replicas < 1 || c.Cluster.BlobSpace < 0 {
+		return concord.Errorf(concord.Invalid, "cluster: capacity must lie between 0 and %d, replicas be at least 1, blob_space not be negative", cluster.MaxCapacity)
+	}
+	if c.Cluster.Lease < minLease || c.Cluster.Lease%time.Second != 0 || c.Cluster.Save <= 0 {
+		return concord.Errorf(concord.Invalid, "cluster: lease must be whole seconds, at least %v, and save be positive", minLease)
+	}
+	if c.Blobs != "" {
+		if _, err := blob.Parse(c.Blobs); err != nil {
+			return err
+		}
+	}
+	if (c.Join == "") != (c.Token == "") {
+		return concord.Errorf(concord.Invalid, "joining a cluster needs both its address and a token: --join HOST:PORT --token T")
 	}
 	return nil
 }

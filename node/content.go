@@ -22,13 +22,13 @@ const maxDecoded = 100 << 20
 type archive struct{ n *Node }
 
 // Content implements web.Archive.
-func (a archive) Content(_ context.Context, c concord.Capture) (web.Content, error) {
-	return a.n.content(&c)
+func (a archive) Content(ctx context.Context, c concord.Capture) (web.Content, error) {
+	return a.n.content(ctx, &c)
 }
 
 // content reads a capture's record, follows a revisit to the capture that has the body, and checks both against the
 // digests on record.
-func (n *Node) content(c *concord.Capture) (web.Content, error) {
+func (n *Node) content(ctx context.Context, c *concord.Capture) (web.Content, error) {
 	rec, err := n.archive.Read(c.Location)
 	if err != nil {
 		return web.Content{}, err
@@ -41,7 +41,7 @@ func (n *Node) content(c *concord.Capture) (web.Content, error) {
 		return web.Content{}, err
 	}
 	if rec.Type() == warc.TypeRevisit {
-		if payload, err = n.revisited(c); err != nil {
+		if payload, err = n.revisited(ctx, c); err != nil {
 			return web.Content{}, err
 		}
 	}
@@ -58,11 +58,11 @@ func (n *Node) content(c *concord.Capture) (web.Content, error) {
 }
 
 // revisited returns the body of the capture that a revisit refers to.
-func (n *Node) revisited(c *concord.Capture) ([]byte, error) {
+func (n *Node) revisited(ctx context.Context, c *concord.Capture) ([]byte, error) {
 	if c.Revisit == "" {
 		return nil, concord.Errorf(concord.NotFound, "the body of %s lies in an archive that is not here", c.URL)
 	}
-	first, err := n.capture(c.Revisit)
+	first, err := n.capture(ctx, c.Revisit)
 	if err != nil {
 		return nil, fmt.Errorf("earlier capture of %s: %w", c.URL, err)
 	}
@@ -78,8 +78,8 @@ func (n *Node) revisited(c *concord.Capture) ([]byte, error) {
 }
 
 // reextract makes the page of a capture anew, as the crawler did when it fetched it.
-func (n *Node) reextract(_ context.Context, c *concord.Capture) (*concord.Page, error) {
-	content, err := n.content(c)
+func (n *Node) reextract(ctx context.Context, c *concord.Capture) (*concord.Page, error) {
+	content, err := n.content(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"concord/receipt"
+	"concord/shard"
 )
 
 // The tests run nodes in processes of their own, so that they can be killed and a panic anywhere is seen: this test
@@ -379,4 +380,13 @@ func (s site) check(p *process, policy []byte) (found, proven int) {
 		}
 	}
 	return found, proven
+}
+
+// shardsOf returns the shards that a node has open.
+func shardsOf(n *Node) []*shard.Shard {
+	var list []*shard.Shard
+	for _, c := range n.copies.list() {
+		list = append(list, c.shard)
+	}
+	return list
 }

@@ -96,13 +96,13 @@ func TestTrim(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer n.Close()
-	for i := range n.shards {
+	for i := range n.layout.Shards {
 		if k := messages(t, n, i); k == 0 {
 			t.Errorf("the log of shard %d is empty before it is trimmed", i)
 		}
 	}
 	n.trim(t.Context())
-	for i := range n.shards {
+	for i := range n.layout.Shards {
 		if k := messages(t, n, i); k > 0 {
 			t.Errorf("the log of shard %d still has %d messages", i, k)
 		}

@@ -33,7 +33,11 @@ type layout struct {
 func loadLayout(path string, cfg Config) (layout, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		l := layout{layoutVersion, "node-" + randomHex(4), cfg.Operator, cfg.Chain, cfg.Shards, cfg.Frontiers}
+		name := cfg.Node
+		if name == "" {
+			name = newNodeName()
+		}
+		l := layout{layoutVersion, name, cfg.Operator, cfg.Chain, cfg.Shards, cfg.Frontiers}
 		return l, durable.WriteFile(path, 0o600, func(w io.Writer) error {
 			enc := json.NewEncoder(w)
 			enc.SetIndent("", "  ")
@@ -70,6 +74,8 @@ func (l layout) agrees(cfg Config) error {
 	}
 	return nil
 }
+
+func newNodeName() string { return "node-" + randomHex(4) }
 
 // loadOrCreateAPIKey reads the key for writing calls, or makes one: 32 random bytes in hex, readable by its owner only.
 func loadOrCreateAPIKey(path string) (string, error) {

@@ -37,7 +37,12 @@ type ledgerReader interface {
 var _, _ ledgerReader = (*chain.Chain)(nil), (*remoteLedger)(nil)
 
 // book returns the ledger as this node sees it.
-func (n *Node) book() ledgerReader { return n.chain }
+func (n *Node) book() ledgerReader {
+	if n.chain != nil {
+		return n.chain
+	}
+	return n.remoteLedger
+}
 
 // ledger implements web.Ledger.
 type ledger struct{ n *Node }

@@ -20,10 +20,12 @@ import (
 	"concord/cluster"
 	"concord/crawl"
 	"concord/durable"
+	"concord/join"
 	"concord/note"
 	"concord/page"
 	"concord/search"
-	"concord/shard"
+	"concord/state"
+	"concord/vault"
 	"concord/warc"
 	"concord/web"
 
@@ -37,20 +39,38 @@ type Node struct {
 	apiKey  string
 	started time.Time
 
-	unlock   func() error
-	bus      *bus.Bus
-	leases   *bus.Leases
-	captures concord.Log
-	keys     *note.Keys
-	chain    *chain.Chain
-	archive  *warc.Archive
-	attestor *attest.Attestor
-	shards   []*shard.Shard
-	trimmed  trimmed // owned by housekeep once the node runs
-	searcher *search.Fanout
-	crawler  *crawl.Crawler
-	web      *web.Server
-	pdf      page.PDFReader
+	unlock       func() error
+	bus          *bus.Bus
+	leases       *bus.Leases
+	captures     concord.Log
+	frontier     concord.Log
+	keys         *note.Keys
+	chain        *chain.Chain  // nil where another node keeps the ledger
+	remoteLedger *remoteLedger // that node's, then
+	archive      archiver
+	vault        *vault.Vault // keeps a copy of the archive in the cluster's blobs; nil: nobody does
+	attestor     attestorHere
+	copies       *copies
+	trimmed      trimmed // of a node alone; owned by housekeep once the node runs
+	searcher     *search.Fanout
+	crawler      *crawl.Crawler
+	web          *web.Server
+	pdf          page.PDFReader
+
+	// A node's place in a cluster; nil, and the keeper without members, while it is alone.
+	placeMu      sync.Mutex // held while a node alone becomes the first of a cluster
+	place        *membership
+	identity     *join.Identity
+	registry     *join.Registry
+	directory    late
+	door         *door
+	growthFailed bool // the others did not come
+	blobs        concord.Blobs
+	states       *state.Store
+	members      *cluster.Members
+	keeper       *cluster.Keeper
+	known        knownCell
+	ending       context.Context // ends when the process is to end
 
 	readyMu sync.Mutex
 	ready   error // why the node does not serve yet; nil: it does
@@ -69,8 +89,8 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		name, dir string
 		do        func(context.Context) error
 	}{
-		{"data directory", "", n.openDir}, {"message bus", "bus", n.openBus}, {"ledger", "chain", n.openLedger}, {"archive", "archive", n.openArchive},
-		{"attestor", "attest", n.openAttestor}, {"index", "shard", n.openShards}, {"crawler", "frontier", n.openCrawler},
+		{"data directory", "", n.openDir}, {"message bus", "bus", n.openBus}, {"ledger", "chain", n.openLedger}, {"cluster", clusterDir, n.openMembers},
+		{"archive", "archive", n.openArchive}, {"attestor", "attest", n.openAttestor}, {"index", "shard", n.openShards}, {"crawler", "frontier", n.openCrawler},
 	} {
 		start := time.Now()
 		if err := step.do(ctx); err != nil {
@@ -87,7 +107,7 @@ func (n *Node) path(elem ...string) string {
 
 func (n *Node) log(part string) *slog.Logger { return n.cfg.Logger.With("part", part) }
 
-func (n *Node) openDir(context.Context) error {
+func (n *Node) openDir(ctx context.Context) error {
 	if err := os.MkdirAll(n.cfg.Data, 0o700); err != nil {
 		return err
 	}
@@ -106,21 +126,13 @@ func (n *Node) openDir(context.Context) error {
 	if swapped {
 		n.cfg.Logger.Info("a rebuild that had been cut short at its end is in place now")
 	}
+	if err := n.enter(ctx); err != nil {
+		return err
+	}
 	if n.layout, err = loadLayout(n.path("layout.json"), n.cfg); err != nil {
 		return err
 	}
 	n.apiKey, err = loadOrCreateAPIKey(n.path("api.key"))
-	return err
-}
-
-func (n *Node) openBus(ctx context.Context) (err error) {
-	if err := n.notLost("bus", makeAgain, "archive", "attest", "shard", "frontier"); err != nil {
-		return err
-	}
-	if n.bus, err = bus.Open(ctx, bus.Config{Dir: n.path("bus"), NodeName: n.layout.Node, Logger: n.log("bus")}); err != nil {
-		return err
-	}
-	n.leases, err = n.bus.Leases(ctx)
 	return err
 }
 
@@ -143,13 +155,19 @@ const makeAgain = "stop the node and run concord rebuild, which makes it again f
 // startOver is what helps when the ledger or the keys are lost, which nothing else has.
 const startOver = "import its archive into a new data directory, with another name of the chain (concord archive import)"
 
-func (n *Node) openLedger(context.Context) error {
+func (n *Node) openLedger(ctx context.Context) error {
 	// The same keys must never sign a second history under the same name.
-	if err := n.notLost("chain", startOver, "archive", "attest", "shard", "frontier"); err != nil {
-		return err
+	if n.keepsLedger() {
+		if err := n.notLost("chain", startOver, "archive", "attest", "shard", "frontier"); err != nil {
+			return err
+		}
 	}
 	var err error
 	if n.keys, err = note.LoadOrCreateKeys(n.path("keys"), n.layout.Operator, n.origin()); err != nil {
+		return err
+	}
+	if !n.keepsLedger() {
+		n.remoteLedger, err = openRemoteLedger(ctx, n.bus, n.path(clusterDir, "ledger.json"))
 		return err
 	}
 	n.chain, err = chain.Open(chain.Config{Dir: n.path("chain"), Operator: n.layout.Operator, ChainName: n.layout.Chain, Keys: n.keys, Logger: n.log("chain")})
@@ -159,38 +177,46 @@ func (n *Node) openLedger(context.Context) error {
 // origin names the ledger's log in its checkpoints.
 func (n *Node) origin() string { return n.layout.Operator + "/" + n.layout.Chain }
 
-func (n *Node) openArchive(context.Context) (err error) {
-	n.archive, err = warc.Open(warc.Config{Dir: n.path("archive"), Operator: n.layout.Operator, Log: n.log("archive")})
+func (n *Node) openArchive(context.Context) error {
+	a, err := warc.Open(warc.Config{Dir: n.path("archive"), Operator: n.layout.Operator, Log: n.log("archive")})
+	if err != nil {
+		return err
+	}
+	n.archive, n.vault, err = shareArchive(a, n.blobs, n.bus, n.others, n.log("archive"))
+	if err != nil {
+		err = errors.Join(err, a.Close())
+	}
 	return err
 }
 
 func (n *Node) openAttestor(ctx context.Context) (err error) {
-	if n.captures, err = n.bus.Log(ctx, "CAPTURES", "capture.*"); err != nil {
+	if n.captures, err = n.bus.Log(ctx, "CAPTURES", "capture.*"); err != nil || n.clustered() {
 		return err
 	}
 	if n.trimmed, err = loadTrimmed(n.path("trimmed.json")); err != nil {
 		return err
 	}
-	n.attestor, err = attest.Open(attest.Config{Dir: n.path("attest"), Log: n.captures, Ledger: n.chain, Keys: n.keys, Operator: n.layout.Operator, Keep: n.keepBatch, Logger: n.log("attest")})
+	a, err := attest.Open(n.attestConfig())
 	if err != nil {
 		return err
 	}
-	return n.trimmed.covers(n.attestor.Position(), n.layout.Shards)
+	n.attestor.set(a)
+	return n.trimmed.covers(a.Position(), n.layout.Shards)
 }
 
+// openShards opens the shards of a node alone; in a cluster they are opened where they belong once the node runs.
 func (n *Node) openShards(ctx context.Context) error {
-	n.pdf = n.pdfReader()
+	n.pdf, n.copies = n.pdfReader(), newCopies(n)
 	var searchers []concord.Searcher
 	for i := range n.layout.Shards {
-		s, err := shard.Open(ctx, shard.Config{Dir: n.path("shard", fmt.Sprint(i)), Shard: i, Log: n.captures, Reextract: n.reextract, Logger: n.log("shard")})
-		if err != nil {
-			return err
+		if !n.clustered() {
+			s, err := n.copies.openShard(ctx, i)
+			if err != nil {
+				return err
+			}
+			n.copies.add(s)
 		}
-		n.shards = append(n.shards, s)
-		if err := n.trimmed.covered(i, s.Position()); err != nil {
-			return err
-		}
-		searchers = append(searchers, s.Searcher())
+		searchers = append(searchers, n.shardSearcher(i))
 	}
 	var err error
 	n.searcher, err = search.NewFanout(search.FanoutConfig{Shards: searchers})
@@ -204,15 +230,16 @@ func (n *Node) pdfReader() page.PDFReader {
 	return &page.PDFChild{Exe: n.cfg.Executable, Args: []string{"pdf-text"}}
 }
 
-func (n *Node) openCrawler(ctx context.Context) error {
-	frontier, err := n.bus.Log(ctx, "FRONTIER", "frontier.*")
-	if err != nil {
+func (n *Node) openCrawler(ctx context.Context) (err error) {
+	if n.frontier, err = n.bus.Log(ctx, "FRONTIER", "frontier.*"); err != nil {
 		return err
 	}
-	if err := n.frontierNotLost(ctx, frontier); err != nil {
-		return err
+	if !n.clustered() { // in a cluster, what is not here is loaded from what was saved
+		if err := n.frontierNotLost(ctx, n.frontier); err != nil {
+			return err
+		}
 	}
-	n.crawler, err = crawl.Open(n.crawlConfig(frontier, n.captures))
+	n.crawler, err = crawl.Open(n.crawlConfig(n.frontier, n.captures))
 	return err
 }
 
@@ -232,15 +259,20 @@ func (n *Node) frontierNotLost(ctx context.Context, log concord.Log) error {
 
 func (n *Node) crawlConfig(frontier, captures concord.Log) crawl.Config {
 	c := n.cfg.Crawl
-	return crawl.Config{
+	cfg := crawl.Config{
 		Dir: n.path("frontier"), Partitions: n.layout.Frontiers, Shards: n.layout.Shards, Frontier: frontier, Captures: captures,
 		Archive: n.archive, PDF: n.pdf, Operator: n.layout.Operator, ContactURL: n.contactURL(),
 		Politeness: crawl.Politeness{MinDelay: c.MinDelay, MaxDelay: c.MaxDelay, PerAddress: c.AddressDelay, Retries: c.RetryAfter,
-			BackoffUnit: c.BackoffUnit, Patience: c.Patience},
+			BackoffUnit: c.BackoffUnit, Patience: c.Patience, Handover: c.Handover},
 		Recrawl:     crawl.Recrawl{First: c.FirstRecrawl},
 		Bounds:      crawl.Bounds{BodyBytes: int(c.MaxBody)},
 		Concurrency: c.Concurrency, FreeSpaceFloor: c.FreeSpace, Logger: n.log("crawl"),
 	}
+	if n.clustered() {
+		cfg.Shared, cfg.KeepLog, cfg.Node, cfg.Others = true, true, n.layout.Node, n.otherShares
+		cfg.Holds = func(partition string) bool { _, ok := n.keeper.Owned(partition); return ok }
+	}
+	return cfg
 }
 
 // contactURL is where people whose sites are crawled read who does it and how to reach them; empty: nobody said.
@@ -256,15 +288,6 @@ func (n *Node) contactURL() string {
 	return ""
 }
 
-// partition gives a part that needs no fence of its own the shape the keeper runs.
-type partition struct {
-	name string
-	run  func(context.Context) error
-}
-
-func (p partition) Name() string                            { return p.name }
-func (p partition) Run(ctx context.Context, _ uint64) error { return p.run(ctx) }
-
 // Run serves until ctx ends or a part fails, then stops everything in order. ready is called once, with the address of
 // pages and API, when the node serves.
 func (n *Node) Run(ctx context.Context, ready func(addr string)) error {
@@ -278,11 +301,25 @@ func (n *Node) Run(ctx context.Context, ready func(addr string)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stopChain, chainDone := n.runChain(cancel)
+	stopMember, memberDone := n.runMember(cancel)
+	stopServing, err := n.serveOthers(ctx)
+	if err != nil {
+		cancel(err)
+	}
 	g, work := errgroup.WithContext(ctx)
+	n.ending = work
 	g.Go(func() error { return n.crawler.Run(work) })
+	g.Go(func() error { return n.copies.run(work) })
 	g.Go(func() error { return n.keep(work) })
 	g.Go(func() error { return n.housekeep(work) })
 	g.Go(func() error { return n.watchBus(work) })
+	g.Go(func() error { return n.watchGrowth(work) })
+	g.Go(func() error { return n.sayReady(work) })
+	g.Go(func() error { return n.keepKnown(work) })
+	if n.vault != nil {
+		g.Go(func() error { return n.vault.Run(work) })
+	}
+	g.Go(func() error { return n.leave(work) })
 	n.serve(work, g, listeners)
 	g.Go(func() error {
 		if n.awaitStart(work) == nil {
@@ -295,6 +332,9 @@ func (n *Node) Run(ctx context.Context, ready func(addr string)) error {
 	})
 	err = g.Wait()
 	n.setReady(concord.Errorf(concord.Unavailable, "the node is stopping"))
+	stopServing()
+	stopMember()
+	<-memberDone
 	stopChain()
 	<-chainDone
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
@@ -312,7 +352,7 @@ const startPatience = time.Minute
 
 // awaitStart waits until the ledger runs and the frontier has applied its log.
 func (n *Node) awaitStart(ctx context.Context) error {
-	for start := time.Now(); !n.chain.Status().Running || !n.crawler.CaughtUp() && time.Since(start) < startPatience; {
+	for start := time.Now(); n.chain != nil && !n.chain.Status().Running || !n.crawler.CaughtUp() && time.Since(start) < startPatience; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -327,6 +367,10 @@ func (n *Node) awaitStart(ctx context.Context) error {
 func (n *Node) runChain(fail context.CancelCauseFunc) (stop func(), done <-chan struct{}) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
+	if n.chain == nil {
+		close(ended)
+		return cancel, ended
+	}
 	go func() {
 		defer close(ended)
 		if err := n.chain.Run(ctx); err != nil && ctx.Err() == nil {
@@ -336,24 +380,27 @@ func (n *Node) runChain(fail context.CancelCauseFunc) (stop func(), done <-chan 
 	return cancel, ended
 }
 
-// keep owns all partitions of the node.
-func (n *Node) keep(ctx context.Context) error {
-	parts := []cluster.Partition{partition{"attestor", n.attestor.Run}}
-	for _, s := range n.shards {
-		parts = append(parts, s)
-	}
-	for _, f := range n.crawler.Partitions() {
-		parts = append(parts, f)
-	}
-	k := cluster.Keeper{Leases: n.leases, Node: n.layout.Node, Logger: n.log("cluster")}
-	return k.Run(ctx, parts...)
+// runMember keeps the node a member until it is told to stop, after everything that owns something.
+func (n *Node) runMember(fail context.CancelCauseFunc) (stop func(), done <-chan struct{}) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := n.live(ctx); err != nil && ctx.Err() == nil {
+			fail(fmt.Errorf("cluster: %w", err))
+		}
+	}()
+	return cancel, ended
 }
 
 // trimInterval is how often the captures log gives back what everybody has applied.
 const trimInterval = 15 * time.Second
 
-// housekeep trims the captures log to what every consumer has committed.
+// housekeep trims the captures log of a node alone to what every consumer has committed. In a cluster the owner of the attestor does that.
 func (n *Node) housekeep(ctx context.Context) error {
+	if n.clustered() {
+		return nil
+	}
 	trim := time.NewTicker(trimInterval)
 	defer trim.Stop()
 	for {
@@ -367,10 +414,18 @@ func (n *Node) housekeep(ctx context.Context) error {
 }
 
 func (n *Node) trim(ctx context.Context) {
-	attested := n.attestor.Position()
-	next := make(trimmed, len(n.shards))
-	for i, s := range n.shards {
-		next[i] = max(n.trimmed.upTo(i), min(attested, s.Position()))
+	a, release, ok := n.attestor.get()
+	if !ok {
+		return
+	}
+	attested := a.Position()
+	release()
+	next := make(trimmed, n.layout.Shards)
+	for i := range next {
+		next[i] = n.trimmed.upTo(i)
+	}
+	for _, s := range n.copies.list() {
+		next[s.id] = max(next[s.id], min(attested, s.position()))
 	}
 	if slices.Equal(next, n.trimmed) {
 		return
@@ -393,6 +448,9 @@ func (n *Node) setReady(err error) {
 	n.ready = err
 }
 
+// yieldTime bounds the handing over of what the message engine leads.
+const yieldTime = 1500 * time.Millisecond
+
 // Close gives up what Open opened, in the reverse order. Run must have returned.
 func (n *Node) Close() error {
 	var errs []error
@@ -400,11 +458,13 @@ func (n *Node) Close() error {
 	if n.crawler != nil {
 		try(n.crawler)
 	}
-	for _, s := range n.shards {
-		try(s)
+	if n.copies != nil {
+		try(n.copies)
 	}
-	if n.attestor != nil {
-		try(n.attestor)
+	if a, release, ok := n.attestor.get(); ok {
+		release()
+		n.attestor.set(nil)
+		try(a)
 	}
 	if n.archive != nil {
 		try(n.archive)
@@ -412,7 +472,15 @@ func (n *Node) Close() error {
 	if n.chain != nil {
 		try(n.chain)
 	}
+	if n.door != nil {
+		try(n.door)
+	}
 	if n.bus != nil {
+		if n.clustered() {
+			yield, cancel := context.WithTimeout(context.Background(), yieldTime)
+			_ = n.bus.Yield(yield) // what is still led here when the time is up costs the others an election
+			cancel()
+		}
 		n.bus.Close()
 	}
 	if n.unlock != nil {

@@ -21,7 +21,7 @@ func TestRebuildOldArchive(t *testing.T) {
 	r.crawl(t, concord.CrawlSpec{Seeds: []string{s.URL}})
 	until(t, "it is attested", func() bool {
 		last, err := r.captures.Last(t.Context(), "capture.*")
-		return err == nil && r.attestor.Position() >= last && r.attestor.Stats().Pending == 0
+		return err == nil && r.attestor.a.Position() >= last && r.attestor.a.Stats().Pending == 0
 	})
 	want := stateOf(t, r.Node)
 	r.stop()
@@ -47,7 +47,7 @@ func TestRebuildOldArchive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		until(t, "the attestor has seen the log", func() bool { return r.attestor.Position() >= last })
+		until(t, "the attestor has seen the log", func() bool { return r.attestor.a.Position() >= last })
 		got := stateOf(t, r.Node)
 		for url, d := range want.Documents {
 			if now, ok := got.Documents[url]; !ok || now.Capture != d.Capture || now.Body != d.Body {
@@ -63,7 +63,7 @@ func TestRebuildOldArchive(t *testing.T) {
 			}
 		}
 		if !c.receipts {
-			if n := r.attestor.Stats().Attested; n > 0 {
+			if n := r.attestor.a.Stats().Attested; n > 0 {
 				t.Errorf("%d captures attested a second time", n)
 			}
 			_, err := receipts{r.Node}.Receipt(t.Context(), want.Documents[s.page(0)].Capture)

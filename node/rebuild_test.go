@@ -24,7 +24,7 @@ import (
 )
 
 // state is everything that must be the same after a rebuild.
-type state struct {
+type outcome struct {
 	Documents map[string]index.Document
 	Captures  map[string]concord.Capture
 	Crawls    []concord.Crawl
@@ -37,10 +37,10 @@ type state struct {
 // queries use every kind of thing an index knows.
 var queries = []string{"page", "the page", "lamp", "river stone", `"the first page"`, "article OR page", "intitle:page", "site:127.66.0.1", "others", "hidden", "imported", "lang:en page", "words after:2020-01-01", "page -stone"}
 
-func stateOf(t *testing.T, n *Node) *state {
+func stateOf(t *testing.T, n *Node) *outcome {
 	t.Helper()
 	ctx := t.Context()
-	s := &state{Documents: map[string]index.Document{}, Captures: map[string]concord.Capture{}, URLs: map[string]concord.URLStatus{},
+	s := &outcome{Documents: map[string]index.Document{}, Captures: map[string]concord.Capture{}, URLs: map[string]concord.URLStatus{},
 		Results: map[string][]string{}, Receipts: map[string]string{}}
 	check := func(err error) {
 		t.Helper()
@@ -48,7 +48,7 @@ func stateOf(t *testing.T, n *Node) *state {
 			t.Fatal(err)
 		}
 	}
-	for _, sh := range n.shards {
+	for _, sh := range shardsOf(n) {
 		for _, v := range sh.Views() {
 			for id := range index.DocID(v.Docs()) {
 				if v.Deleted(id) {
@@ -84,7 +84,7 @@ func stateOf(t *testing.T, n *Node) *state {
 			u.Reason = "" // it names one of the crawls that would have it
 		}
 		s.URLs[c.URL] = u
-		proof, err := n.attestor.Receipt(ctx, id)
+		proof, err := n.attestor.a.Receipt(ctx, id)
 		if concord.KindOf(err) != concord.NotFound { // a few answers cannot be put into a line, and what was imported is not attested
 			check(err)
 			_, err = receipt.Verify(proof, []byte(n.chain.Policy()), receipt.Options{URL: c.URL})
@@ -157,10 +157,10 @@ func (r *running) rest(t *testing.T) {
 	t.Helper()
 	until(t, "the node comes to rest", func() bool {
 		last, err := r.captures.Last(t.Context(), "capture.*")
-		if err != nil || r.attestor.Position() < last || r.attestor.Stats().Pending > 0 {
+		if err != nil || r.attestor.a.Position() < last || r.attestor.a.Stats().Pending > 0 {
 			return false
 		}
-		for _, s := range r.shards {
+		for _, s := range shardsOf(r.Node) {
 			if s.Status().Segments > 1 {
 				return false
 			}
@@ -209,7 +209,7 @@ func foreign(t *testing.T, url string) []byte {
 
 // fullNode crawls a web with everything odd in it, some of it twice, imports, stops a crawl, deletes pages, and comes to
 // rest. It returns the data directory and what was in it.
-func fullNode(t *testing.T, subnet byte) (string, *state) {
+func fullNode(t *testing.T, subnet byte) (string, *outcome) {
 	t.Helper()
 	hosts := slices.DeleteFunc(loopweb.Odd(), func(h *loopweb.Host) bool {
 		return slices.Contains([]string{"hostile", "robots-broken", "flaky", "slow"}, h.Name)
@@ -244,7 +244,7 @@ func fullNode(t *testing.T, subnet byte) (string, *state) {
 		t.Fatal(err)
 	}
 	n.trim(t.Context())
-	for _, sh := range n.shards { // averages, and with them scores, depend on what was deleted and is still in a segment
+	for _, sh := range shardsOf(n) { // averages, and with them scores, depend on what was deleted and is still in a segment
 		if err := sh.Settle(t.Context(), sh.Position()); err != nil {
 			t.Fatal(err)
 		}
@@ -270,7 +270,7 @@ func copyDir(t *testing.T, from string) string {
 }
 
 // same opens a data directory and compares what is in it.
-func same(t *testing.T, dir string, want *state) {
+func same(t *testing.T, dir string, want *outcome) {
 	t.Helper()
 	n, err := Open(t.Context(), testConfig(dir))
 	if err != nil {
@@ -296,14 +296,14 @@ func same(t *testing.T, dir string, want *state) {
 }
 
 // goesOn runs the node: what was there stays, and what comes is crawled, found and attested.
-func goesOn(t *testing.T, dir string, want *state) {
+func goesOn(t *testing.T, dir string, want *outcome) {
 	t.Helper()
 	s := newSite(t, 3, 0)
 	r := runNode(t, dir)
 	r.crawl(t, concord.CrawlSpec{Seeds: []string{s.URL}})
 	until(t, "it is attested", func() bool {
 		last, err := r.captures.Last(t.Context(), "capture.*")
-		return err == nil && r.attestor.Position() >= last && r.attestor.Stats().Pending == 0
+		return err == nil && r.attestor.a.Position() >= last && r.attestor.a.Stats().Pending == 0
 	})
 	got := stateOf(t, r.Node)
 	for url, d := range want.Documents {

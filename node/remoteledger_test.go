@@ -225,7 +225,7 @@ func TestRemoteLedgerReadsLikeTheLedger(t *testing.T) {
 			t.Errorf("the checkpoint after a submit covers %d entries, not entry %d", size, index)
 		}
 		time.Sleep(50 * time.Millisecond) // the block after it has come
-		settled(t, c)
+		allAttested(t, c)
 		reads := map[string]func(l ledgerReader) string{
 			"id":      func(l ledgerReader) string { return l.ID() + l.Policy() + l.Founded().String() },
 			"members": func(l ledgerReader) string { return fmt.Sprint(l.Members()) },
@@ -269,8 +269,8 @@ func TestRemoteLedgerReadsLikeTheLedger(t *testing.T) {
 	})
 }
 
-// settled waits until all entries are under a checkpoint and no block is under way.
-func settled(t testing.TB, c *chain.Chain) {
+// allAttested waits until all entries are under a checkpoint and no block is under way.
+func allAttested(t testing.TB, c *chain.Chain) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		before := c.Status()

@@ -9,6 +9,7 @@ import (
 
 	"concord"
 	"concord/durable"
+	"concord/shard"
 	"concord/web"
 )
 
@@ -22,8 +23,8 @@ func (n *Node) Status(ctx context.Context) (web.Status, error) {
 	n.readyMu.Lock()
 	st.Addr = n.addr
 	n.readyMu.Unlock()
-	for i, s := range n.shards {
-		x := s.Status()
+	for i, copies := range n.shardsEverywhere(ctx) {
+		x := best(copies)
 		sh := web.ShardStatus{Shard: i, Documents: x.Documents, Segments: x.Segments, Bytes: x.Bytes}
 		if last, err := n.captures.Last(ctx, concord.CaptureSubject(i)); err != nil {
 			sh.Error = err.Error()
@@ -45,8 +46,19 @@ func (n *Node) Status(ctx context.Context) (web.Status, error) {
 	return st, nil
 }
 
+// best returns the copy of a shard that has applied most of its log.
+func best(copies []shardState) shard.Status {
+	var x shard.Status
+	for _, c := range copies {
+		if c.Position >= x.Position {
+			x = c.Status
+		}
+	}
+	return x
+}
+
 func (n *Node) crawlTotals(ctx context.Context, st *web.Status) error {
-	t, err := n.crawler.Totals(ctx)
+	t, err := crawls{n.crawler, n}.Totals(ctx)
 	if err != nil {
 		return err
 	}
@@ -59,7 +71,8 @@ func (n *Node) crawlTotals(ctx context.Context, st *web.Status) error {
 }
 
 func (n *Node) ledgerStatus(ctx context.Context, l *web.LedgerStatus) {
-	c, cp, a := n.book().Status(), n.book().Checkpoint(), n.attestor.Stats()
+	c, cp := n.book().Status(), n.book().Checkpoint()
+	a, _ := n.attestStats(ctx) // while nobody attests, nothing is known to wait
 	*l = web.LedgerStatus{Height: c.Height, Size: c.Size, Checkpoint: cp.Size, Time: cp.Time, Pending: uint64(a.Pending), Error: c.Halted}
 	if l.Error == "" && !c.Running && n.Ready(ctx) == nil { // a ledger of this node's own that runs no more says why
 		l.Error = "the node that keeps it does not answer"

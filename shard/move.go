@@ -39,6 +39,6 @@ func (s *Shard) Checkpoint(ctx context.Context, dir string) (position uint64, er
 func Peek(dir string) (state.Local, error) {
 	return state.PeekPebble(filepath.Join(dir, catalogDir), func(db *pebble.DB) (state.Local, error) {
 		man, err := readManifest(db)
-		return state.Local{Position: man.Position, Fence: man.Fence, Pure: true}, err
+		return state.Local{Position: man.Position, Pure: true}, err
 	})
 }

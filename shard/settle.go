@@ -44,7 +44,7 @@ func (s *Shard) Settle(ctx context.Context, position uint64) error {
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
 	s.mu.Lock()
-	s.man.Position, s.man.Fence = position, 0
+	s.man.Position = position
 	s.mu.Unlock()
 	return s.commitManifest(nil)
 }

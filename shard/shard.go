@@ -84,7 +84,6 @@ type manifest struct {
 	Next     uint64   `json:"next"`     // id of the next segment
 	Segments []uint64 `json:"segments"` // ids, oldest first
 	Position uint64   `json:"position"` // of the captures log, applied
-	Fence    uint64   `json:"fence"`    // largest lease revision that committed
 	Captures uint64   `json:"captures"` // in the catalog
 	// Repairing is set while pages of a damaged segment are made again.
 	Repairing bool `json:"repairing,omitempty"`
@@ -268,15 +267,12 @@ func (s *Shard) Close() error {
 	return errors.Join(err, s.db.Close())
 }
 
-// Name implements cluster.Partition.
+// Name returns the shard's name in its cluster, "shard.0".
 func (s *Shard) Name() string { return fmt.Sprintf("shard.%d", s.cfg.Shard) }
 
 // Run applies the log, commits and merges until ctx ends. It returns nil then, and an error when the state on disk can no
 // longer be trusted or written: the caller must reopen.
-func (s *Shard) Run(ctx context.Context, fence uint64) error {
-	if err := s.takeOver(fence); err != nil {
-		return err
-	}
+func (s *Shard) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
@@ -294,26 +290,6 @@ func (s *Shard) Run(ctx context.Context, fence uint64) error {
 		return cause
 	}
 	return s.flush()
-}
-
-// takeOver records the fence, so that an owner that was replaced can commit nothing more.
-func (s *Shard) takeOver(fence uint64) error {
-	s.commitMu.Lock()
-	defer s.commitMu.Unlock()
-	man := s.man
-	if fence < man.Fence {
-		return concord.Errorf(concord.Conflict, "shard %d: fence %d is older than %d", s.cfg.Shard, fence, man.Fence)
-	}
-	man.Fence = fence
-	b := s.db.NewBatch()
-	defer b.Close()
-	if err := s.commit(b, man); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.man = man
-	s.mu.Unlock()
-	return nil
 }
 
 // commit makes a batch and a manifest durable. The caller holds commitMu and publishes man afterwards.

@@ -54,7 +54,7 @@ func (f *fixture) open() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- f.s.Run(ctx, 1) }()
+	go func() { done <- f.s.Run(ctx) }()
 	f.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -287,14 +287,6 @@ func TestDamagedSegmentIsRepairedFromTheArchive(t *testing.T) {
 	f.expect(want...)
 	f.reopen()
 	f.expect(want...)
-}
-
-func TestOldOwnerIsFenced(t *testing.T) {
-	f := newFixture(t)
-	f.stop()
-	if err := f.s.Run(t.Context(), 0); concord.KindOf(err) != concord.Conflict {
-		t.Fatalf("a smaller fence must be refused, got %v", err)
-	}
 }
 
 func indexDoc(d int) index.DocID { return index.DocID(d) }

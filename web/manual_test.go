@@ -112,9 +112,9 @@ func TestManualIsComplete(t *testing.T) {
 func configKeys(source string) []string {
 	var keys []string
 	for _, typ := range configType.FindAllStringSubmatch(source, -1) {
-		prefix := map[string]string{"CrawlConfig": "crawl."}[typ[1]]
+		prefix := map[string]string{"CrawlConfig": "crawl.", "ClusterConfig": "cluster."}[typ[1]]
 		for _, tag := range configTag.FindAllStringSubmatch(typ[2], -1) {
-			if tag[1] != "crawl" {
+			if tag[1] != "crawl" && tag[1] != "cluster" && tag[1] != "-" {
 				keys = append(keys, prefix+tag[1])
 			}
 		}

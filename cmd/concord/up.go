@@ -37,11 +37,15 @@ environment, as in CONCORD_OPERATOR or CONCORD_CRAWL__MIN_DELAY. The manual,
 served at /manual/, lists them.`,
 		Example: `  concord up
   concord up --data /srv/concord --http 127.0.0.1:8080
-  concord up --config /etc/concord.yaml`,
+  concord up --config /etc/concord.yaml
+  concord up --join 10.0.0.1:7668 --token concord-… --cluster-addr 10.0.0.2:7668`,
 		Args: noArgs,
 	}
 	cmd.Flags().String("http", "", "address of pages and API (default 127.0.0.1:7667)")
 	cmd.Flags().String("config", "", "YAML configuration file")
+	cmd.Flags().String("join", "", "cluster address of a node whose cluster this new one joins")
+	cmd.Flags().String("token", "", "what lets it join: concord cluster token prints one")
+	cmd.Flags().String("cluster-addr", "", "where other nodes reach this one; the port after it is used as well (default 127.0.0.1:7668)")
 	cmd.Flags().String("log", "info", "what to log on standard error: debug, info, warn or error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := loadConfig(cmd)
@@ -53,20 +57,13 @@ served at /manual/, lists them.`,
 	return cmd
 }
 
-// up opens the node, runs it until a signal, and closes it.
+// up runs the node until a signal. A node that grows into a cluster begins to serve once more.
 func up(ctx context.Context, cfg node.Config, cmd *cobra.Command) error {
 	start := time.Now()
-	n, err := node.Open(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	err = n.Run(ctx, func(addr string) {
+	err := node.Serve(ctx, cfg, func(addr string) {
 		cfg.Logger.Info("serving", "address", "http://"+addr, "data", cfg.Data, "started in", time.Since(start).Round(time.Millisecond))
 		fmt.Fprintf(cmd.OutOrStdout(), "ready http://%s\n", addr)
 	})
-	if closeErr := n.Close(); err == nil {
-		err = closeErr
-	}
 	cfg.Logger.Info("stopped")
 	return err
 }
@@ -134,6 +131,11 @@ func defaultOf(key string) any {
 func finishConfig(cmd *cobra.Command, cfg *node.Config) error {
 	if http, _ := cmd.Flags().GetString("http"); http != "" {
 		cfg.HTTP = http
+	}
+	for flag, to := range map[string]*string{"join": &cfg.Join, "token": &cfg.Token, "cluster-addr": &cfg.Cluster.Addr} {
+		if v, _ := cmd.Flags().GetString(flag); v != "" {
+			*to = v
+		}
 	}
 	if cmd.Flags().Changed("data") || cfg.Data == "" {
 		dir, err := dataDir(cmd)

@@ -1,0 +1,206 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"concord"
+	"concord/join"
+
+	"golang.org/x/net/netutil"
+)
+
+// The door is the cluster address of a node: HTTPS, where machines with a token join, and where nodes that joined ask whether the
+// cluster works yet. It is open while the node waits or grows too.
+
+const (
+	readyPath = "/node/v1/ready"
+	// askEvery is how often a node that waits asks.
+	askEvery = time.Second
+	// waitingFor is how long a node that asked counts as waiting.
+	waitingFor = 5 * time.Second
+
+	doorConnections = 64
+	doorTimeout     = 30 * time.Second
+	doorHeaderBytes = 8 << 10
+	doorBodyBytes   = 64 << 10
+)
+
+// readyQuestion is asked by a node that waits.
+type readyQuestion struct {
+	Addr string `json:"addr"` // its cluster address
+}
+
+// readyAnswer says whether to go on.
+type readyAnswer struct {
+	Go    bool     `json:"go"`
+	Why   string   `json:"why,omitempty"`   // not yet, in plain words
+	Peers []string `json:"peers,omitempty"` // cluster addresses of all nodes that are known
+}
+
+// door serves the cluster address.
+type door struct {
+	n    *Node
+	join *join.Server
+	ln   net.Listener
+	srv  *http.Server
+
+	mu      sync.Mutex
+	waiting map[string]waiting // by the name of the node
+	opened  bool               // nodes that wait may go on
+}
+
+type waiting struct {
+	addr string
+	seen time.Time
+}
+
+// openDoor listens and serves until close.
+func (n *Node) openDoor() (*door, error) {
+	d := &door{n: n, waiting: map[string]waiting{}}
+	var err error
+	d.join, err = join.NewServer(join.ServerConfig{Identity: n.identity, Registry: n.registry, Layout: n.layoutForOthers, Peers: d.peers, Logger: n.log("join")})
+	if err != nil {
+		return nil, err
+	}
+	if d.ln, err = net.Listen("tcp", n.cfg.Cluster.Addr); err != nil {
+		return nil, concord.Errorf(concord.Unavailable, "cannot listen on the cluster address %s: %w; use --cluster-addr for another", n.cfg.Cluster.Addr, err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST "+join.Path, d.join)
+	mux.HandleFunc("POST "+readyPath, d.ready)
+	d.srv = &http.Server{Handler: mux, ReadHeaderTimeout: doorTimeout, ReadTimeout: doorTimeout, WriteTimeout: 2 * doorTimeout, IdleTimeout: doorTimeout,
+		MaxHeaderBytes: doorHeaderBytes, ErrorLog: slog.NewLogLogger(n.log("join").Handler(), slog.LevelDebug)}
+	ln := tls.NewListener(netutil.LimitListener(d.ln, doorConnections), n.identity.JoinTLS())
+	go func() {
+		if err := d.srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			n.cfg.Logger.Error("the cluster address is not served any more; start the node again", "error", err)
+		}
+	}()
+	return d, nil
+}
+
+func (d *door) Close() error { return d.srv.Close() }
+
+// open lets waiting nodes go on.
+func (d *door) open() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.opened = true
+}
+
+// shut makes nodes wait again.
+func (d *door) shut() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.opened = false
+}
+
+// ready answers a node that waits. Only who shows a certificate of the cluster is answered.
+func (d *door) ready(w http.ResponseWriter, r *http.Request) {
+	peer, ok := join.PeerOf(r.TLS)
+	var q readyQuestion
+	body, err := io.ReadAll(io.LimitReader(r.Body, doorBodyBytes))
+	if err == nil {
+		err = json.Unmarshal(body, &q)
+	}
+	if !ok || err != nil {
+		http.Error(w, "only nodes of the cluster are answered here", http.StatusForbidden)
+		return
+	}
+	if _, err := engineAddr(q.Addr); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(d.answer(peer.Name, q.Addr)) // who left asks again
+}
+
+func (d *door) answer(name, addr string) readyAnswer {
+	d.mu.Lock()
+	_, known := d.waiting[name]
+	d.waiting[name] = waiting{addr, time.Now()}
+	goOn := d.opened
+	d.mu.Unlock()
+	if !known && !goOn {
+		d.n.cfg.Logger.Info("a node waits for the cluster to work", "node", name, "address", addr)
+	}
+	a := readyAnswer{Go: goOn, Peers: d.peers()}
+	if !goOn {
+		a.Why = d.n.waitsFor(len(d.here()))
+	}
+	return a
+}
+
+// here returns the cluster addresses of the nodes that wait now.
+func (d *door) here() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var list []string
+	for _, w := range d.waiting {
+		if time.Since(w.seen) < waitingFor {
+			list = append(list, w.addr)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// peers returns the cluster addresses of all nodes that are known, this one first.
+func (d *door) peers() []string {
+	list := append([]string{d.n.cfg.Cluster.advertised()}, d.here()...)
+	for _, p := range d.n.peers() {
+		if !slices.Contains(list, p) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// askReady asks the nodes at the addresses, one after the other, whether the cluster works, and returns the first answer.
+func (n *Node) askReady(ctx context.Context, peers []string) (a readyAnswer, err error) {
+	client := &http.Client{Timeout: doorTimeout, Transport: &http.Transport{TLSClientConfig: n.identity.ClientTLS(), DisableKeepAlives: true}}
+	q, err := json.Marshal(readyQuestion{n.cfg.Cluster.advertised()})
+	if err != nil {
+		return a, err
+	}
+	err = concord.Errorf(concord.Unavailable, "no other node is known")
+	for _, addr := range peers {
+		if addr == n.cfg.Cluster.advertised() {
+			continue
+		}
+		if a, err = askDoor(ctx, client, addr, q); err == nil {
+			return a, nil
+		}
+	}
+	return a, err
+}
+
+func askDoor(ctx context.Context, client *http.Client, addr string, q []byte) (a readyAnswer, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+addr+readyPath, readerOf(q))
+	if err != nil {
+		return a, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return a, concord.Errorf(concord.Unavailable, "node at %s: %w", addr, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, doorBodyBytes))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = concord.Errorf(concord.Unavailable, "node at %s: %s", addr, concord.Clip(string(body), 200))
+	}
+	if err == nil {
+		err = json.Unmarshal(body, &a)
+	}
+	return a, err
+}

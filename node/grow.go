@@ -1,0 +1,268 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"concord"
+	"concord/bus"
+)
+
+// How one node becomes many. While fewer nodes are here than a cluster needs, the first works alone and the others wait at its door. Once
+// enough wait, the first ends its run and opens again: it moves its streams into the cluster (bus.Grow), and goes on as the only owner of all
+// partitions. When each of them has been saved to the cluster's blobs, it says that the cluster is ready; from then on the others take their
+// share. A kill at any moment is made good by the next start: membership.Stage says how far it was.
+
+// errReopen ends a run that is to be begun anew with what changed on disk.
+var errReopen = errors.New("the node opens again")
+
+const (
+	// growPatience bounds how long the first node waits for the others to form the cluster. It then goes on alone and tries again.
+	growPatience = 90 * time.Second
+	// growAgain is the least time between two tries.
+	growAgain = 30 * time.Second
+	growLook  = time.Second
+)
+
+// watchGrowth ends the run of a node that is alone when enough others wait at its door.
+func (n *Node) watchGrowth(ctx context.Context) error {
+	if n.clustered() {
+		return nil
+	}
+	tick := time.NewTicker(growLook)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		n.placeMu.Lock()
+		door := n.door
+		n.placeMu.Unlock()
+		if door == nil || time.Since(n.started) < growAgain && n.growthFailed {
+			continue
+		}
+		here := door.here()
+		if 1+len(here) < n.needs() {
+			continue
+		}
+		if err := n.place.set(growing, here); err != nil {
+			return err
+		}
+		n.cfg.Logger.Info("enough nodes are here: this node moves what it has into the cluster", "nodes", 1+len(here))
+		return errReopen
+	}
+}
+
+// openBus opens the message engine: of this node alone, or as one of the cluster.
+func (n *Node) openBus(ctx context.Context) (err error) {
+	if n.place == nil && n.cfg.NATS == "" {
+		return n.openAlone(ctx)
+	}
+	if n.place == nil { // the operator's own engine: what is here moves to it at once
+		if err := n.openAlone(ctx); err != nil {
+			return err
+		}
+		if err := n.found(ctx); err != nil {
+			return err
+		}
+		n.bus.Close()
+		if err := n.place.set(growing, nil); err != nil {
+			return err
+		}
+	}
+	if n.identity == nil {
+		if err := n.openIdentity(); err != nil {
+			return err
+		}
+	}
+	switch n.place.Stage {
+	case founder:
+		return n.openAlone(ctx)
+	case growing:
+		return n.grow(ctx)
+	case joining:
+		return n.awaitCluster(ctx)
+	}
+	return n.openMember(ctx)
+}
+
+func (n *Node) openAlone(ctx context.Context) error {
+	if err := n.notLost("bus", makeAgain, "archive", "attest", "shard", "frontier"); err != nil {
+		return err
+	}
+	cfg, err := n.busConfig(true)
+	if err != nil {
+		return err
+	}
+	if n.bus, err = bus.Open(ctx, cfg); err != nil {
+		return err
+	}
+	if n.leases, err = n.bus.Leases(ctx); err != nil || n.place == nil {
+		return err
+	}
+	m, err := n.bus.Manifests(ctx, directoryBucket)
+	if err != nil {
+		return err
+	}
+	n.directory.set(m)
+	return n.registry.Register(ctx, n.identity)
+}
+
+// grow moves this node's streams into the cluster. When the others do not come, or go away, the node goes on alone.
+func (n *Node) grow(ctx context.Context) error {
+	n.door.open()
+	cfg, err := n.busConfig(false)
+	if err != nil {
+		return err
+	}
+	n.cfg.Logger.Info("growing: waiting for the other nodes", "at", n.place.Peers)
+	err = n.growInto(ctx, cfg)
+	if err == nil {
+		return n.place.set(settled, n.place.Peers)
+	}
+	moved, movedErr := bus.Moved(n.path("bus"))
+	if moved || movedErr != nil || ctx.Err() != nil {
+		return errors.Join(err, movedErr)
+	}
+	n.cfg.Logger.Warn("the cluster did not come about; this node goes on alone and tries again", "error", err)
+	n.growthFailed = true
+	n.door.shut()
+	if err := n.place.set(founder, nil); err != nil {
+		return err
+	}
+	return n.openAlone(ctx)
+}
+
+func (n *Node) growInto(ctx context.Context, cfg bus.Config) error {
+	patience, cancel := context.WithTimeout(ctx, growPatience)
+	defer cancel()
+	b, err := bus.Open(patience, cfg)
+	if err != nil {
+		return err
+	}
+	told := time.Now()
+	err = bus.Grow(ctx, n.path("bus"), b, func(p bus.GrowProgress) {
+		if time.Since(told) > time.Second || p.Stage == "done" {
+			told = time.Now()
+			n.cfg.Logger.Info("growing", "stage", p.Stage, "stream", p.Stream, "done", p.Done, "of", p.Total)
+		}
+	})
+	if err != nil {
+		b.Close()
+		return err
+	}
+	n.bus = b
+	return n.openDirectory(ctx)
+}
+
+// awaitCluster waits at the doors of others until the cluster works, and becomes one of it.
+func (n *Node) awaitCluster(ctx context.Context) error {
+	if err := n.awaitGo(ctx); err != nil {
+		return err
+	}
+	n.door.open()
+	if err := n.openMember(ctx); err != nil {
+		return err
+	}
+	if err := n.awaitReady(ctx); err != nil {
+		return err
+	}
+	return n.place.set(settled, n.place.Peers)
+}
+
+// awaitGo asks until somebody says that the nodes now form the cluster.
+func (n *Node) awaitGo(ctx context.Context) error {
+	said := ""
+	for {
+		a, err := n.askReady(ctx, n.place.Peers)
+		why := a.Why
+		if err != nil {
+			why = err.Error()
+		}
+		if err == nil && len(a.Peers) > 0 {
+			if err := n.place.set(joining, without(a.Peers, n.cfg.Cluster.advertised())); err != nil {
+				return err
+			}
+		}
+		if err == nil && a.Go {
+			return nil
+		}
+		if why != said {
+			n.cfg.Logger.Info("waiting for the cluster: "+why, "asking", n.place.Peers)
+			said = why
+		}
+		if err := sleep(ctx, askEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// awaitReady waits until the first node has saved all partitions: before that, nobody else may take one.
+func (n *Node) awaitReady(ctx context.Context) error {
+	for said := false; ; said = true {
+		_, err := n.directory.Get(ctx, readyName)
+		if err == nil {
+			return nil
+		}
+		if kind := concord.KindOf(err); kind != concord.NotFound && kind != concord.Unavailable {
+			return err
+		}
+		if !said {
+			n.cfg.Logger.Info("waiting until the first node has saved its partitions")
+		}
+		if err := sleep(ctx, askEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// openMember opens the engine as one of the cluster's. It waits for a majority of the nodes.
+func (n *Node) openMember(ctx context.Context) error {
+	if n.place.Stage == settled {
+		n.door.open()
+		n.removeOld()
+	}
+	cfg, err := n.busConfig(false)
+	if err != nil {
+		return err
+	}
+	if n.bus, err = bus.Open(ctx, cfg); err != nil {
+		return err
+	}
+	return n.openDirectory(ctx)
+}
+
+func (n *Node) openDirectory(ctx context.Context) error {
+	m, err := n.bus.Manifests(ctx, directoryBucket)
+	if err != nil {
+		return fmt.Errorf("open the directory of the cluster: %w", err)
+	}
+	n.directory.set(m)
+	n.leases, err = n.bus.Leases(ctx)
+	return err
+}
+
+func without(list []string, s string) []string {
+	var out []string
+	for _, x := range list {
+		if x != s {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,231 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"concord"
+	"concord/blob"
+	"concord/cluster"
+	"concord/durable"
+	"concord/state"
+)
+
+// clustered says that this node works as one of a cluster. It changes only between two runs.
+func (n *Node) clustered() bool { return n.place != nil && n.place.Stage == settled }
+
+// keepsLedger says that the operator's validator runs here.
+func (n *Node) keepsLedger() bool { return !n.clustered() || n.place.Ledger }
+
+// Names of partitions.
+const (
+	attestorName = "attestor"
+	shardPrefix  = "shard."
+)
+
+// Purposes of a member's addresses, see cluster.Record.
+const (
+	addrCluster = "cluster"
+	addrHTTP    = "http"
+)
+
+// ledgerKept is what the node with the validator cannot hand over.
+const ledgerKept = "the ledger's validator, which moves only by hand"
+
+// openMembers opens what a node of a cluster has beside a node alone: the others, the shared files, and the states of partitions.
+func (n *Node) openMembers(ctx context.Context) error {
+	if !n.clustered() {
+		n.keeper = &cluster.Keeper{Leases: n.leases, Node: n.layout.Node, Logger: n.log("cluster")}
+		return nil
+	}
+	if err := n.openBlobs(ctx); err != nil {
+		return err
+	}
+	manifests, err := n.bus.Manifests(ctx, stateBucket)
+	if err != nil {
+		return err
+	}
+	if n.states, err = state.New(state.Config{Blobs: n.blobs, Manifests: manifests, Node: n.layout.Node, Logger: n.log("state")}); err != nil {
+		return err
+	}
+	c := n.cfg.Cluster
+	self := cluster.Record{Name: n.layout.Node, Version: concord.Version, Capacity: c.Capacity, Generation: n.identity.Peer().Generation,
+		Addrs: map[string]string{addrCluster: c.advertised()}}
+	if self.Capacity == 0 {
+		self.Capacity = -1
+	}
+	if n.keepsLedger() {
+		self.Keeps = append(self.Keeps, ledgerKept)
+	}
+	if n.cfg.NATS == "" {
+		self.Keeps = append(self.Keeps, logsKept)
+	}
+	n.members, err = cluster.NewMembers(cluster.MembersConfig{Store: &n.directory, Self: self, TTL: c.Lease, Revoke: n.registry.Remove, Logger: n.log("cluster")})
+	if err != nil {
+		return err
+	}
+	n.keeper = &cluster.Keeper{Leases: n.leases, Node: n.layout.Node, TTL: c.Lease, Members: n.members, Logger: n.log("cluster")}
+	return nil
+}
+
+func (n *Node) openBlobs(ctx context.Context) (err error) {
+	if n.cfg.Blobs == "" {
+		n.blobs, err = n.bus.Blobs(ctx, n.blobSpace())
+		return err
+	}
+	place, err := blob.Parse(n.cfg.Blobs)
+	if err != nil {
+		return err
+	}
+	n.blobs, err = place.Open(ctx)
+	return err
+}
+
+// blobSpace returns how many bytes of the disk blobs may take.
+func (n *Node) blobSpace() int64 {
+	if n.cfg.Cluster.BlobSpace > 0 {
+		return n.cfg.Cluster.BlobSpace
+	}
+	_, total, err := durable.FreeSpace(n.cfg.Data)
+	if err != nil {
+		return defaultBlobSpace
+	}
+	return max(int64(total/2), minBlobSpace)
+}
+
+const (
+	minBlobSpace     = 1 << 30
+	defaultBlobSpace = 64 << 30 // where the size of the disk cannot be told
+)
+
+// view returns the cluster as this node knows it; alone it has no members.
+func (n *Node) view() *cluster.View {
+	if n.members == nil {
+		return &cluster.View{Self: n.layout.Node}
+	}
+	v, _ := n.members.View()
+	return v
+}
+
+// others returns the names of the other nodes that are live.
+func (n *Node) others() []string {
+	var list []string
+	for _, m := range n.view().Members {
+		if m.Live && m.Name != n.layout.Node {
+			list = append(list, m.Name)
+		}
+	}
+	return list
+}
+
+// peers returns the cluster addresses of the other nodes that are known, live or not.
+func (n *Node) peers() []string {
+	var list []string
+	for _, m := range n.view().Members {
+		if a := m.Addrs[addrCluster]; a != "" && m.Name != n.layout.Node && !m.Removed {
+			list = append(list, a)
+		}
+	}
+	if len(list) == 0 && n.place != nil {
+		list = slices.Clone(n.place.Peers)
+	}
+	return list
+}
+
+// ownerOf returns the node that runs a partition. Errors: Unavailable when nobody does at the moment.
+func (n *Node) ownerOf(partition string) (string, error) {
+	m, ok := n.view().Owner(partition)
+	if !ok {
+		return "", concord.Errorf(concord.Unavailable, "no node runs %s at the moment; try again in a few seconds", partition)
+	}
+	return m.Name, nil
+}
+
+// partitionNames are all partitions of the cluster.
+func (n *Node) partitionNames() []string {
+	names := []string{attestorName}
+	for i := range n.layout.Shards {
+		names = append(names, shardName(i))
+	}
+	for i := range n.layout.Frontiers {
+		names = append(names, concord.FrontierSubject(i))
+	}
+	return names
+}
+
+// answerTime bounds what one node waits for others while somebody waits for it.
+const answerTime = 3 * time.Second
+
+// answerOf is a node's answer.
+type answerOf[A any] struct {
+	Node   string
+	Answer A
+	Err    error
+}
+
+// askOthers puts one question to all other live nodes at a time, and returns their answers in the order of their names.
+func askOthers[Q, A any](ctx context.Context, n *Node, service string, q Q) []answerOf[A] {
+	return askNodes[Q, A](ctx, n, n.others(), service, q)
+}
+
+func askNodes[Q, A any](ctx context.Context, n *Node, nodes []string, service string, q Q) []answerOf[A] {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	out := make([]answerOf[A], len(nodes))
+	var wg sync.WaitGroup
+	for i, node := range nodes {
+		wg.Go(func() {
+			out[i].Node = node
+			out[i].Answer, out[i].Err = call[Q, A](ctx, n.bus, node, service, q)
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+// live keeps the membership going: the directory, the heartbeat, the certificate, and what this node remembers for its next start. A node
+// alone that lets others join has a certificate and a directory too.
+func (n *Node) live(ctx context.Context) error {
+	if n.identity == nil {
+		return nil
+	}
+	run := make(chan error, 4)
+	tasks := []func(context.Context) error{n.registry.Run, n.identity.Run, n.remember}
+	if n.members != nil {
+		tasks = append(tasks, n.members.Run)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for _, t := range tasks {
+		go func() { run <- t(ctx) }()
+	}
+	var first error
+	for range tasks {
+		if err := <-run; err != nil && first == nil && ctx.Err() == nil {
+			first = err
+			cancel()
+		}
+	}
+	return first
+}
+
+// remember keeps the addresses of the other nodes for the next start.
+func (n *Node) remember(ctx context.Context) error {
+	for sleep(ctx, rememberEvery) == nil {
+		if !n.clustered() {
+			continue
+		}
+		if err := n.place.set(settled, n.peers()); err != nil {
+			n.cfg.Logger.Warn("the addresses of the other nodes are not noted", "error", err)
+		}
+		free, total, err := durable.FreeSpace(n.cfg.Data)
+		if err == nil {
+			n.members.Update(func(r *cluster.Record) { r.DiskFree, r.DiskTotal = free, total })
+		}
+	}
+	return nil
+}
+
+const rememberEvery = 5 * time.Second

@@ -1,0 +1,92 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+
+	"concord"
+	"concord/durable"
+)
+
+// stage is how far a node is on its way from one to many.
+type stage string
+
+const (
+	founder stage = "founder" // works alone, and lets others join
+	growing stage = "growing" // moves its streams into the cluster; nobody else works yet
+	joining stage = "joining" // has an identity, and waits until the cluster works
+	settled stage = "member"
+)
+
+// membership is what a node remembers of its cluster between two starts, beside its identity. It lies in its own directory of the data
+// directory, with the identity and the cluster's message engine.
+type membership struct {
+	Stage stage    `json:"stage"`
+	Peers []string `json:"peers,omitempty"` // cluster addresses of other nodes, as heard of last
+	// Ledger is set on the node that runs the operator's validator. It moves only by hand: two of one key would be taken for a fraud.
+	Ledger bool `json:"ledger,omitempty"`
+
+	path string
+}
+
+const (
+	clusterDir     = "cluster"
+	membershipFile = "membership.json"
+)
+
+// loadMembership reads the file; nil when this node never was in a cluster.
+func loadMembership(path string) (*membership, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := &membership{path: path}
+	if err := json.Unmarshal(data, m); err != nil || !slices.Contains([]stage{founder, growing, joining, settled}, m.Stage) {
+		return nil, concord.Errorf(concord.Corrupt, "%s is damaged: restore it from a backup, or write {\"stage\": \"member\", \"peers\": [\"HOST:PORT\"]} with the cluster address of another node", path)
+	}
+	return m, nil
+}
+
+// set changes stage and peers, durably.
+func (m *membership) set(s stage, peers []string) error {
+	peers = slices.Sorted(slices.Values(peers))
+	if m.Stage == s && slices.Equal(m.Peers, peers) {
+		return nil
+	}
+	next := membership{Stage: s, Peers: peers, Ledger: m.Ledger}
+	err := durable.WriteFile(m.path, 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(next) })
+	if err == nil {
+		m.Stage, m.Peers = s, peers
+	}
+	return err
+}
+
+// engineAddr is where the message engine of a node with a cluster address listens: on the port after it.
+func engineAddr(cluster string) (string, error) {
+	host, port, err := net.SplitHostPort(cluster)
+	n, perr := strconv.Atoi(port)
+	if err != nil || perr != nil || n < 1 || n > 65534 {
+		return "", concord.Errorf(concord.Invalid, "cluster address %q: write HOST:PORT, for example 127.0.0.1:7668; the port after it is used as well", cluster)
+	}
+	return net.JoinHostPort(host, strconv.Itoa(n+1)), nil
+}
+
+// engineAddrs is engineAddr of many; those that are none are left out.
+func engineAddrs(cluster []string) []string {
+	var list []string
+	for _, a := range cluster {
+		if e, err := engineAddr(a); err == nil {
+			list = append(list, e)
+		}
+	}
+	return list
+}
