@@ -23,13 +23,13 @@ func (a *Attestor) recover(ctx context.Context) error {
 		a.stats.Pending = int(last.Count)
 		a.mu.Unlock()
 		if last.chain() != a.cfg.Ledger.ID() {
-			if err := a.resign(last); err != nil {
+			if err := a.resign(ctx, last); err != nil {
 				return err
 			}
 		}
 		return a.submit(ctx, last)
 	}
-	next, _, err := a.cfg.Ledger.Next(a.cfg.Operator)
+	next, _, err := a.next(ctx)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (a *Attestor) flush(ctx context.Context) error {
 // seal fills in the salts, signs the attestation and makes everything durable.
 func (a *Attestor) seal(ctx context.Context, items []item, pos uint64) (*Batch, error) {
 	salts := newSalter(a.cfg.Keys.Op)
-	seq, prev, err := a.cfg.Ledger.Next(a.cfg.Operator)
+	seq, prev, err := a.next(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -152,13 +152,13 @@ func (a *Attestor) seal(ctx context.Context, items []item, pos uint64) (*Batch, 
 
 // resign signs the attestation of a batch again for the chain that runs now: the one it names came to an end before it
 // took the batch.
-func (a *Attestor) resign(b *Batch) error {
+func (a *Attestor) resign(ctx context.Context, b *Batch) error {
 	att, err := b.attestation()
 	if err != nil {
 		return err
 	}
 	att.Chain = a.cfg.Ledger.ID()
-	if att.Seq, att.Prev, err = a.cfg.Ledger.Next(a.cfg.Operator); err != nil {
+	if att.Seq, att.Prev, err = a.next(ctx); err != nil {
 		return err
 	}
 	n, err := note.Sign(att.String(), a.cfg.Keys.Op)
@@ -173,17 +173,17 @@ func (a *Attestor) resign(b *Batch) error {
 // tries again.
 func (a *Attestor) submit(ctx context.Context, b *Batch) error {
 	if a.cfg.Save != nil {
-		if err := a.try(ctx, "the batch is not saved on other machines yet", b, a.cfg.Save); err != nil {
-			return err
+		if err := a.try(ctx, "the batch is not saved on other machines yet", a.cfg.Save); err != nil {
+			return about(b, err)
 		}
 	}
 	var index uint64
-	err := a.try(ctx, "the ledger does not take attestations now", b, func(ctx context.Context) (err error) {
+	err := a.try(ctx, "the ledger does not take attestations now", func(ctx context.Context) (err error) {
 		index, err = a.cfg.Ledger.Submit(ctx, []byte(b.Note))
 		return err
 	})
 	if err != nil {
-		return err
+		return about(b, err)
 	}
 	b.Index = &index
 	if err := a.store.putMeta(b); err != nil {
@@ -196,8 +196,22 @@ func (a *Attestor) submit(ctx context.Context, b *Batch) error {
 	return nil
 }
 
-// try does something for a batch until it succeeds, ctx ends, or it fails in a way that time does not heal.
-func (a *Attestor) try(ctx context.Context, what string, b *Batch, do func(context.Context) error) error {
+// next asks the ledger what the next attestation must carry. While it is away it asks again.
+func (a *Attestor) next(ctx context.Context) (seq uint64, prev concord.Digest, err error) {
+	err = a.try(ctx, "the ledger does not answer", func(context.Context) (err error) {
+		seq, prev, err = a.cfg.Ledger.Next(a.cfg.Operator)
+		return err
+	})
+	return seq, prev, err
+}
+
+// about adds which batch an error is about.
+func about(b *Batch, err error) error {
+	return concord.Errorf(concord.KindOf(err), "batch %d, seq %d: %w", b.Number, b.Seq, err)
+}
+
+// try does something until it succeeds, ctx ends, or it fails in a way that time does not heal.
+func (a *Attestor) try(ctx context.Context, what string, do func(context.Context) error) error {
 	for warned := false; ; warned = true {
 		err := do(ctx)
 		if err == nil {
@@ -207,10 +221,10 @@ func (a *Attestor) try(ctx context.Context, what string, b *Batch, do func(conte
 			return ctx.Err()
 		}
 		if concord.KindOf(err) != concord.Unavailable {
-			return concord.Errorf(concord.KindOf(err), "batch %d, seq %d: %w", b.Number, b.Seq, err)
+			return err
 		}
 		if !warned {
-			a.cfg.Logger.Warn(what+"; trying again", "batch", b.Number, "reason", err)
+			a.cfg.Logger.Warn(what+"; trying again", "reason", err)
 		}
 		select {
 		case <-ctx.Done():

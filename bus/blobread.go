@@ -189,7 +189,7 @@ func isMissing(err error) bool {
 
 // leaderMsg reads a message as the stream's leader has it, and not any replica, as GetMsg does where AllowDirect is on.
 func (s *blobs) leaderMsg(ctx context.Context, seq uint64, _ ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
-	res, err := s.bus.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+blobStream, []byte(`{"seq":`+strconv.FormatUint(seq, 10)+`}`))
+	res, err := s.bus.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+BlobStream, []byte(`{"seq":`+strconv.FormatUint(seq, 10)+`}`))
 	if err != nil {
 		return nil, err
 	}

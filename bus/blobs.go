@@ -20,9 +20,11 @@ import (
 )
 
 const (
-	blobStream, blobNames = "BLOBS", "BLOBNAMES"
-	blobSubject           = "blob."
-	blobNameSubject       = "blobname."
+	// BlobStream is the stream that Blobs keeps bytes in, as Logs names it.
+	BlobStream      = "BLOBS"
+	blobNames       = "BLOBNAMES"
+	blobSubject     = "blob."
+	blobNameSubject = "blobname."
 	// blobNameBytes bounds the register of names, as a part of the store's bytes but never less.
 	blobNameBytes = 16 << 20
 	// chunkHeader carries "<id>/<number>" of a chunk, blobHeader the name of its blob.
@@ -62,7 +64,7 @@ func (b *Bus) Blobs(ctx context.Context, maxBytes int64) (concord.Blobs, error) 
 		return nil, concord.Errorf(concord.Invalid, "open blobs: a bound of %d bytes, less than one chunk", maxBytes)
 	}
 	chunks, err := b.ensure(ctx, jetstream.StreamConfig{
-		Name: blobStream, Subjects: []string{blobSubject + "*"}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, MaxBytes: maxBytes,
+		Name: BlobStream, Subjects: []string{blobSubject + "*"}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, MaxBytes: maxBytes,
 		MaxMsgSize: blobChunkBytes + headerRoom, Duplicates: dedupWindow, AllowDirect: true, MaxConsumers: maxConsumers,
 	})
 	var api *jetstream.APIError

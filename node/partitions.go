@@ -270,7 +270,7 @@ func (n *Node) runAttestor(ctx context.Context, fence uint64) error {
 		trim, stop := context.WithCancel(ctx)
 		defer stop()
 		go n.trimLoop(trim, o)
-		return acrossAbsence(ctx, n.book(), n.layout.Operator, n.log("attest"), func(ctx context.Context) error { return a.RunOwned(ctx, fence) })
+		return a.RunOwned(ctx, fence)
 	})
 	n.attestor.set(nil)
 	return errors.Join(err, a.Close())

@@ -103,7 +103,7 @@ func (s steering) Status(ctx context.Context) (web.ClusterStatus, error) {
 		}
 		st.Logs = append(st.Logs, out)
 	}
-	st.Blobs = web.ClusterBlobs{Place: "the cluster's nodes", Bytes: n.bus.Bytes()}
+	st.Blobs = web.ClusterBlobs{Place: "the cluster's nodes", Bytes: int64(known.blobs)}
 	if n.cfg.Blobs != "" {
 		st.Blobs = web.ClusterBlobs{Place: n.cfg.Blobs}
 	}
@@ -138,6 +138,7 @@ func (d *door) nodes() []web.ClusterNode {
 type known struct {
 	logs    []bus.LogStatus
 	last    []uint64 // newest message of each shard's log
+	blobs   uint64 // bytes of them, once
 	moving  []web.ClusterTransfer
 	ready   bool // the cluster works: see sayReady
 	unsaved int  // partitions that keep it from that
@@ -164,6 +165,11 @@ func (n *Node) keepKnown(ctx context.Context) error {
 	for n.clustered() {
 		var k known
 		k.logs, _ = n.bus.Logs(ctx) // what cannot be told is left out
+		for _, l := range k.logs {
+			if l.Name == bus.BlobStream {
+				k.blobs = l.Bytes
+			}
+		}
 		for i := range n.layout.Shards {
 			last, _ := n.captures.Last(ctx, concord.CaptureSubject(i))
 			k.last = append(k.last, last)
