@@ -13,6 +13,7 @@ import (
 var (
 	_ concord.Searcher = (*Searcher)(nil)
 	_ concord.Searcher = (*Fanout)(nil)
+	_ concord.Searcher = (*Copies)(nil)
 )
 
 // validate refuses requests beyond their bounds.
