@@ -64,6 +64,39 @@ func (e *badRequest) Unwrap() error {
 	return e.query
 }
 
+// localShard searches the copy of a shard that this node keeps, holding it for the time of a call: one that was hedged and lost may go on
+// for a moment after its caller has its answer. get is as for shardServices.
+type localShard struct {
+	get   func(shard int) (concord.Searcher, func(), bool)
+	shard int
+}
+
+var _ concord.Searcher = localShard{}
+
+// Stats implements concord.Searcher.
+func (l localShard) Stats(ctx context.Context, query string) (concord.Stats, error) {
+	s, release, ok := l.get(l.shard)
+	if !ok {
+		return concord.Stats{}, notHere(l.shard)
+	}
+	defer release()
+	return s.Stats(ctx, query)
+}
+
+// Search implements concord.Searcher.
+func (l localShard) Search(ctx context.Context, req concord.Request) (*concord.Answer, error) {
+	s, release, ok := l.get(l.shard)
+	if !ok {
+		return nil, notHere(l.shard)
+	}
+	defer release()
+	return s.Search(ctx, req)
+}
+
+func notHere(shard int) error {
+	return concord.Errorf(concord.Unavailable, "shard %d is not here at the moment", shard)
+}
+
 // remoteShard searches the copy of a shard that another node keeps. Answers are as those of a copy here but for slices that are empty,
 // some of which come back nil; Took is the time from question to answer.
 type remoteShard struct {
@@ -143,13 +176,8 @@ func shardServices(get func(shard int) (concord.Searcher, func(), bool)) map[str
 			if q.RawQuery != nil {
 				q.Request.Query = string(q.RawQuery)
 			}
-			s, release, ok := get(q.Shard)
-			if !ok {
-				return nil, concord.Errorf(concord.Unavailable, "shard %d is not here at the moment", q.Shard)
-			}
-			defer release()
-			reply, err := do(ctx, s, q.Request)
-			if concord.KindOf(err) == concord.Invalid {
+			reply, err := do(ctx, localShard{get, q.Shard}, q.Request)
+			if err != nil && concord.KindOf(err) == concord.Invalid {
 				reply, err = shardReply{Refused: refusalOf(err)}, nil
 			}
 			if err != nil {

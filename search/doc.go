@@ -1,8 +1,8 @@
 // Package search answers: which documents of these segments answer best?
 //
-// A Searcher evaluates query trees over the current set of segments of one shard; a Fanout asks many Searchers and
-// merges their answers; both are concord.Searchers. The package knows nothing of where segments come from (package shard) or of pages
-// and HTTP (package web).
+// A Searcher evaluates query trees over the current set of segments of one shard; Copies asks one of the nodes that keep a shard, and the
+// next when that is slow or fails; a Fanout asks the shards and merges their answers. All are concord.Searchers. The package knows nothing
+// of where segments come from (package shard), how other nodes are reached (package node), or of pages and HTTP (package web).
 //
 // # How a query is evaluated
 //

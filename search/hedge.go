@@ -25,8 +25,9 @@ const (
 	hedgeShare = 0.1
 	hedgeBurst = 20
 
-	// minPenalty is how long a copy that failed or was slow is asked after the others, at first: about a restart. Each further trouble doubles it.
-	minPenalty = time.Second
+	// minPenalty is how long a copy that failed or was slow is asked after the others, at first: no further round of the same query waits for
+	// it, and one that was slow by chance is soon back. Each trouble that follows without an answer between doubles it.
+	minPenalty = 250 * time.Millisecond
 	// maxPenalty bounds it: so often one question finds out whether the copy is well again, and waits for a hedge if it is not.
 	maxPenalty = 30 * time.Second
 
