@@ -235,7 +235,7 @@ func (c *Copies) answered(k kind, asked []asking, i int, counts bool) {
 	for j := range asked[:i] {
 		if asked[j].err == nil {
 			asked[j].health.counts.Lost++
-			asked[j].health.trouble(now, asked[j].probe)
+			asked[j].health.trouble(now, asked[j].probe, slowPenalty*c.waits[k].hedgeAfter())
 		}
 	}
 	if counts { // a query refused as malformed says nothing of others
@@ -262,7 +262,7 @@ func (c *Copies) failed(a *asking, err error) {
 	a.err = err
 	a.health.heard = now
 	a.health.counts.Failed++
-	a.health.trouble(now, a.probe)
+	a.health.trouble(now, a.probe, minPenalty)
 }
 
 // unanswered notes that the caller's time was up, or that it went away, before any copy answered.
@@ -277,7 +277,7 @@ func (c *Copies) unanswered(asked []asking, after time.Duration, cause error) {
 		}
 		if cause == context.DeadlineExceeded && now.Sub(a.asked) >= after {
 			a.health.counts.Lost++
-			a.health.trouble(now, a.probe)
+			a.health.trouble(now, a.probe, minPenalty)
 		}
 	}
 }

@@ -176,7 +176,7 @@ func TestCopiesSlowCopyIsHedged(t *testing.T) {
 		if n := counts(c, "n1"); n.Hedges != 1 || n.Won != 1 || n.Behind {
 			t.Errorf("%+v", n)
 		}
-		time.Sleep(minPenalty) // it is tried again, by one call of several
+		time.Sleep(slowPenalty * hedged) // it is tried again, by one call of several
 		var wg sync.WaitGroup
 		for range 5 {
 			wg.Go(func() { asks(t, c) })
@@ -186,11 +186,11 @@ func TestCopiesSlowCopyIsHedged(t *testing.T) {
 			t.Errorf("%+v", n)
 		}
 		rs[0].set(usual, nil)
-		time.Sleep(minPenalty + usual) // the second penalty is longer
+		time.Sleep(slowPenalty*hedged + usual) // the second penalty is longer
 		if node, _ := asks(t, c); node != "n1" {
 			t.Errorf("%s was tried too soon", node)
 		}
-		time.Sleep(minPenalty)
+		time.Sleep(slowPenalty * hedged)
 		for range 2 {
 			if node, took := asks(t, c); node != "n0" || took != usual {
 				t.Errorf("well again: %s answered after %v", node, took)
@@ -258,7 +258,7 @@ func TestCopiesDeathInTheMiddle(t *testing.T) {
 					t.Errorf("later %s answered after %v", node, took)
 				}
 			}
-			if n := counts(c, "n0"); n.Asked-n.Hedges > uint64(recentAnswers+many+4) {
+			if n := counts(c, "n0"); n.Asked-n.Hedges > uint64(recentAnswers+many+7) {
 				t.Errorf("the dead copy was asked: %+v", n)
 			}
 		})

@@ -25,9 +25,12 @@ const (
 	hedgeShare = 0.1
 	hedgeBurst = 20
 
-	// minPenalty is how long a copy that failed or was slow is asked after the others, at first: no further round of the same query waits for
-	// it, and one that was slow by chance is soon back. Each trouble that follows without an answer between doubles it.
+	// minPenalty is how long a copy that failed is asked after the others, at first. Each trouble that follows without an answer between
+	// doubles it.
 	minPenalty = 250 * time.Millisecond
+	// slowPenalty times the wait for a hedge is that of a copy that lost to one: no further round of the same query waits for it, and one
+	// that was slow by chance, as one in twenty is, is soon back.
+	slowPenalty = 4
 	// maxPenalty bounds it: so often one question finds out whether the copy is well again, and waits for a hedge if it is not.
 	maxPenalty = 30 * time.Second
 
@@ -90,12 +93,12 @@ func (h *health) answered(asked, now time.Time) {
 	}
 }
 
-// trouble notes a failure or a lost race. Of those that many calls find at once the first counts.
-func (h *health) trouble(now time.Time, probe bool) {
+// trouble notes a failure or a lost race, for which the first penalty is least. Of those that many calls find at once the first counts.
+func (h *health) trouble(now time.Time, probe bool, least time.Duration) {
 	if now.Before(h.until) && !probe {
 		return
 	}
-	h.penalty = min(max(2*h.penalty, minPenalty), maxPenalty)
+	h.penalty = min(max(2*h.penalty, least), maxPenalty)
 	h.troubled, h.until = now, now.Add(h.penalty)
 }
 
