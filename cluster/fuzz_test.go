@@ -12,7 +12,7 @@ import (
 func FuzzDecodeRecord(f *testing.F) {
 	full := Record{Name: "a", Generation: 1, Life: "x", Beat: 7, Version: "1", Addrs: map[string]string{"http": "h:1"}, Capacity: 1,
 		Started: time.Unix(1e9, 0).UTC(), DiskFree: 1, DiskTotal: 2, Owns: []Holding{{"shard.0", 3, time.Unix(1e9, 0).UTC(), "b", "why"}},
-		Wants: []string{"shard.1"}, Serves: []Replica{{"shard.0", 9}}, Keeps: []string{"log"}}
+		Wants: []string{"shard.1"}, Serves: []Replica{{Partition: "shard.0", Position: 9}}, Keeps: []string{"log"}}
 	seed, err := full.encode()
 	if err != nil {
 		f.Fatal(err)

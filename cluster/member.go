@@ -42,7 +42,7 @@ type Record struct {
 
 	Owns   []Holding `json:"owns,omitempty"`   // partitions it runs
 	Wants  []string  `json:"wants,omitempty"`  // partitions that it asks their owners for
-	Serves []Replica `json:"serves,omitempty"` // partitions it answers queries for
+	Serves []Replica `json:"serves,omitempty"` // partitions it has a copy of, to answer queries
 	// Keeps names what else it has to hand over before it may be removed, such as replicas of logs.
 	Keeps []string `json:"keeps,omitempty"`
 }
@@ -56,10 +56,11 @@ type Holding struct {
 	Why       string    `json:"why,omitempty"` // why it is handed over
 }
 
-// Replica is a readable copy of a partition.
+// Replica is a copy of a partition.
 type Replica struct {
 	Partition string `json:"partition"`
-	Position  uint64 `json:"position"` // of its log, applied
+	Position  uint64 `json:"position"`         // of its log, applied
+	Behind    bool   `json:"behind,omitempty"` // it is being made, and needs its log from Position on, but does not answer yet
 }
 
 // leaving is the order to a node to go, and later that it is gone.

@@ -127,7 +127,7 @@ func partitionStatus(v *View, p, assigned string, owners map[string]claim) Parti
 	ps := PartitionStatus{Name: p, State: PartitionUnowned, Assigned: assigned, Replicas: []ReplicaStatus{}}
 	for _, mem := range v.Members {
 		for _, r := range mem.Serves {
-			if mem.Live && r.Partition == p {
+			if mem.Live && r.Partition == p && !r.Behind {
 				ps.Replicas = append(ps.Replicas, ReplicaStatus{mem.Name, r.Position})
 			}
 		}

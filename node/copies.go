@@ -23,8 +23,9 @@ import (
 type copies struct {
 	n *Node
 
-	mu   sync.Mutex
-	open map[int]*shardCopy
+	mu      sync.Mutex
+	open    map[int]*shardCopy
+	loading map[int]bool
 }
 
 // shardCopy is one of them.
@@ -47,7 +48,9 @@ const (
 
 func shardName(i int) string { return shardPrefix + fmt.Sprint(i) }
 
-func newCopies(n *Node) *copies { return &copies{n: n, open: map[int]*shardCopy{}} }
+func newCopies(n *Node) *copies {
+	return &copies{n: n, open: map[int]*shardCopy{}, loading: map[int]bool{}}
+}
 
 // openShard opens the state of a shard on this machine, or that which others have saved.
 func (c *copies) openShard(ctx context.Context, i int) (*shardCopy, error) {
@@ -105,6 +108,14 @@ func (c *copies) get(i int) (s *shard.Shard, release func(), ok bool) {
 		return nil, nil, false
 	}
 	return x.shard, x.using.RUnlock, true
+}
+
+// ready says that there is a copy of a shard that can answer.
+func (c *copies) ready(i int) bool {
+	c.mu.Lock()
+	x := c.open[i]
+	c.mu.Unlock()
+	return x != nil && x.caughtUp()
 }
 
 // list returns the copies that are here, by number.
@@ -241,7 +252,7 @@ func (c *copies) keep(ctx context.Context, i int, failed chan<- error) *keeping 
 			case concord.Corrupt:
 				c.n.cfg.Logger.Error("the copy of a shard is of no use, it is made anew", "shard", i, "error", err)
 				c.drop(i)
-			case concord.Unavailable:
+			case concord.Unavailable, concord.Conflict: // it is loaded again where its log has gone on without it
 				c.n.cfg.Logger.Warn("the copy of a shard cannot be kept at the moment", "shard", i, "error", err)
 			default:
 				failed <- fmt.Errorf("%s: %w", shardName(i), err)
@@ -254,18 +265,28 @@ func (c *copies) keep(ctx context.Context, i int, failed chan<- error) *keeping 
 }
 
 func (c *copies) runOne(ctx context.Context, i int) error {
+	c.setLoading(i, true)
 	s, err := c.openShard(ctx, i)
+	if err == nil {
+		c.add(s)
+	}
+	c.setLoading(i, false)
 	if err != nil {
 		return err
 	}
-	c.add(s)
-	c.tell()
 	err = s.shard.Run(ctx)
 	c.mu.Lock()
 	delete(c.open, i)
 	c.mu.Unlock()
 	c.tell()
 	return errors.Join(err, s.close())
+}
+
+func (c *copies) setLoading(i int, on bool) {
+	c.mu.Lock()
+	c.loading[i] = on
+	c.mu.Unlock()
+	c.tell()
 }
 
 // drop deletes the files of a copy that is closed.
@@ -296,7 +317,7 @@ func (c *copies) elsewhere(i int) bool {
 func (n *Node) serving(i int) []string {
 	var list []string
 	for _, m := range n.view().Members {
-		if m.Live && m.Name != n.layout.Node && slices.ContainsFunc(m.Serves, func(r cluster.Replica) bool { return r.Partition == shardName(i) }) {
+		if m.Live && m.Name != n.layout.Node && slices.ContainsFunc(m.Serves, func(r cluster.Replica) bool { return r.Partition == shardName(i) && !r.Behind }) {
 			list = append(list, m.Name)
 		}
 	}
@@ -309,9 +330,15 @@ func (c *copies) tell() {
 		return
 	}
 	var serves []cluster.Replica
-	for _, s := range c.list() {
-		if s.caughtUp() {
-			serves = append(serves, cluster.Replica{Partition: shardName(s.id), Position: s.position()})
+	for i := range c.n.layout.Shards {
+		c.mu.Lock()
+		s, loading := c.open[i], c.loading[i]
+		c.mu.Unlock()
+		switch {
+		case s != nil:
+			serves = append(serves, cluster.Replica{Partition: shardName(i), Position: s.position(), Behind: !s.caughtUp()})
+		case loading: // where it will begin is not known yet: the log stays as it is
+			serves = append(serves, cluster.Replica{Partition: shardName(i), Behind: true})
 		}
 	}
 	c.n.members.Update(func(r *cluster.Record) { r.Serves = serves })

@@ -216,7 +216,11 @@ func (n *Node) openShards(ctx context.Context) error {
 			}
 			n.copies.add(s)
 		}
-		searchers = append(searchers, n.shardSearcher(i))
+		s, err := n.shardSearcher(i)
+		if err != nil {
+			return err
+		}
+		searchers = append(searchers, s)
 	}
 	var err error
 	n.searcher, err = search.NewFanout(search.FanoutConfig{Shards: searchers})

@@ -21,6 +21,7 @@ func (n *Node) serveOthers(ctx context.Context) (stop func(), err error) {
 	services := map[string]handler{}
 	maps.Copy(services, n.crawlServices())
 	maps.Copy(services, n.shardReadServices())
+	maps.Copy(services, shardServices(n.searcherHere))
 	maps.Copy(services, n.attestServices())
 	maps.Copy(services, archiveServices(n.vault))
 	if n.chain != nil {

@@ -2,9 +2,11 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"concord"
+	"concord/search"
 	"concord/shard"
 	"concord/weburl"
 )
@@ -188,20 +190,33 @@ func (p pages) Delete(ctx context.Context, url, reason string) error {
 	return p.n.awaitSearchable(ctx)
 }
 
-// shardSearcher searches a shard wherever it is kept.
-func (n *Node) shardSearcher(i int) concord.Searcher { return shardSearcher{n, i} }
-
-type shardSearcher struct {
-	n *Node
-	i int
+// shardSearcher searches a shard wherever it is kept: here first, and on other nodes where there is no copy here that is up to date, or it is
+// slow.
+func (n *Node) shardSearcher(i int) (concord.Searcher, error) {
+	here := localShard{n.searcherHere, i}
+	if !n.clustered() {
+		return here, nil
+	}
+	return search.NewCopies(search.CopiesConfig{Name: shardText(i), Copies: func() []search.Copy {
+		var list []search.Copy
+		if n.copies.ready(i) {
+			list = append(list, search.Copy{Node: n.layout.Node, Searcher: here})
+		}
+		for _, node := range n.serving(i) {
+			list = append(list, search.Copy{Node: node, Searcher: remoteShard{n.bus, node, i}})
+		}
+		return list
+	}})
 }
 
-func (s shardSearcher) Stats(ctx context.Context, query string) (st concord.Stats, err error) {
-	err = s.n.withShard(s.i, func(x *shard.Shard) error { st, err = x.Searcher().Stats(ctx, query); return err })
-	return st, err
-}
+// shardText names a shard in what people read.
+func shardText(i int) string { return fmt.Sprintf("shard %d", i) }
 
-func (s shardSearcher) Search(ctx context.Context, req concord.Request) (a *concord.Answer, err error) {
-	err = s.n.withShard(s.i, func(x *shard.Shard) error { a, err = x.Searcher().Search(ctx, req); return err })
-	return a, err
+// searcherHere returns the searcher of a shard that is kept here; release must be called when it is not used any more.
+func (n *Node) searcherHere(i int) (s concord.Searcher, release func(), ok bool) {
+	c, release, ok := n.copies.get(i)
+	if !ok {
+		return nil, nil, false
+	}
+	return c.Searcher(), release, true
 }

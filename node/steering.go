@@ -138,7 +138,7 @@ func (d *door) nodes() []web.ClusterNode {
 type known struct {
 	logs    []bus.LogStatus
 	last    []uint64 // newest message of each shard's log
-	blobs   uint64 // bytes of them, once
+	blobs   uint64   // bytes of them, once
 	moving  []web.ClusterTransfer
 	ready   bool // the cluster works: see sayReady
 	unsaved int  // partitions that keep it from that
