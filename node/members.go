@@ -56,6 +56,7 @@ func (n *Node) openMembers(ctx context.Context) error {
 	if self.Capacity == 0 {
 		self.Capacity = -1
 	}
+	self.DiskFree, self.DiskTotal, _ = durable.FreeSpace(n.cfg.Data) // told later if it cannot be told now
 	if n.keepsLedger() {
 		self.Keeps = append(self.Keeps, ledgerKept)
 	}
