@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"concord"
 	"concord/crawl"
@@ -175,6 +176,68 @@ func (c crawls) Recent(limit int) []concord.CrawlEvent {
 	slices.SortStableFunc(all, func(a, b concord.CrawlEvent) int { return -cmp.Compare(a.Time.UnixNano(), b.Time.UnixNano()) })
 	return all[:min(limit, len(all))]
 }
+
+// watchEvery is how often other nodes are asked for what happened.
+const watchEvery = time.Second
+
+// Watch implements web.Crawls: events of this node at once, those of others within a second.
+func (c crawls) Watch(ctx context.Context) <-chan concord.CrawlEvent {
+	own := c.Crawler.Watch(ctx)
+	if !c.n.clustered() {
+		return own
+	}
+	all := make(chan concord.CrawlEvent)
+	go func() {
+		defer close(all)
+		tick := time.NewTicker(watchEvery)
+		defer tick.Stop()
+		told := map[string]time.Time{} // of each other node, its last event that was passed on
+		for {
+			var next []concord.CrawlEvent
+			select {
+			case e, more := <-own:
+				if !more {
+					return
+				}
+				next = append(next, e)
+			case <-tick.C:
+				next = c.news(ctx, told)
+			}
+			for _, e := range next {
+				select {
+				case all <- e:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return all
+}
+
+// news returns what happened on other nodes since it was asked last; of a node that was never asked, nothing.
+func (c crawls) news(ctx context.Context, told map[string]time.Time) []concord.CrawlEvent {
+	var list []concord.CrawlEvent
+	for _, a := range askOthers[limitQuestion, []concord.CrawlEvent](ctx, c.n, serviceRecent, limitQuestion{recentAsked}) {
+		last, known := told[a.Node]
+		for _, e := range a.Answer {
+			if known && e.Time.After(last) {
+				list = append(list, e)
+			}
+			if e.Time.After(told[a.Node]) {
+				told[a.Node] = e.Time
+			}
+		}
+		if a.Err == nil && !known && len(a.Answer) == 0 {
+			told[a.Node] = time.Time{}
+		}
+	}
+	slices.SortFunc(list, func(a, b concord.CrawlEvent) int { return a.Time.Compare(b.Time) })
+	return list
+}
+
+// recentAsked bounds the events that one node tells another at a time.
+const recentAsked = 200
 
 // URL implements web.Crawls.
 func (c crawls) URL(ctx context.Context, url string) (concord.URLStatus, error) {

@@ -184,6 +184,8 @@ func (n *Node) found(ctx context.Context) error {
 		return err
 	}
 	if err := n.registry.Register(ctx, n.identity); err != nil {
+		err = errors.Join(err, n.door.Close())
+		n.door = nil
 		return err
 	}
 	n.place = place

@@ -40,16 +40,16 @@ func (n *Node) watchGrowth(ctx context.Context) error {
 		case <-tick.C:
 		}
 		n.placeMu.Lock()
-		door := n.door
+		place, door := n.place, n.door
 		n.placeMu.Unlock()
-		if door == nil || time.Since(n.started) < growAgain && n.growthFailed {
+		if place == nil || door == nil || time.Since(n.started) < growAgain && n.growthFailed {
 			continue
 		}
 		here := door.here()
 		if 1+len(here) < n.needs() {
 			continue
 		}
-		if err := n.place.set(growing, here); err != nil {
+		if err := place.set(growing, here); err != nil {
 			return err
 		}
 		n.cfg.Logger.Info("enough nodes are here: this node moves what it has into the cluster", "nodes", 1+len(here))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -34,16 +35,43 @@ const (
 
 // partitions are all that this node may own. A node alone has its shards open all the time, and they need no lease.
 func (n *Node) partitions() []cluster.Partition {
-	list := []cluster.Partition{partition{attestorName, n.runAttestor}}
+	list := []cluster.Partition{n.partition(attestorName, n.path("attest"), n.runAttestor)}
 	if n.clustered() {
 		for i := range n.layout.Shards {
-			list = append(list, partition{shardName(i), func(ctx context.Context, fence uint64) error { return n.saveShard(ctx, i, fence) }})
+			list = append(list, n.partition(shardName(i), "", func(ctx context.Context, fence uint64) error { return n.saveShard(ctx, i, fence) }))
 		}
 	}
 	for i, f := range n.crawler.Partitions() {
-		list = append(list, partition{f.Name(), func(ctx context.Context, fence uint64) error { return n.runFrontier(ctx, i, f, fence) }})
+		list = append(list, n.partition(f.Name(), f.Dir(), func(ctx context.Context, fence uint64) error { return n.runFrontier(ctx, i, f, fence) }))
 	}
 	return list
+}
+
+// partition gives a partition its way to go on after what a cluster makes good by itself: a store that does not answer for a while, and a state
+// on this machine's disk that turns out to be damaged, which the saved one replaces. It then gives its lease back, and whoever takes it next begins
+// again. dir has the state that belongs to the owner alone; empty: there is none. A node alone ends with the error.
+func (n *Node) partition(name, dir string, run func(context.Context, uint64) error) cluster.Partition {
+	if !n.clustered() {
+		return partition{name, run}
+	}
+	return partition{name, func(ctx context.Context, fence uint64) error {
+		err := run(ctx, fence)
+		switch kind := concord.KindOf(err); {
+		case err == nil || ctx.Err() != nil:
+			return err
+		case kind == concord.Corrupt && dir != "":
+			n.cfg.Logger.Error("the state of a partition is damaged, the saved one takes its place", "partition", name, "error", err)
+			if err := os.RemoveAll(dir); err != nil {
+				return err
+			}
+		case kind == concord.Unavailable:
+			n.cfg.Logger.Warn("a partition cannot go on at the moment", "partition", name, "error", err)
+		default:
+			return err
+		}
+		_ = sleep(ctx, copyRetry)
+		return nil
+	}}
 }
 
 // keep owns partitions.
