@@ -43,7 +43,7 @@ func (b *Bus) Log(ctx context.Context, name string, subjects ...string) (concord
 		Subjects:           subjects,
 		Retention:          jetstream.LimitsPolicy,
 		Storage:            jetstream.FileStorage,
-		Compression:        jetstream.S2Compression,
+		Compression:        b.compression(),
 		Discard:            jetstream.DiscardNew,
 		MaxBytes:           b.cfg.MaxLogBytes,
 		MaxMsgSize:         MaxMessageBytes,
@@ -55,6 +55,16 @@ func (b *Bus) Log(ctx context.Context, name string, subjects ...string) (concord
 		return nil, wrap("open log "+name, err)
 	}
 	return &log{bus: b, name: name, stream: s}, nil
+}
+
+// compression is how the engine keeps older blocks of a log. Where a log has copies they are not compressed: an engine that is started
+// cuts its copy back to its last snapshot, and compresses the newest block beside that; when that comes after the cut, all that is then
+// appended to the block cannot be read, and a log with two such copies stands still (seen with nats-server 2.15.2, fileStore.Truncate).
+func (b *Bus) compression() jetstream.StoreCompression {
+	if b.clustered() {
+		return jetstream.NoCompression
+	}
+	return jetstream.S2Compression
 }
 
 // Append implements concord.Log.
