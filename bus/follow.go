@@ -20,6 +20,9 @@ const (
 	// maxStalls is how many readers in a row may come to a halt at one message. Each is served by any of the copies' machines, so
 	// that a copy that can be read is found: all but one in 2^10 times if one of two is damaged.
 	maxStalls = 10
+	// maxStallsAlone is the same of a node alone: a message that was appended while the engine was asked looks like one that it cannot
+	// read, and comes with the next reader.
+	maxStallsAlone = 2
 	// settle is how long a log in a cluster may seem shorter than it is, while it changes its leader.
 	settle = 5 * time.Second
 )
@@ -222,7 +225,11 @@ func (f *follower) checkStall(ctx context.Context, r *reading) error {
 		return nil
 	}
 	f.log.bus.cfg.Logger.Warn("a copy of a log cannot be read", "log", f.log.name, "node", node, "after", f.after)
-	if f.stalls++; f.stalls >= maxStalls || !f.log.bus.clustered() {
+	limit := maxStallsAlone
+	if f.log.bus.clustered() {
+		limit = maxStalls
+	}
+	if f.stalls++; f.stalls >= limit {
 		return concord.Errorf(concord.Corrupt, "the message of %s after %d cannot be read (last tried at %s); see the engine's errors in the log", f.subject, f.after, node)
 	}
 	return errAgain
