@@ -9,6 +9,10 @@
 // ours that is verified when it is read. Requests that get lost with the machine that had them are made again: appends are known by
 // their messages' IDs, leases by who wrote them. What is damaged on one machine's disk is read from another and found by Scrub.
 //
+// A message that the engine finds damaged it may leave out without a word. So the messages that a process appends are numbered, by
+// subject and in lanes that one append uses at a time, and a reader to whom a number does not come reads another copy, or fails. It cannot
+// see that the first message of a lane is missing that it would get, nor the last; these are for Scrub, which compares the copies.
+//
 // It is not for data that must outlive the engine: the archive is the truth, and what lies here can be replayed or
 // re-derived from it.
 package bus

@@ -321,7 +321,7 @@ func BenchmarkAppendReplicated(b *testing.B) {
 
 func benchmarkAppend(b *testing.B, bus *Bus) {
 	i := 0
-	for _, n := range []int{1, 20, 500} {
+	for _, n := range []int{1, 20, 500, 1000} {
 		b.Run(fmt.Sprintf("batch=%d", n), func(b *testing.B) {
 			l := openLog(b, bus)
 			data := make([]byte, 8<<10)

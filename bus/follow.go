@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,17 +20,22 @@ const (
 	// maxStalls is how many readers in a row may come to a halt at one message. Each is served by any of the copies' machines, so
 	// that a copy that can be read is found: all but one in 2^10 times if one of two is damaged.
 	maxStalls = 10
+	// maxStallsAlone is the same of a node alone: a message that was appended while the engine was asked looks like one that it cannot
+	// read, and comes with the next reader.
+	maxStallsAlone = 2
 	// settle is how long a log in a cluster may seem shorter than it is, while it changes its leader.
 	settle = 5 * time.Second
 )
 
-// Follow implements concord.Log. It goes on through the loss of the machine that serves it, and waits while the log cannot be read.
+// Follow implements concord.Log. It goes on through the loss of the machine that serves it, and waits while the log cannot be read. What
+// one copy lacks or has damaged it reads from another. Errors: Corrupt when no copy has it; Conflict when the log was trimmed beyond what
+// the reader has, so that it lost messages: its state is behind what others committed.
 func (l *log) Follow(ctx context.Context, subject string, after uint64, apply func([]concord.Message) error) error {
 	action := "follow log " + l.name
 	if err := l.checkPosition(ctx, after); err != nil {
 		return wrap(action, err)
 	}
-	f := &follower{log: l, subject: subject, after: after, apply: apply}
+	f := &follower{log: l, subject: subject, after: after, apply: apply, chains: newChains()}
 	return l.bus.keepReading(ctx, action, f.read)
 }
 
@@ -70,12 +76,14 @@ type follower struct {
 	subject string
 	after   uint64 // the last message handed to apply
 	apply   func([]concord.Message) error
+	chains  *chains
 	stalls  int    // readers in a row that have come to a halt
 	left    uint64 // how many messages the engine said were still to come, with the last one
 }
 
 // read makes a consumer and applies what it delivers until it fails.
 func (f *follower) read(ctx context.Context) error {
+	f.chains.back()
 	return f.log.bus.read(ctx, f.log.stream, f.subject, f.after, maxFollowBatch, func(ctx context.Context, r *reading) error {
 		f.left = r.cons.CachedInfo().NumPending
 		return f.drain(ctx, r)
@@ -84,7 +92,7 @@ func (f *follower) read(ctx context.Context) error {
 
 // drain collects what has arrived into batches and applies them.
 func (f *follower) drain(ctx context.Context, r *reading) error {
-	var batch []concord.Message
+	batch := make([]concord.Message, 0, maxFollowBatch)
 	tick := time.NewTicker(stallCheck)
 	defer tick.Stop()
 	quiet := 0 // ticks since the last message
@@ -98,44 +106,101 @@ func (f *follower) drain(ctx context.Context, r *reading) error {
 					return err
 				}
 			}
-			continue
 		case m := <-r.in:
 			quiet = 0
-			msg, err := f.decode(m)
-			if err != nil {
-				return err
-			}
-			batch = append(batch[:0], msg)
-		}
-	more:
-		for len(batch) < maxFollowBatch {
-			select {
-			case m := <-r.in:
-				msg, err := f.decode(m)
-				if err != nil {
-					return err
+			var damage error
+			batch, damage = f.collect(r, m, batch[:0])
+			if len(batch) > 0 {
+				if err := f.apply(batch); err != nil {
+					return applyError{err}
 				}
-				batch = append(batch, msg)
-			default:
-				break more
+				f.after, f.stalls = batch[len(batch)-1].Seq, 0
+				f.chains.keep()
+				clear(batch)
+			}
+			if damage != nil {
+				return f.damaged(ctx, r, damage)
 			}
 		}
-		if err := f.apply(batch); err != nil {
-			return applyError{err}
-		}
-		f.after, f.stalls = batch[len(batch)-1].Seq, 0
-		clear(batch)
 	}
 }
 
-// decode checks a message against the checksum it was appended with.
+// collect appends a message and what has arrived behind it to a batch, up to one that is damaged.
+func (f *follower) collect(r *reading, m delivered, batch []concord.Message) ([]concord.Message, error) {
+	for {
+		msg, err := f.decode(m)
+		if err != nil {
+			return batch, err
+		}
+		batch = append(batch, msg)
+		if len(batch) == maxFollowBatch {
+			return batch, nil
+		}
+		select {
+		case m = <-r.in:
+		default:
+			return batch, nil
+		}
+	}
+}
+
+// gap is the damage of messages that did not come.
+type gap struct {
+	subject      string
+	after, until uint64 // the messages before and behind it
+	missing      uint64 // how many
+}
+
+func (g *gap) Error() string {
+	return fmt.Sprintf("%d messages of %s between %d and %d are missing", g.missing, g.subject, g.after, g.until)
+}
+
+// decode checks a message against the checksum it was appended with, and that none before it in its chain is missing. Older versions
+// appended without chains.
 func (f *follower) decode(m delivered) (concord.Message, error) {
 	f.left = m.meta.NumPending
+	seq := m.meta.Sequence.Stream
 	if want := m.Headers().Get(checksumHeader); want != checksum(m.Data()) {
-		return concord.Message{}, concord.Errorf(concord.Corrupt, "log message %d on %s does not match its checksum", m.meta.Sequence.Stream, m.Subject())
+		return concord.Message{}, fmt.Errorf("log message %d on %s does not match its checksum", seq, m.Subject())
 	}
-	return concord.Message{Subject: m.Subject(), ID: m.Headers().Get(jetstream.MsgIDHeader), Data: m.Data(),
-		Seq: m.meta.Sequence.Stream, Time: m.meta.Timestamp}, nil
+	if text := m.Headers().Get(chainHeader); text != "" {
+		k, ok := parseLink(text)
+		if !ok {
+			return concord.Message{}, fmt.Errorf("log message %d on %s has an unreadable %s", seq, m.Subject(), chainHeader)
+		}
+		if before, whole := f.chains.add(m.Subject(), k, seq); !whole {
+			return concord.Message{}, &gap{subject: m.Subject(), after: before.seq, until: seq, missing: k.n - before.n - 1}
+		}
+	}
+	return concord.Message{Subject: m.Subject(), ID: m.Headers().Get(jetstream.MsgIDHeader), Data: m.Data(), Seq: seq, Time: m.meta.Timestamp}, nil
+}
+
+// damaged turns to another copy, or says what is wrong with this one when there is none that is better.
+func (f *follower) damaged(ctx context.Context, r *reading, damage error) error {
+	node := f.nodeOf(r.cons.CachedInfo())
+	if f.stalls++; f.stalls < maxStalls && f.log.bus.clustered() {
+		f.log.bus.cfg.Logger.Warn("a copy of a log does not have all of it; reading from another", "log", f.log.name, "node", node, "because", damage)
+		return fmt.Errorf("%w: %w", errAgain, damage)
+	}
+	var g *gap
+	if errors.As(damage, &g) {
+		first, err := f.log.first(ctx, g.subject)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err == nil && (first == 0 || first >= g.until):
+			return concord.Errorf(concord.Conflict, "the log was trimmed beyond what this reader has: %w", damage)
+		}
+	}
+	return concord.Errorf(concord.Corrupt, "%w (last tried at %s): what is made from the log must be made again from the archive", damage, node)
+}
+
+// nodeOf returns the machine whose copy a consumer reads.
+func (f *follower) nodeOf(info *jetstream.ConsumerInfo) string {
+	if info.Cluster != nil {
+		return info.Cluster.Leader
+	}
+	return f.log.bus.cfg.NodeName
 }
 
 // checkStall asks whether a quiet reader has delivered all that there is, and that it has all come, and ends it if not.
@@ -146,10 +211,7 @@ func (f *follower) checkStall(ctx context.Context, r *reading) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errAgain, err)
 	}
-	node := f.log.bus.cfg.NodeName
-	if info.Cluster != nil {
-		node = info.Cluster.Leader
-	}
+	node := f.nodeOf(info)
 	if info.Delivered.Consumer > r.received.Load() {
 		return fmt.Errorf("%w: what it sent last did not come", errAgain)
 	}
@@ -163,7 +225,11 @@ func (f *follower) checkStall(ctx context.Context, r *reading) error {
 		return nil
 	}
 	f.log.bus.cfg.Logger.Warn("a copy of a log cannot be read", "log", f.log.name, "node", node, "after", f.after)
-	if f.stalls++; f.stalls >= maxStalls || !f.log.bus.clustered() {
+	limit := maxStallsAlone
+	if f.log.bus.clustered() {
+		limit = maxStalls
+	}
+	if f.stalls++; f.stalls >= limit {
 		return concord.Errorf(concord.Corrupt, "the message of %s after %d cannot be read (last tried at %s); see the engine's errors in the log", f.subject, f.after, node)
 	}
 	return errAgain

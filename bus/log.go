@@ -2,8 +2,9 @@ package bus
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,7 @@ type log struct {
 	bus    *Bus
 	name   string
 	stream jetstream.Stream
+	lanes  lanes
 }
 
 // Log opens the named log, creating it when it is new. Subjects are its subject patterns, for example "frontier.*".
@@ -43,7 +45,7 @@ func (b *Bus) Log(ctx context.Context, name string, subjects ...string) (concord
 		Subjects:           subjects,
 		Retention:          jetstream.LimitsPolicy,
 		Storage:            jetstream.FileStorage,
-		Compression:        jetstream.S2Compression,
+		Compression:        b.compression(),
 		Discard:            jetstream.DiscardNew,
 		MaxBytes:           b.cfg.MaxLogBytes,
 		MaxMsgSize:         MaxMessageBytes,
@@ -55,6 +57,17 @@ func (b *Bus) Log(ctx context.Context, name string, subjects ...string) (concord
 		return nil, wrap("open log "+name, err)
 	}
 	return &log{bus: b, name: name, stream: s}, nil
+}
+
+// compression is how the engine keeps older blocks of a log. Where a log has copies they are not compressed: an engine that is started
+// cuts its copy back to its last snapshot, and compresses the newest block beside that; when that comes after the cut, all that is then
+// appended to the block cannot be read, and a log with two such copies stands still (seen with nats-server 2.15.2, fileStore.Truncate).
+// Copies of a log that an older version made are compressed until their node starts again.
+func (b *Bus) compression() jetstream.StoreCompression {
+	if b.clustered() {
+		return jetstream.NoCompression
+	}
+	return jetstream.S2Compression
 }
 
 // Append implements concord.Log.
@@ -95,6 +108,7 @@ func repeatable(msgs []concord.Message) bool {
 	return true
 }
 
+// appendAll makes one try. What its lanes count is stored, or they are not used again.
 func (l *log) appendAll(ctx context.Context, msgs []concord.Message) (uint64, error) {
 	if len(msgs) == 1 {
 		return l.appendOne(ctx, msgs[0])
@@ -114,19 +128,23 @@ func (l *log) appendAll(ctx context.Context, msgs []concord.Message) (uint64, er
 }
 
 func (l *log) appendOne(ctx context.Context, m concord.Message) (uint64, error) {
-	ack, err := l.bus.js.PublishMsg(ctx, encode(m))
+	lane := l.lanes.take()
+	ack, err := l.bus.js.PublishMsg(ctx, encode(m, lane))
 	if err != nil {
 		return 0, err
+	}
+	if !ack.Duplicate {
+		l.lanes.give(lane)
 	}
 	return ack.Sequence, nil
 }
 
 // appendBatch sends an atomic batch (NATS ADR-50): every message but the last without waiting, the last as a request
-// whose answer says that all are stored.
+// whose answer says that all are stored. A batch that has one message of which the engine has the ID is refused as a whole.
 func (l *log) appendBatch(ctx context.Context, msgs []concord.Message) (uint64, error) {
-	id := uuid.NewString()
+	id, lane := uuid.NewString(), l.lanes.take()
 	for i, m := range msgs {
-		msg := encode(m)
+		msg := encode(m, lane)
 		msg.Header.Set("Nats-Batch-Id", id)
 		msg.Header.Set("Nats-Batch-Sequence", strconv.Itoa(i+1))
 		if i < len(msgs)-1 {
@@ -140,21 +158,43 @@ func (l *log) appendBatch(ctx context.Context, msgs []concord.Message) (uint64, 
 		if err != nil {
 			return 0, err
 		}
+		if !ack.Duplicate {
+			l.lanes.give(lane)
+		}
 		return ack.Sequence, nil
 	}
 	return 0, nil
 }
 
-func encode(m concord.Message) *nats.Msg {
-	msg := &nats.Msg{Subject: m.Subject, Data: m.Data, Header: nats.Header{}}
-	msg.Header.Set(checksumHeader, checksum(m.Data))
+// encode makes a message of the engine's, the next of a lane.
+func encode(m concord.Message, in *lane) *nats.Msg {
+	values := []string{checksum(m.Data), in.next(m.Subject).String(), m.ID} // one piece of memory for all: thousands come in a second
+	header := nats.Header{checksumHeader: values[0:1:1], chainHeader: values[1:2:2]}
 	if m.ID != "" {
-		msg.Header.Set(jetstream.MsgIDHeader, m.ID)
+		header[jetstream.MsgIDHeader] = values[2:]
 	}
-	return msg
+	return &nats.Msg{Subject: m.Subject, Data: m.Data, Header: header}
 }
 
-func checksum(data []byte) string { return fmt.Sprintf("%08x", durable.Checksum(data)) }
+func checksum(data []byte) string {
+	return hex.EncodeToString(binary.BigEndian.AppendUint32(nil, durable.Checksum(data)))
+}
+
+// first returns the number of the oldest message of a subject, 0 when there is none.
+func (l *log) first(ctx context.Context, subject string) (first uint64, err error) {
+	err = l.bus.patiently(ctx, func(ctx context.Context) error {
+		m, err := l.stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(subject))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			first = 0
+			return nil
+		}
+		if err == nil {
+			first = m.Sequence
+		}
+		return err
+	})
+	return first, err
+}
 
 // Last implements concord.Log.
 func (l *log) Last(ctx context.Context, subject string) (uint64, error) {

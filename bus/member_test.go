@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"concord"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // reader follows a subject until its test ends and keeps the numbers of what came.
@@ -121,6 +123,9 @@ func TestCluster(t *testing.T) {
 	t.Logf("three nodes serve after %v", time.Since(started))
 	ctx := t.Context()
 	l := openLog(t, b)
+	if c := l.(*log).stream.CachedInfo().Config.Compression; c != jetstream.NoCompression {
+		t.Fatalf("the log's copies are compressed: %v", c) // see Bus.compression
+	}
 	leases, err := b.Leases(ctx)
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"concord"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // fillNoise appends n messages that do not compress, so that they fill blocks of the engine's.
@@ -64,17 +66,37 @@ func flip(t testing.TB, dir, stream string, newest bool) (blocks int) {
 	return len(files)
 }
 
-// The disk of one of three nodes changes a bit. In a block that the node reads while it runs the engine stands still: readers go to
-// another copy. In its newest block the engine leaves the message out after a restart. Scrub tells which copy is damaged and where,
-// DropCopy mends it.
+// The disk of one of three nodes changes a bit. In a block that the node reads while it runs the engine leaves the message out, or stands
+// still if the block is compressed: readers go to another copy. In its newest block the engine leaves the message out after a restart.
+// Scrub tells which copy is damaged and where, DropCopy mends it.
 func TestDamagedCopy(t *testing.T) {
 	long(t)
-	t.Parallel()
+	for _, compression := range []jetstream.StoreCompression{jetstream.NoCompression, jetstream.S2Compression} {
+		t.Run(compression.String(), func(t *testing.T) {
+			t.Parallel()
+			damagedCopy(t, compression)
+		})
+	}
+}
+
+func damagedCopy(t *testing.T, compression jetstream.StoreCompression) {
 	c := newCluster(t, 3)
 	c.open(0, 1, 2)
 	b := c.buses[0]
 	l := openLog(t, b)
 	ctx := t.Context()
+	wrong := "missing"
+	if compression == jetstream.S2Compression { // as older versions made it; what a log is made with stays until each node starts again
+		wrong = "cannot be read from here on"
+		cfg := l.(*log).stream.CachedInfo().Config
+		cfg.Compression, cfg.Replicas = compression, 3
+		if err := b.js.DeleteStream(ctx, cfg.Name); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.js.CreateStream(ctx, cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
 	const n = 8000
 	fillNoise(t, l, n)
 	settled(t, b, "")
@@ -86,7 +108,7 @@ func TestDamagedCopy(t *testing.T) {
 		readAll(t, l, n)
 	}
 	damage, err := b.Scrub(ctx, "CAPTURES")
-	if err != nil || len(damage) != 1 || damage[0].Node != "node-2" || damage[0].Seq > n {
+	if err != nil || len(damage) != 1 || damage[0].Node != "node-2" || damage[0].Seq > n || damage[0].What != wrong {
 		t.Fatalf("a flipped bit in an old block: %+v, %v", damage, err)
 	}
 	t.Logf("%+v", damage)
@@ -155,27 +177,88 @@ func mend(t testing.TB, c *testCluster, i int) {
 	}
 }
 
-// The engine leaves a damaged message of its newest block out and does not say so; a reader at least notices that there were to be more.
+// The engine leaves a damaged message of its newest block out and does not say so. A reader that had the one before it fails; one that did
+// not at least notices that there were to be more.
 func TestMissingMessageIsNoticed(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	b := open(t, dir)
-	fillNoise(t, openLog(t, b), 100)
-	b.Close()
-	flip(t, dir, "CAPTURES", true)
-	var out syncBuffer
-	b, err := Open(t.Context(), Config{Dir: dir, NodeName: "node-1", Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	for _, at := range []struct {
+		name    string
+		message int64
+	}{{"in the middle", 50}, {"the first", 0}} {
+		t.Run(at.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			b := open(t, dir)
+			fillNoise(t, openLog(t, b), 100)
+			b.Close()
+			flipMessage(t, dir, at.message)
+			var out syncBuffer
+			b, err := Open(t.Context(), Config{Dir: dir, NodeName: "node-1", Logger: slog.New(slog.NewTextHandler(&out, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			l := openLog(t, b)
+			if at.message > 0 {
+				stopsBefore(t, l, "capture.0", uint64(at.message)+1, concord.Corrupt)
+				return
+			}
+			r := follow(t, l, "capture.0")
+			eventually(t, 15*time.Second, "a warning", func() bool { return strings.Contains(out.String(), "fewer messages") })
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if len(r.seqs) != 99 {
+				t.Errorf("%d messages", len(r.seqs))
+			}
+		})
+	}
+}
+
+// flipMessage changes one bit in the middle of one of the first messages of fillNoise, which are equally long.
+func flipMessage(t testing.TB, dir string, message int64) {
+	t.Helper()
+	paths, _ := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "CAPTURES", "msgs", "1.blk"))
+	if len(paths) != 1 {
+		t.Fatalf("block files: %v", paths)
+	}
+	f, err := os.OpenFile(paths[0], os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
-	r := follow(t, openLog(t, b), "capture.0")
-	eventually(t, 15*time.Second, "a warning", func() bool { return strings.Contains(out.String(), "fewer messages") })
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.seqs) != 99 {
-		t.Errorf("%d messages", len(r.seqs))
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
 	}
+	at, one := info.Size()*(2*message+1)/200, make([]byte, 1)
+	if _, err := f.ReadAt(one, at); err != nil {
+		t.Fatal(err)
+	}
+	one[0] ^= 4
+	if _, err := f.WriteAt(one, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stopsBefore follows a log of one subject that lacks message seq: all before it come, none after, and the error says why.
+func stopsBefore(t testing.TB, l concord.Log, subject string, seq uint64, kind concord.Kind) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var last uint64
+	err := l.Follow(ctx, subject, 0, func(ms []concord.Message) error {
+		for _, m := range ms {
+			if m.Seq != last+1 {
+				return fmt.Errorf("message %d came after %d", m.Seq, last)
+			}
+			last = m.Seq
+		}
+		return nil
+	})
+	if concord.KindOf(err) != kind || !strings.Contains(err.Error(), "are missing") || last != seq-1 {
+		t.Fatalf("message %d is missing: read up to %d: %v", seq, last, err)
+	}
+	t.Log(err)
 }
 
 // syncBuffer is a log that is read while it is written.

@@ -64,7 +64,7 @@ func (g *growth) startRestore(ctx context.Context, name string, config map[strin
 			}
 		}
 	}
-	config["metadata"], config["num_replicas"] = metadata, 1
+	config["metadata"], config["num_replicas"], config["compression"] = metadata, 1, g.to.compression()
 	var answer struct {
 		Error   *jetstream.APIError
 		Deliver string `json:"deliver_subject"`
