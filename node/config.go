@@ -49,7 +49,7 @@ type ClusterConfig struct {
 	Replicas  int           `koanf:"replicas"`   // nodes that each shard is searchable on
 	Lease     time.Duration `koanf:"lease"`      // how long a silent node keeps its partitions; the same on all nodes
 	Save      time.Duration `koanf:"save"`       // how often the state of a partition is copied to the blobs
-	BlobSpace int64         `koanf:"blob_space"` // bytes of the disk that blobs of the cluster may take; 0: half of the disk
+	BlobSpace int64         `koanf:"blob_space"` // bytes of each disk that blobs of the cluster may take, the same on all nodes; 0: no bound
 }
 
 func (c *ClusterConfig) advertised() string {

@@ -84,22 +84,14 @@ func (n *Node) openBlobs(ctx context.Context) (err error) {
 	return err
 }
 
-// blobSpace returns how many bytes of the disk blobs may take.
+// blobSpace returns how many bytes blobs may take, on each node that has a copy. It has to be the same on all nodes, whatever their disks, so
+// without a setting it is no bound at all: what is watched is the space that is left.
 func (n *Node) blobSpace() int64 {
 	if n.cfg.Cluster.BlobSpace > 0 {
 		return n.cfg.Cluster.BlobSpace
 	}
-	_, total, err := durable.FreeSpace(n.cfg.Data)
-	if err != nil {
-		return defaultBlobSpace
-	}
-	return max(int64(total/2), minBlobSpace)
+	return 64 << 40
 }
-
-const (
-	minBlobSpace     = 1 << 30
-	defaultBlobSpace = 64 << 30 // where the size of the disk cannot be told
-)
 
 // view returns the cluster as this node knows it; alone it has no members.
 func (n *Node) view() *cluster.View {

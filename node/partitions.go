@@ -59,8 +59,11 @@ func (n *Node) partition(name, dir string, run func(context.Context, uint64) err
 		switch kind := concord.KindOf(err); {
 		case err == nil || ctx.Err() != nil:
 			return err
-		case kind == concord.Corrupt && dir != "":
+		case kind == concord.Corrupt:
 			n.cfg.Logger.Error("the state of a partition is damaged, the saved one takes its place", "partition", name, "error", err)
+			if dir == "" {
+				break
+			}
 			if err := os.RemoveAll(dir); err != nil {
 				return err
 			}
