@@ -144,24 +144,45 @@ type known struct {
 	unsaved int  // partitions that keep it from that
 }
 
+// knownCell keeps it, and remembers when somebody wanted it last.
 type knownCell struct {
-	mu sync.Mutex
-	k  known
+	mu    sync.Mutex
+	k     known
+	asked time.Time
 }
 
 func (c *knownCell) get() known {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.asked = time.Now()
 	return c.k
 }
 
-const knowEvery = 3 * time.Second
+func (c *knownCell) set(k known) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.k = k
+}
+
+// wanted says that somebody looked a short while ago.
+func (c *knownCell) wanted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Since(c.asked) < 5*knowEvery
+}
+
+const (
+	// knowEvery is how old may be what is known while somebody looks, knowIdly how old while nobody does: to find out asks every node.
+	knowEvery = 3 * time.Second
+	knowIdly  = 15 * time.Second
+)
 
 // serviceMoving tells which states a node saves or loads.
 const serviceMoving = "state-moving"
 
 // keepKnown refreshes what is known.
 func (n *Node) keepKnown(ctx context.Context) error {
+	ready := false
 	for n.clustered() {
 		var k known
 		k.logs, _ = n.bus.Logs(ctx) // what cannot be told is left out
@@ -178,17 +199,21 @@ func (n *Node) keepKnown(ctx context.Context) error {
 		for _, a := range askOthers[none, []state.Transfer](ctx, n, serviceMoving, none{}) {
 			k.moving = append(k.moving, transfers(a.Node, a.Answer)...)
 		}
-		if k.ready = n.known.get().ready; !k.ready {
+		if !ready {
 			_, err := n.directory.Get(ctx, readyName)
-			if k.ready = err == nil; !k.ready {
+			if ready = err == nil; !ready {
 				k.unsaved = n.unsaved(ctx)
 			}
 		}
-		n.known.mu.Lock()
-		n.known.k = k
-		n.known.mu.Unlock()
-		if sleep(ctx, knowEvery) != nil {
-			break
+		k.ready = ready
+		n.known.set(k)
+		for began := time.Now(); time.Since(began) < knowIdly; {
+			if sleep(ctx, knowEvery) != nil {
+				return nil
+			}
+			if n.known.wanted() {
+				break
+			}
 		}
 	}
 	return nil
