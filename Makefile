@@ -3,7 +3,7 @@
 GO ?= go
 BIN := bin/concord
 
-.PHONY: build demo demo-stop test race e2e lint fuzz bench bench-index microbench clean
+.PHONY: build demo demo-stop demo-cluster demo-cluster-stop test race e2e lint fuzz bench bench-index microbench clean
 
 build: $(BIN)
 
@@ -17,6 +17,14 @@ demo: build
 
 demo-stop:
 	@sh e2e/demo.sh --stop demo-data
+
+# Three nodes on this machine: they grow into a cluster, crawl their manuals and any URL=…, answer when one is killed, and have it back.
+# They go on serving; `make demo-cluster-stop` ends them.
+demo-cluster: build
+	@sh e2e/demo-cluster.sh $(BIN) demo-cluster-data $(URL)
+
+demo-cluster-stop:
+	@sh e2e/demo-cluster.sh --stop demo-cluster-data
 
 test: build
 	$(GO) vet ./...
@@ -55,4 +63,4 @@ microbench:
 	$(GO) test -run '^$$' -bench . ./...
 
 clean:
-	rm -rf bin demo-data
+	rm -rf bin demo-data demo-cluster-data
