@@ -44,6 +44,8 @@ const (
 	fieldDisk = 768 << 20
 	diskFloor = 160 << 20 // below it the crawler stops; Pebble and JetStream take space ahead in pieces of some MiB each
 	hostDelay = 400 * time.Millisecond
+
+	startLimit = 2 * time.Minute // until a node serves; one of a cluster waits for a majority
 )
 
 // fieldConfig is that of nodes on a field: patient with a network that fails, since every page is to be there in the end.
@@ -71,23 +73,30 @@ type field struct {
 // fieldNode is a node on a host.
 type fieldNode struct {
 	*nemesis.Host
-	f   *field
-	cfg string
-	log string
+	f    *field
+	cfg  string
+	log  string
+	args []string // of up, beside those that all have
 }
 
 // newField makes a web of so many hosts and pages, and hosts for so many nodes, or skips. It starts no node.
 func newField(t *testing.T, seed uint64, nodes, hosts, pages int) *field {
+	t.Helper()
+	return newFieldOf(t, seed, nodes, hosts, pages, fieldDisk, fieldConfig)
+}
+
+// newFieldOf is newField with disks and a configuration of its own.
+func newFieldOf(t *testing.T, seed uint64, nodes, hosts, pages int, disk int64, config string) *field {
 	t.Helper()
 	n, err := nemesis.New()
 	skipMissing(t, err)
 	f := &field{t: t, net: n, dir: t.TempDir()}
 	t.Cleanup(f.close)
 	for i := range nodes {
-		h, err := n.AddHost(fmt.Sprintf("n%d", i+1), fieldDisk)
+		h, err := n.AddHost(fmt.Sprintf("n%d", i+1), disk)
 		skipMissing(t, err)
 		node := &fieldNode{Host: h, f: f, cfg: filepath.Join(f.dir, h.Name+".yaml"), log: filepath.Join(f.dir, h.Name+".log")}
-		if err := os.WriteFile(node.cfg, []byte(fieldConfig), 0o600); err != nil {
+		if err := os.WriteFile(node.cfg, []byte("node: "+h.Name+"\n"+config), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		f.nodes = append(f.nodes, node)
@@ -142,9 +151,10 @@ func (n *fieldNode) data() string { return filepath.Join(n.Disk(), "d") }
 
 // start runs the node and waits until it serves.
 func (n *fieldNode) start(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	line, err := n.Start(ctx, n.log, binary(n.f.t), "up", "--data", n.data(), "--config", n.cfg, "--http", fmt.Sprintf("%s:%d", n.Addr, nodePort))
+	args := append([]string{"up", "--data", n.data(), "--config", n.cfg, "--http", fmt.Sprintf("%s:%d", n.Addr, nodePort)}, n.args...)
+	line, err := n.Start(ctx, n.log, binary(n.f.t), args...)
 	if err == nil && !strings.HasPrefix(line, "ready ") {
 		err = fmt.Errorf("the node of %s printed %q, want \"ready http://…\"", n.Name, line)
 	}

@@ -26,7 +26,7 @@ func Archives(web *loopweb.Web, dirs ...string) *Report {
 	for _, h := range web.Hosts {
 		for _, p := range h.Index {
 			if a.kept[h.URL(p)] == 0 {
-				a.report.add("%s was never captured", h.URL(p))
+				a.report.Add("%s was never captured", h.URL(p))
 			}
 		}
 	}
@@ -47,16 +47,16 @@ type archives struct {
 func (a *archives) dir(dir string) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.warc.gz"))
 	if err != nil || len(files) == 0 {
-		a.report.add("%s has no WARC files (%v)", dir, err)
+		a.report.Add("%s has no WARC files (%v)", dir, err)
 	}
 	damage, _ := filepath.Glob(filepath.Join(dir, "*.damage"))
 	for _, d := range damage {
-		a.report.add("%s says that a file is damaged", d)
+		a.report.Add("%s says that a file is damaged", d)
 	}
 	for _, name := range files {
 		f, err := os.Open(name)
 		if err != nil {
-			a.report.add("%v", err)
+			a.report.Add("%v", err)
 			continue
 		}
 		sum, err := warc.Scan(f, filepath.Base(name), warc.Limits{}, func(it warc.Item) error {
@@ -65,10 +65,10 @@ func (a *archives) dir(dir string) {
 		})
 		_ = f.Close()
 		if err != nil {
-			a.report.add("%s: %v", name, err)
+			a.report.Add("%s: %v", name, err)
 		}
 		for _, p := range sum.Problems {
-			a.report.add("%s", p)
+			a.report.Add("%s", p)
 		}
 		a.files++
 		a.records += sum.Records
@@ -77,7 +77,7 @@ func (a *archives) dir(dir string) {
 
 func (a *archives) item(it *warc.Item) {
 	if it.Check.Block != warc.Verified || it.Kind == warc.TypeResponse && it.Check.Payload != warc.Verified {
-		a.report.add("the %s of %s does not have the digests it states", it.Kind, it.URL)
+		a.report.Add("the %s of %s does not have the digests it states", it.Kind, it.URL)
 	}
 	if it.Kind != warc.TypeResponse {
 		return
@@ -89,12 +89,12 @@ func (a *archives) item(it *warc.Item) {
 		h = a.hosts[u.Host]
 	}
 	if h == nil {
-		a.report.add("there is a response of %s, which is not in the web", it.URL)
+		a.report.Add("there is a response of %s, which is not in the web", it.URL)
 		return
 	}
 	status, _, body := h.Answer(u.RequestURI())
 	if it.Status != status || !bytes.Equal(it.Payload, body) {
-		a.report.add("the response of %s has status %d and %d bytes, the web says %d and %d bytes", it.URL, it.Status, len(it.Payload), status, len(body))
+		a.report.Add("the response of %s has status %d and %d bytes, the web says %d and %d bytes", it.URL, it.Status, len(it.Payload), status, len(body))
 	}
 	if it.Status == http.StatusOK {
 		a.kept[it.URL]++

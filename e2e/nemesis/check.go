@@ -24,7 +24,8 @@ type Report struct {
 // maxProblems is as many as a person reads.
 const maxProblems = 10
 
-func (r *Report) add(format string, args ...any) {
+// Add notes a problem.
+func (r *Report) Add(format string, args ...any) {
 	if r.Count++; len(r.Problems) < maxProblems {
 		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
 	}
@@ -71,14 +72,14 @@ func Manners(web *loopweb.Web, delay time.Duration) *Report {
 			}
 			switch {
 			case before.End.IsZero() || gap < 0:
-				r.add("%s was asked by %s for %s while %s was answered to %s", h.Name, q.Source, q.Path, before.Path, before.Source)
+				r.Add("%s was asked by %s for %s while %s was answered to %s", h.Name, q.Source, q.Path, before.Path, before.Source)
 			case gap < delay:
-				r.add("%s was asked by %s for %s %v after the answer for %s to %s, want %v", h.Name, q.Source, q.Path, gap, before.Path, before.Source, delay)
+				r.Add("%s was asked by %s for %s %v after the answer for %s to %s, want %v", h.Name, q.Source, q.Path, gap, before.Path, before.Source, delay)
 			}
 		}
 		for _, p := range h.Forbidden {
 			if counts[p] > 0 {
-				r.add("%s%s was fetched although it is forbidden", h.Name, p)
+				r.Add("%s%s was fetched although it is forbidden", h.Name, p)
 			}
 		}
 	}
@@ -99,18 +100,18 @@ func Searchable(get Get, web *loopweb.Web) *Report {
 	for _, h := range web.Hosts {
 		found, err := allOf(get, h)
 		if err != nil {
-			r.add("%s: %v", h.Name, err)
+			r.Add("%s: %v", h.Name, err)
 			continue
 		}
 		for _, p := range h.Index {
 			pages++
 			if n := found[h.URL(p)]; n != 1 {
-				r.add("%s is found %d times, want once", h.URL(p), n)
+				r.Add("%s is found %d times, want once", h.URL(p), n)
 			}
 			delete(found, h.URL(p))
 		}
 		for u, n := range found {
-			r.add("%s is found %d times and is no page of the web", u, n)
+			r.Add("%s is found %d times and is no page of the web", u, n)
 		}
 	}
 	r.Checked = fmt.Sprintf("%d pages of %d hosts", pages, len(web.Hosts))

@@ -22,13 +22,14 @@ const (
 	Deaf     Kind = "deaf"             // nothing arrives at it; what it says arrives
 	Mute     Kind = "mute"             // nothing it says arrives
 	Split    Kind = "split"            // a minority of the nodes from the other nodes; all still reach the web
+	Apart    Kind = "all apart"        // each node from each other: nobody has a majority; all still reach the web. Counts as one fault, as Blackout does
 	Slow     Kind = "slow link"        // to and from everybody
 	LowDisk  Kind = "low disk"         // less than the node's floor is free
 	FullDisk Kind = "full disk"        // not a byte is free
 )
 
 // Kinds are all kinds of faults, in the order in which a plan draws them.
-var Kinds = []Kind{Kill, Stop, Pause, Power, Blackout, Isolate, Deaf, Mute, Split, Slow, LowDisk, FullDisk}
+var Kinds = []Kind{Kill, Stop, Pause, Power, Blackout, Isolate, Deaf, Mute, Split, Slow, LowDisk, FullDisk, Apart}
 
 // Fault is one fault of a plan.
 type Fault struct {
@@ -59,6 +60,8 @@ func (f *Fault) wire(from, to string, nodes []string) Link {
 		return Link{Cut: out}
 	case Split:
 		return Link{Cut: in != out && slices.Contains(nodes, from) && slices.Contains(nodes, to)}
+	case Apart:
+		return Link{Cut: slices.Contains(nodes, from) && slices.Contains(nodes, to)}
 	case Slow:
 		if in || out {
 			return f.Link
@@ -92,7 +95,7 @@ func NewPlan(seed uint64, cfg PlanConfig) Plan {
 	p := Plan{Seed: seed, Hosts: slices.Clone(cfg.Hosts)}
 	for at := d.gap(); ; at += d.gap() {
 		f := Fault{Kind: d.kind(), At: at, For: cfg.MinFor + time.Duration(d.rng.Int64N(int64(cfg.MaxFor-cfg.MinFor)+1))}
-		if f.Kind == Blackout || f.Kind == Split {
+		if f.Kind == Blackout || f.Kind == Apart || f.Kind == Split {
 			for _, until := range d.busy { // it wants everybody well
 				f.At = max(f.At, until)
 			}
@@ -135,7 +138,7 @@ func (d *drawing) meet(f *Fault) bool {
 	}
 	want := 1
 	switch f.Kind {
-	case Blackout:
+	case Blackout, Apart:
 		want = len(d.cfg.Hosts)
 		room = want
 	case Split:

@@ -83,11 +83,26 @@ func (s Service) String() string {
 }
 
 // Between sums up the questions that began in [from, to) and are over.
-func (p *Probe) Between(from, to time.Time) Service {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (p *Probe) Between(from, to time.Time) Service { return Between(from, to, p) }
+
+// Between sums up what several probes met with. The longest outage is that of one of them.
+func Between(from, to time.Time, probes ...*Probe) Service {
 	var s Service
 	var took []time.Duration
+	for _, p := range probes {
+		took = append(took, p.add(&s, from, to)...)
+	}
+	if len(took) > 0 {
+		slices.Sort(took)
+		s.Median, s.P99 = took[len(took)/2], took[len(took)*99/100]
+	}
+	return s
+}
+
+// add counts the probe's questions and returns how long the answered ones took.
+func (p *Probe) add(s *Service, from, to time.Time) (took []time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var down time.Time // when the outage began that lasts; zero: there is none
 	end := func(at time.Time) {
 		if !down.IsZero() {
@@ -112,9 +127,5 @@ func (p *Probe) Between(from, to time.Time) Service {
 		}
 	}
 	end(to)
-	if len(took) > 0 {
-		slices.Sort(took)
-		s.Median, s.P99 = took[len(took)/2], took[len(took)*99/100]
-	}
-	return s
+	return took
 }

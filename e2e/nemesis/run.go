@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -16,6 +17,8 @@ type Field struct {
 	Net *Net
 	// Start runs the node of a host again and returns when it serves.
 	Start func(ctx context.Context, h *Host) error
+	// Begun is called when a fault has begun; nil: nothing is.
+	Begun func(f Fault)
 	// Check is called after each fault has ended. It says what it checked.
 	Check func(ctx context.Context, f Fault) (checked string, err error)
 	// LowDisk is how many bytes LowDisk leaves: less than the node's floor.
@@ -86,7 +89,13 @@ func (r *run) take(ctx context.Context, s step, f Fault) error {
 				return fmt.Errorf("the node of %s has ended by itself", h.Name)
 			}
 		}
-		return r.begin(f, hosts, note)
+		if err := r.begin(f, hosts, note); err != nil {
+			return err
+		}
+		if r.Begun != nil {
+			r.Begun(f)
+		}
+		return nil
 	}
 	if err := r.end(ctx, f, hosts, note); err != nil {
 		return err
@@ -115,7 +124,7 @@ func (r *run) begin(f Fault, hosts []*Host, note func(string, ...any)) error {
 		return h.FillDisk(r.LowDisk)
 	case FullDisk:
 		return h.FillDisk(0)
-	case Isolate, Deaf, Mute, Split, Slow:
+	case Isolate, Deaf, Mute, Split, Apart, Slow:
 		r.wires = append(r.wires, f)
 		return r.rewire()
 	}
@@ -148,7 +157,7 @@ func (r *run) end(ctx context.Context, f Fault, hosts []*Host, note func(string,
 	switch f.Kind {
 	case Pause:
 		return h.Resume()
-	case Isolate, Deaf, Mute, Split, Slow:
+	case Isolate, Deaf, Mute, Split, Apart, Slow:
 		r.wires = slices.DeleteFunc(r.wires, func(o Fault) bool { return o.At == f.At && slices.Equal(o.Hosts, f.Hosts) })
 		return r.rewire()
 	case LowDisk, FullDisk:
@@ -170,12 +179,18 @@ func (r *run) end(ctx context.Context, f Fault, hosts []*Host, note func(string,
 			note("it had ended by itself") // as a node may that does not know what is on its disk
 		}
 	}
-	for _, h := range hosts {
-		start := time.Now()
-		if err := r.Start(ctx, h); err != nil {
-			return err
-		}
-		note("%s ready again after %v", h.Name, time.Since(start).Round(time.Millisecond))
+	// All at once: a node of a cluster waits for others.
+	start, took, errs := time.Now(), make([]time.Duration, len(hosts)), make([]error, len(hosts))
+	var wg sync.WaitGroup
+	for i, h := range hosts {
+		wg.Go(func() {
+			errs[i] = r.Start(ctx, h)
+			took[i] = time.Since(start)
+		})
 	}
-	return nil
+	wg.Wait()
+	for i, h := range hosts {
+		note("%s ready again after %v", h.Name, took[i].Round(time.Millisecond))
+	}
+	return errors.Join(errs...)
 }

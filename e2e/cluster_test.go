@@ -1,0 +1,227 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"concord/e2e/nemesis"
+)
+
+// The whole run: -cluster-pages 20000 -cluster-faults 20m -cluster-longest 40s
+var (
+	clusterNodesFlag   = flag.Int("cluster-nodes", 5, "nodes of the cluster that meets the nemesis")
+	clusterPagesFlag   = flag.Int("cluster-pages", 3000, "pages that it crawls")
+	clusterFaultsFlag  = flag.Duration("cluster-faults", 2*time.Minute, "how long the nemesis goes on")
+	clusterLongestFlag = flag.Duration("cluster-longest", 14*time.Second, "how long one fault lasts at most")
+)
+
+// clusterHosts is so many that the crawl is at work for about as long as the faults last.
+func clusterHosts(pages int, lasting time.Duration) int {
+	return max(20, int(float64(pages)*clusterDelay.Seconds()/(0.7*lasting.Seconds())))
+}
+
+// A cluster crawls a web while its nodes are killed, stopped, paused, cut off, split, slowed down, and their disks are filled and their power
+// cut. At the end every page is there once on every node, no host was asked by two nodes at once nor too soon, and the archives are whole.
+func TestNemesisCluster(t *testing.T) {
+	s := seed(t)
+	c := newCluster(t, s, *clusterNodesFlag, clusterHosts(*clusterPagesFlag, *clusterFaultsFlag), *clusterPagesFlag)
+	var names []string
+	for _, n := range c.nodes {
+		names = append(names, n.Name)
+	}
+	plan := nemesis.NewPlan(s, nemesis.PlanConfig{Hosts: names, Length: *clusterFaultsFlag, MinFor: 2 * time.Second, MaxFor: *clusterLongestFlag,
+		Gap: 5 * time.Second, Rest: 8 * time.Second, MaxDown: (len(names) - 1) / 2, Weights: map[nemesis.Kind]int{
+			nemesis.Kill: 3, nemesis.Stop: 1, nemesis.Pause: 2, nemesis.Power: 2, nemesis.Isolate: 1, nemesis.Deaf: 1, nemesis.Mute: 1, nemesis.Split: 1,
+			nemesis.Apart: 1, nemesis.Slow: 1, nemesis.LowDisk: 1, nemesis.FullDisk: 1}})
+	t.Log(plan)
+	id := c.nodes[0].crawl()
+	stop := c.probe()
+	run := newClusterRun(c, plan)
+	began := time.Now()
+	err := plan.Run(t.Context(), run.field())
+	t.Logf("queries to all nodes, those with a fault as well: %s", c.service(names, began, time.Now()))
+	if err != nil {
+		stop()
+		t.Fatal(err)
+	}
+	start := time.Now()
+	state := c.await(id, 3*time.Minute+*clusterFaultsFlag)
+	stop()
+	t.Logf("%d faults; %v after the last the crawl is done: %+v", len(plan.Faults), time.Since(start).Round(time.Second), state)
+	asked, err := run.shown.check(c.nodes[0], len(run.shown.seen))
+	if err != nil {
+		t.Error(err)
+	}
+	t.Logf("all %d captures that were shown are there", asked)
+	c.verify(clusterDelay)
+}
+
+// clusterRun is a plan that a cluster goes through.
+type clusterRun struct {
+	*clusterField
+	plan  nemesis.Plan
+	shown *promises
+	begun map[time.Duration]time.Time // when a fault of the plan really began, by when it should
+}
+
+func newClusterRun(c *clusterField, plan nemesis.Plan) *clusterRun {
+	return &clusterRun{c, plan, &promises{seen: map[string]string{}}, map[time.Duration]time.Time{}}
+}
+
+func (r *clusterRun) field() nemesis.Field {
+	return nemesis.Field{Net: r.net, LowDisk: diskFloor * 3 / 4,
+		Start:  func(ctx context.Context, h *nemesis.Host) error { return r.node(h.Name).start(ctx) },
+		Settle: func(ctx context.Context, h *nemesis.Host) error { return r.node(h.Name).settle(ctx) },
+		Begun:  func(f nemesis.Fault) { r.begun[f.At] = time.Now() },
+		Check:  r.check,
+		Log:    func(line string) { r.t.Log(line) },
+	}
+}
+
+// check looks, after a fault, whether what was shown is there on the nodes that had it and on one that had not, and says how the others
+// answered meanwhile.
+func (r *clusterRun) check(ctx context.Context, f nemesis.Fault) (string, error) {
+	begun, over := r.begun[f.At], time.Now()
+	well := r.well(f)
+	ask := []string{f.Hosts[0]}
+	if len(well) > 0 {
+		ask = append(ask, well[rand.IntN(len(well))])
+	}
+	asked := 0
+	for _, name := range ask {
+		err := within(ctx, checkLimit, func() (err error) {
+			n := r.node(name)
+			if asked, err = r.shown.check(n, promisesChecked); err == nil {
+				err = r.shown.collect(n)
+			}
+			return err
+		})
+		if err != nil {
+			return "", fmt.Errorf("on %s: %w", name, err)
+		}
+	}
+	text := fmt.Sprintf("%d of the captures shown so far on %s, %v after its end; web unasked for %v at most", asked, strings.Join(ask, " and "),
+		time.Since(over).Round(time.Millisecond), r.fetchGap(begun, time.Now()).Round(10*time.Millisecond))
+	if len(well) > 0 {
+		text += fmt.Sprintf("; queries to %s: %s", strings.Join(well, " "), r.service(well, begun, over))
+	}
+	return text, nil
+}
+
+// well returns the nodes that have no fault while this one lasts, nor a moment before.
+func (r *clusterRun) well(f nemesis.Fault) []string {
+	list := slices.Clone(r.plan.Hosts)
+	for _, o := range r.plan.Faults {
+		if o.At <= f.At+f.For && o.At+o.For+10*time.Second >= f.At {
+			list = slices.DeleteFunc(list, func(h string) bool { return slices.Contains(o.Hosts, h) })
+		}
+	}
+	return list
+}
+
+// Questions go on while one node has a fault, whichever; what it costs them, and the crawl, is measured. The node is the one whose loss costs
+// most: it leads the captures log.
+func TestClusterAvailability(t *testing.T) {
+	const each = 10 * time.Second
+	kinds := []nemesis.Kind{nemesis.Kill, nemesis.Stop, nemesis.Pause, nemesis.Isolate, nemesis.Deaf, nemesis.Mute, nemesis.Slow, nemesis.FullDisk}
+	s := seed(t)
+	nodes := min(3, *clusterNodesFlag)
+	c := newCluster(t, s, nodes, 30, 300*30)
+	_ = c.nodes[0].crawl()
+	time.Sleep(each) // something to find
+	stop := c.probe()
+	defer stop()
+	time.Sleep(each)
+	for _, kind := range kinds {
+		if err := c.converge(t.Context(), convergeLimit); err != nil {
+			t.Fatalf("before %s: %v", kind, err)
+		}
+		victim, err := c.leader("captures")
+		if err != nil {
+			t.Fatal(err)
+		}
+		calm := time.Now()
+		time.Sleep(each / 2)
+		f := nemesis.Fault{Kind: kind, Hosts: []string{victim}, For: each}
+		if kind == nemesis.Slow {
+			f.Link = nemesis.Link{Delay: 80 * time.Millisecond, Jitter: 20 * time.Millisecond, Rate: 500_000}
+		}
+		plan := nemesis.Plan{Seed: s, Faults: []nemesis.Fault{f}}
+		for _, n := range c.nodes {
+			plan.Hosts = append(plan.Hosts, n.Name)
+		}
+		run := newClusterRun(c, plan)
+		begun := time.Now()
+		if err := plan.Run(t.Context(), run.field()); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("  before it: %s", c.service(run.well(f), calm, begun))
+	}
+}
+
+// leader returns the node that leads a log.
+func (c *clusterField) leader(log string) (string, error) {
+	s, err := c.nodes[0].cluster()
+	if err != nil {
+		return "", err
+	}
+	for _, l := range s.Logs {
+		if strings.EqualFold(l.Name, log) && l.Leader != "" {
+			return l.Leader, nil
+		}
+	}
+	return "", errors.New("nobody leads the log " + log)
+}
+
+// The power of all nodes goes at one moment, again and again, while they crawl. What was acknowledged is there afterwards.
+func TestPowerCutOfCluster(t *testing.T) {
+	s := seed(t)
+	rng := rand.New(rand.NewPCG(s, 12))
+	c := newCluster(t, s, 3, 20, 1000)
+	id := c.nodes[0].crawl()
+	shown := &promises{seen: map[string]string{}}
+	var hosts []*nemesis.Host
+	for _, n := range c.nodes {
+		hosts = append(hosts, n.Host)
+	}
+	for cut := range 3 {
+		after := time.Duration(5000+rng.IntN(8000)) * time.Millisecond
+		time.Sleep(after)
+		if err := within(t.Context(), checkLimit, func() error { return shown.collect(c.nodes[cut%len(c.nodes)]) }); err != nil {
+			t.Fatal(err)
+		}
+		if err := nemesis.PowerCut(hosts...); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if err := eachNode(c, t.Context()); err != nil {
+			t.Fatalf("cut %d, %v after the start: %v", cut+1, after, err)
+		}
+		ready, asked := time.Since(start), 0
+		if err := within(t.Context(), checkLimit, func() (err error) {
+			asked, err = shown.check(c.nodes[(cut+1)%len(c.nodes)], len(shown.seen))
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("cut %d: all nodes ready again after %v, all %d captures that were shown are there after %v", cut+1, ready.Round(time.Millisecond), asked,
+			time.Since(start).Round(time.Millisecond))
+	}
+	state := c.await(id, 5*time.Minute)
+	t.Logf("%+v", state)
+	c.verify(clusterDelay)
+}
+
+// eachNode starts all nodes at once: a node of a cluster waits for others.
+func eachNode(c *clusterField, ctx context.Context) error {
+	return each(c.nodes, func(n *fieldNode) error { return n.start(ctx) })
+}

@@ -1,0 +1,376 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"concord/e2e/nemesis"
+	"concord/receipt"
+)
+
+const (
+	clusterPort  = 7668
+	clusterDisk  = 2 << 30 // sparse; half of it may be taken by the cluster's blobs
+	clusterDelay = time.Second
+	// handoverTime is how long hosts rest that come from a node that died: longer than a request that was under way is sent again by its
+	// kernel after a cut of the longest fault.
+	handoverTime = 30 * time.Second
+	growLimit    = 2 * time.Minute
+	// convergeLimit is how long a cluster may take to be whole again after its last fault.
+	convergeLimit = 2 * time.Minute
+	// checkLimit is how long after a fault what was shown may be out of reach: leases, elections and states loaded anew.
+	checkLimit = time.Minute
+	pollEvery  = 250 * time.Millisecond
+)
+
+// clusterConfig is that of nodes of a cluster on a field. The lease is short, so that faults outlast it; it is longer than an election of the
+// message engine.
+var clusterConfig = fmt.Sprintf(`operator: e2e.example
+contact: http://127.0.0.1/bot
+shards: 4
+frontiers: 6
+crawl:
+  min_delay: %v
+  max_delay: 5s
+  address_delay: 1ms
+  retry_after: [1s, 1s, 2s, 2s, 3s, 3s, 4s, 4s, 5s, 5s, 5s, 5s, 5s, 5s, 5s, 5s]
+  backoff_unit: 50ms
+  patience: 60s
+  handover: %v
+  free_space: %d
+cluster:
+  lease: 8s
+  save: 5s
+`, clusterDelay, handoverTime, diskFloor)
+
+// clusterField is a field whose nodes work as one cluster.
+type clusterField struct {
+	*field
+	probes map[string]*nemesis.Probe // by node
+}
+
+// newCluster makes a field and a cluster of its nodes: the first is alone, and the others join it.
+func newCluster(t *testing.T, seed uint64, nodes, hosts, pages int) *clusterField {
+	t.Helper()
+	c := &clusterField{field: newFieldOf(t, seed, nodes, hosts, pages, clusterDisk, clusterConfig)}
+	begun := time.Now()
+	for _, n := range c.nodes {
+		n.args = []string{"--cluster-addr", fmt.Sprintf("%s:%d", n.Addr, clusterPort)}
+	}
+	first := c.nodes[0]
+	if err := first.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	out, err := first.Run(t.Context(), binary(t), "cluster", "token", "--uses", fmt.Sprint(nodes-1), "--json", "--data", first.data())
+	var token struct{ Token, Join string }
+	if err == nil {
+		err = json.Unmarshal(out, &token)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := each(c.nodes[1:], func(n *fieldNode) error {
+		plain := n.args
+		n.args = append([]string{"--join", token.Join, "--token", token.Token}, plain...)
+		defer func() { n.args = plain }()
+		return n.start(t.Context())
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.converge(t.Context(), growLimit); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d nodes are one cluster after %v", nodes, time.Since(begun).Round(100*time.Millisecond))
+	return c
+}
+
+// each does something with all nodes at once.
+func each(nodes []*fieldNode, do func(*fieldNode) error) error {
+	errs := make([]error, len(nodes))
+	var wg sync.WaitGroup
+	for i, n := range nodes {
+		wg.Go(func() { errs[i] = do(n) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (c *clusterField) node(name string) *fieldNode {
+	for _, n := range c.nodes {
+		if n.Name == name {
+			return n
+		}
+	}
+	return nil
+}
+
+// clusterState is what the API says of a cluster.
+type clusterState struct {
+	State string
+	Hears bool
+	Nodes []struct {
+		Name, State string
+	}
+	Partitions []struct {
+		Name, State, Owner, Why string
+		Replicas                []struct {
+			Node string
+			Lag  uint64
+		}
+	}
+	Moving, Unowned int
+	Logs            []struct {
+		Name, Leader string
+		Replicas     int
+		Copies       []struct {
+			Node            string
+			Online, Current bool
+			Lag             uint64
+		}
+	}
+	Warnings []string
+}
+
+func (n *fieldNode) cluster() (s clusterState, err error) {
+	return s, n.json("/api/v1/cluster", nil, &s)
+}
+
+// problems says what of a cluster of so many nodes is not as it is when nothing is wrong.
+func (s *clusterState) problems(nodes int) (list []string) {
+	add := func(wrong bool, format string, args ...any) {
+		if wrong {
+			list = append(list, fmt.Sprintf(format, args...))
+		}
+	}
+	add(s.State != "member", "the node is %s", s.State)
+	add(!s.Hears, "it does not hear the others")
+	add(len(s.Nodes) != nodes, "%d nodes are known", len(s.Nodes))
+	for _, n := range s.Nodes {
+		add(n.State != "live", "%s is %s", n.Name, n.State)
+	}
+	add(len(s.Partitions) == 0, "no partition is known")
+	for _, p := range s.Partitions {
+		add(p.State != "owned", "%s is %s (%s)", p.Name, p.State, p.Why)
+		if strings.HasPrefix(p.Name, "shard.") {
+			add(len(p.Replicas) < 2, "%s is kept by %v", p.Name, p.Replicas)
+		}
+		for _, r := range p.Replicas {
+			add(r.Lag > 0, "%s of %s is %d messages behind", p.Name, r.Node, r.Lag)
+		}
+	}
+	add(len(s.Logs) == 0, "no log is known")
+	for _, l := range s.Logs {
+		add(l.Leader == "" || len(l.Copies) != l.Replicas || l.Replicas != 3, "log %s has leader %q and %d of %d copies", l.Name, l.Leader, len(l.Copies), l.Replicas)
+		for _, x := range l.Copies {
+			add(!x.Online || !x.Current, "the copy of log %s on %s: online %v, current %v, lag %d", l.Name, x.Node, x.Online, x.Current, x.Lag)
+		}
+	}
+	for _, w := range s.Warnings {
+		add(true, "warning: %s", w)
+	}
+	return list
+}
+
+// converge waits until every node sees a cluster in which nothing is wrong.
+func (c *clusterField) converge(ctx context.Context, limit time.Duration) error {
+	return within(ctx, limit, func() error {
+		return each(c.nodes, func(n *fieldNode) error {
+			s, err := n.cluster()
+			if err != nil {
+				return err
+			}
+			if p := s.problems(len(c.nodes)); len(p) > 0 {
+				return fmt.Errorf("as %s sees it: %s", n.Name, strings.Join(p, "; "))
+			}
+			return nil
+		})
+	})
+}
+
+// within tries until it succeeds or the time is up.
+func within(ctx context.Context, limit time.Duration, try func() error) error {
+	for deadline := time.Now().Add(limit); ; {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("after %v: %w", limit, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+// await waits until a crawl is done and searchable and nothing of it is left, as any of the nodes sees it.
+func (c *clusterField) await(id string, limit time.Duration) crawlState {
+	c.t.Helper()
+	var s crawlState
+	err := within(c.t.Context(), limit, func() error {
+		s = crawlState{}
+		if err := c.nodes[0].json("/api/v1/crawls/"+id, nil, &s); err != nil {
+			return err
+		}
+		if !s.Searchable || s.Failed+s.Queued+s.InFlight > 0 {
+			return fmt.Errorf("crawl not done: %+v", s)
+		}
+		return nil
+	})
+	if err != nil {
+		hosts, _, _ := c.nodes[0].get("/api/v1/hosts", url.Values{"limit": {"20"}})
+		status, _, _ := c.nodes[0].get("/api/v1/cluster", nil)
+		c.t.Fatalf("%v\nhosts: %s\ncluster: %s", err, hosts, status)
+	}
+	return s
+}
+
+// errPartial is the error of a question that fewer than all shards answered.
+var errPartial = errors.New("a partial answer")
+
+// ask puts a question to a node.
+func (n *fieldNode) ask() error {
+	var a struct{ Shards struct{ Asked, Answered int } }
+	err := n.json("/api/v1/search", url.Values{"q": {"page"}}, &a)
+	if err == nil && (a.Shards.Asked == 0 || a.Shards.Answered < a.Shards.Asked) {
+		err = fmt.Errorf("%w: %d of %d shards", errPartial, a.Shards.Answered, a.Shards.Asked)
+	}
+	return err
+}
+
+// probe asks every node all the time, until stop is called.
+func (c *clusterField) probe() (stop func()) {
+	c.probes = map[string]*nemesis.Probe{}
+	for _, n := range c.nodes {
+		c.probes[n.Name] = nemesis.NewProbe(200*time.Millisecond, 10*time.Second, func(context.Context) error { return n.ask() })
+	}
+	return func() {
+		for _, p := range c.probes {
+			p.Close()
+		}
+	}
+}
+
+// service says how nodes answered in a stretch of time.
+func (c *clusterField) service(nodes []string, from, to time.Time) string {
+	var list []*nemesis.Probe
+	for _, name := range nodes {
+		list = append(list, c.probes[name])
+	}
+	return nemesis.Between(from, to, list...).String()
+}
+
+// fetchGap is the longest time in a stretch in which the web was asked for nothing.
+func (c *clusterField) fetchGap(from, to time.Time) time.Duration {
+	times := []time.Time{from, to}
+	for _, h := range c.web.Hosts {
+		for _, r := range h.Requests() {
+			if r.Begin.After(from) && r.Begin.Before(to) {
+				times = append(times, r.Begin)
+			}
+		}
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	var gap time.Duration
+	for i := range times[1:] {
+		gap = max(gap, times[i+1].Sub(times[i]))
+	}
+	return gap
+}
+
+// captured says how many pages of the web have a capture, asked of one node.
+func (c *clusterField) captured(n *fieldNode) *nemesis.Report {
+	r := &nemesis.Report{Name: "captures by " + n.Name}
+	pages := 0
+	for _, h := range c.web.Hosts {
+		for _, p := range h.Index {
+			pages++
+			var a struct{ Captures []capture }
+			err := n.json("/api/v1/captures", url.Values{"url": {h.URL(p)}, "limit": {"100"}}, &a)
+			if err != nil || len(a.Captures) == 0 {
+				r.Add("%s has %d captures: %v", h.URL(p), len(a.Captures), err)
+			}
+			r.Repeats += max(0, len(a.Captures)-1)
+		}
+	}
+	r.Checked = fmt.Sprintf("%d pages, %d captures beyond the first", pages, r.Repeats)
+	return r
+}
+
+// receipts verifies those of some pages, each asked of another node, with nothing but the operator's policy.
+func (c *clusterField) receipts(sample int) *nemesis.Report {
+	r := &nemesis.Report{Name: "receipts"}
+	policy, _, err := c.nodes[0].get("/api/v1/policy", nil)
+	if err != nil {
+		r.Add("policy: %v", err)
+		return r
+	}
+	for i := range sample {
+		n := c.nodes[i%len(c.nodes)]
+		h := c.web.Hosts[i%len(c.web.Hosts)]
+		u := h.URL(h.Index[i*7%len(h.Index)])
+		err := within(c.t.Context(), checkLimit, func() error {
+			proof, status, err := n.get("/api/v1/receipts", url.Values{"url": {u}})
+			if err != nil || status != http.StatusOK {
+				return fmt.Errorf("status %d, %v: %s", status, err, proof)
+			}
+			_, err = receipt.Verify(proof, policy, receipt.Options{URL: u})
+			return err
+		})
+		if err != nil {
+			r.Add("receipt of %s from %s: %v", u, n.Name, err)
+		}
+	}
+	r.Checked = fmt.Sprintf("%d receipts from %d nodes verified offline", sample, len(c.nodes))
+	return r
+}
+
+// verify checks everything that must hold when the faults are over and the crawl is done. The nodes have ended when it returns.
+func (c *clusterField) verify(delay time.Duration) {
+	t := c.t
+	t.Helper()
+	start := time.Now()
+	if err := c.converge(t.Context(), convergeLimit); err != nil {
+		t.Errorf("the cluster is not whole: %v", err)
+	} else {
+		t.Logf("the cluster is whole: all partitions owned, all copies of shards and logs current, %v after the crawl", time.Since(start).Round(100*time.Millisecond))
+	}
+	for _, n := range c.nodes {
+		r := nemesis.Searchable(n.get, c.web)
+		r.Name += " on " + n.Name
+		report(t, r)
+	}
+	report(t, c.captured(c.nodes[len(c.nodes)-1]))
+	report(t, c.receipts(receiptSample))
+	if err := each(c.nodes, func(n *fieldNode) error {
+		took, err := n.Terminate()
+		if err != nil {
+			err = fmt.Errorf("SIGTERM of %s: %w after %v", n.Name, err, took)
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+	report(t, nemesis.Manners(c.web, delay))
+	var dirs []string
+	for _, n := range c.nodes {
+		dirs = append(dirs, n.Path(filepath.Join(n.data(), "archive")))
+	}
+	report(t, nemesis.Archives(c.web, dirs...))
+}
+
+const receiptSample = 40
