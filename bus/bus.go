@@ -236,15 +236,19 @@ func (b *Bus) Close() {
 // writeErrorText is how the engine's health report tells a stream that takes no more messages from one with another ailment.
 const writeErrorText = "write error"
 
-// WriteError says that the engine of a node alone takes no more messages into one of its streams, and why. After an error of the disk, such
-// as a full one, the engine refuses them until it is opened anew, whatever has become of the disk; reading goes on. nil: it takes messages,
-// or it is not a node's alone.
+// WriteError says that the engine in this process takes no more messages into one of its streams, and why. After an error of the disk, such
+// as a full one, the engine of a node alone refuses them until it is opened anew, whatever has become of the disk; reading goes on. That of a
+// cluster's node stops keeping copies altogether, and what is asked here is answered by the other nodes. nil: it takes messages, or it is the
+// operator's own.
 func (b *Bus) WriteError() error {
-	if b.clustered() {
+	if b.server == nil {
 		return nil
 	}
+	if !b.server.JetStreamEnabled() {
+		return concord.Errorf(concord.Unavailable, "the message engine keeps nothing any more on this node until it is opened anew: its disk was full")
+	}
 	for _, e := range b.server.Healthz(&server.HealthzOptions{Details: true}).Errors {
-		if e.Type == server.HealthzErrorStream && strings.Contains(e.Error, writeErrorText) {
+		if strings.Contains(e.Error, writeErrorText) {
 			return concord.Errorf(concord.Unavailable, "the message engine takes no more messages until it is opened anew: %s", e.Error)
 		}
 	}
