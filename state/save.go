@@ -178,7 +178,7 @@ func (o *Owner) uploadFile(ctx context.Context, t *transfer, path string, f *Fil
 	defer file.Close()
 	r := &checkedReader{r: file, left: f.Size, sum: f.Sum, hash: sha256.New(), count: func(n int) { t.over.Add(int64(n)) }}
 	if err := o.s.cfg.Blobs.Put(ctx, f.blob(o.partition), r, f.Size); err != nil {
-		if r.err != nil {
+		if r.err != nil && r.err != io.EOF { // at its end the store failed, not the file
 			return r.err
 		}
 		return err

@@ -377,6 +377,20 @@ func TestFailedUploads(t *testing.T) {
 	}
 }
 
+// TestFailedAtItsEnd: a store takes a file to its last byte and then fails. That is the store's error, not the file's.
+func TestFailedAtItsEnd(t *testing.T) {
+	a, _ := pair(t)
+	o := a.own(1, Empty)
+	a.apply(10, 2000)
+	a.blobs.end = func(string) error { return concord.Errorf(concord.Unavailable, "not now") }
+	_, err := o.SaveFrom(t.Context(), a)
+	wantKind(t, err, concord.Unavailable)
+	a.blobs.end = nil
+	a.save(o)
+	a.blobsNamed()
+	a.close()
+}
+
 // TestPausedCollector: an owner stands still between putting its manifest and deleting, while two others take over, one after the other, and
 // save: what it then deletes is nothing that they need, also when they came upon the very bytes that it deletes.
 func TestPausedCollector(t *testing.T) {

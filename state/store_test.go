@@ -29,10 +29,11 @@ type dirBlobs struct {
 	dir  string
 	slow time.Duration // before each blob
 	put  func(name string) error
+	end  func(name string) error // called when a blob was read to its end
 	get  func(name string) error
 	del  func(name string)
 	puts atomic.Int64 // bytes
-	hook sync.Mutex   // held while put and get are called
+	hook sync.Mutex   // held while put, end and get are called
 }
 
 func (d *dirBlobs) path(name string) string { return filepath.Join(d.dir, filepath.FromSlash(name)) }
@@ -58,6 +59,11 @@ func (d *dirBlobs) Put(ctx context.Context, name string, r io.Reader, size int64
 		d.puts.Add(n)
 		if err == nil && n != size {
 			err = concord.Errorf(concord.Invalid, "%s: %d bytes, want %d", name, n, size)
+		}
+		if err == nil && d.end != nil {
+			d.hook.Lock()
+			defer d.hook.Unlock()
+			err = d.end(name)
 		}
 		return errors.Join(err, ctx.Err())
 	})
