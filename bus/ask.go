@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/trace"
 
 	"github.com/nats-io/nats.go"
 )
@@ -35,7 +36,7 @@ func (b *Bus) Serve(ctx context.Context, service string, handle func(ctx context
 	if err := checkService(service); err != nil {
 		return nil, err
 	}
-	s := &serving{ctx: ctx, handle: handle, slots: make(chan struct{}, maxServing)}
+	s := &serving{ctx: ctx, name: "serve " + service, bus: b, handle: handle, slots: make(chan struct{}, maxServing)}
 	var subs []*nats.Subscription
 	stop = func() {
 		for _, sub := range subs {
@@ -62,6 +63,8 @@ func (b *Bus) Serve(ctx context.Context, service string, handle func(ctx context
 // serving is a service of this node.
 type serving struct {
 	ctx     context.Context
+	name    string // of its spans
+	bus     *Bus
 	handle  func(context.Context, []byte) ([]byte, error)
 	slots   chan struct{}
 	running sync.WaitGroup
@@ -78,7 +81,9 @@ func (s *serving) receive(m *nats.Msg) {
 		defer func() { <-s.slots }()
 		ctx, cancel := context.WithTimeout(s.ctx, timeLeft(m.Header))
 		defer cancel()
+		ctx, span := s.bus.cfg.Trace.Remote(ctx, s.name, m.Header.Get(trace.HeaderName))
 		data, err := s.handle(ctx, m.Data)
+		span.End(err)
 		respond(m, data, err)
 	})
 }
@@ -143,7 +148,9 @@ func (b *Bus) AskAny(ctx context.Context, service string, data []byte) ([]byte, 
 	return b.ask(ctx, "ask any node for "+service, anySubject(service), data)
 }
 
-func (b *Bus) ask(ctx context.Context, action, subject string, data []byte) ([]byte, error) {
+func (b *Bus) ask(ctx context.Context, action, subject string, data []byte) (answer []byte, err error) {
+	ctx, span := trace.Start(ctx, action)
+	defer func() { span.End(err) }()
 	if len(data) > MaxMessageBytes {
 		return nil, concord.Errorf(concord.Invalid, "%s: request of %d bytes, at most %d", action, len(data), MaxMessageBytes)
 	}
@@ -156,17 +163,20 @@ func (b *Bus) ask(ctx context.Context, action, subject string, data []byte) ([]b
 	}
 	msg := &nats.Msg{Subject: subject, Data: data, Header: nats.Header{}}
 	msg.Header.Set(timeoutHeader, strconv.FormatInt(ms, 10))
-	answer, err := b.conn.RequestMsgWithContext(ctx, msg)
+	if header := trace.Header(ctx); header != "" {
+		msg.Header.Set(trace.HeaderName, header)
+	}
+	reply, err := b.conn.RequestMsgWithContext(ctx, msg)
 	if errors.Is(err, nats.ErrNoResponders) {
 		return nil, concord.Errorf(concord.Unavailable, "%s: nobody there has it", action)
 	}
 	if err != nil {
 		return nil, wrap(action, err)
 	}
-	if kind := answer.Header.Get(kindHeader); kind != "" {
-		return nil, concord.Errorf(parseKind(kind), "%s: %s", action, answer.Data)
+	if kind := reply.Header.Get(kindHeader); kind != "" {
+		return nil, concord.Errorf(parseKind(kind), "%s: %s", action, reply.Data)
 	}
-	return answer.Data, nil
+	return reply.Data, nil
 }
 
 func requestPatience(ctx context.Context) time.Duration {

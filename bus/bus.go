@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/trace"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -67,6 +68,7 @@ type Config struct {
 	// "tls://…". They need JetStream, version 2.12 and max_payload of 5 MB; for acknowledgements to mean fsync there as well, set
 	// sync_interval: always in their configuration, which cannot be seen from here.
 	URL    string
+	Trace  *trace.Tracer // of what other nodes ask; nil: nothing is recorded
 	Logger *slog.Logger
 }
 
