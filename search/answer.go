@@ -6,7 +6,9 @@ import (
 
 	"concord"
 	"concord/index"
+	"concord/query"
 	"concord/text"
+	"concord/trace"
 )
 
 // Search answers a request on the snapshot, as Searcher.Search does.
@@ -15,16 +17,7 @@ func (s *Snapshot) Search(ctx context.Context, req concord.Request) (*concord.An
 	if err := validate(req); err != nil {
 		return nil, err
 	}
-	root, err := parse(req.Query)
-	if err != nil {
-		return nil, err
-	}
-	var p *plan
-	if req.Stats != nil {
-		p, err = planFor(root, req.Stats)
-	} else {
-		p, err = s.plan(root)
-	}
+	root, p, err := s.understand(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +48,25 @@ func (s *Snapshot) Search(ctx context.Context, req concord.Request) (*concord.An
 	return a, nil
 }
 
+// understand parses the query and plans how it is scored.
+func (s *Snapshot) understand(ctx context.Context, req concord.Request) (root query.Node, p *plan, err error) {
+	_, span := trace.Start(ctx, "parse and plan")
+	defer func() { span.End(err) }()
+	if root, err = parse(req.Query); err != nil {
+		return nil, nil, err
+	}
+	if req.Stats != nil {
+		p, err = planFor(root, req.Stats)
+	} else {
+		p, err = s.plan(root)
+	}
+	return root, p, err
+}
+
 // find returns the first results, as many as the request reaches, and fills in how many there are.
-func (s *Snapshot) find(ctx context.Context, p *plan, req concord.Request, a *concord.Answer) ([]ranked, error) {
+func (s *Snapshot) find(ctx context.Context, p *plan, req concord.Request, a *concord.Answer) (best []ranked, err error) {
+	ctx, span := trace.Start(ctx, "score")
+	defer func() { span.SetInt("total", int(a.Total)); span.End(err) }()
 	k := req.Offset + req.Limit
 	counted := len(req.Facets) > 0 // what the facets are counted over need not be counted again
 	best, total, err := s.top(ctx, p, k, !req.AnyTotal && !counted)
@@ -111,14 +121,16 @@ func (s *Snapshot) whole(ctx context.Context, p *plan, req concord.Request) ([]c
 }
 
 // hits reads the documents of results, makes their snippets and explains their scores.
-func (s *Snapshot) hits(ctx context.Context, p *plan, best []ranked, explain bool) ([]concord.Hit, error) {
+func (s *Snapshot) hits(ctx context.Context, p *plan, best []ranked, explain bool) (hits []concord.Hit, err error) {
+	ctx, span := trace.Start(ctx, "snippets")
+	defer func() { span.SetInt("hits", len(hits)); span.End(err) }()
 	analyzers, _ := s.analyzers.Get().(map[string]*text.Analyzer)
 	if analyzers == nil {
 		analyzers = map[string]*text.Analyzer{}
 	}
 	defer s.analyzers.Put(analyzers)
 	sn := newSnippets(p, analyzers)
-	hits := make([]concord.Hit, 0, len(best))
+	hits = make([]concord.Hit, 0, len(best))
 	for _, r := range best {
 		if err := ctx.Err(); err != nil {
 			return nil, err

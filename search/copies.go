@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/trace"
 )
 
 // Copy is a searcher of one shard that can be asked now: the one on this machine, or another node's.
@@ -103,6 +104,8 @@ const (
 	asFailover
 )
 
+func (w why) String() string { return [...]string{"first", "hedge", "failover"}[w] }
+
 // asking is a copy in the order of one call, and what became of it.
 type asking struct {
 	Copy
@@ -137,7 +140,11 @@ func askCopies[T any](ctx context.Context, c *Copies, k kind, call func(context.
 		c.asking(&line[i], w)
 		asked++
 		go func() {
-			v, err := call(inner, line[i].Searcher)
+			ctx, span := trace.Start(inner, "copy")
+			span.Set("node", line[i].Node)
+			span.Set("asked", w.String())
+			v, err := call(ctx, line[i].Searcher)
+			span.End(err)
 			replies <- reply[T]{i, v, err}
 		}()
 	}

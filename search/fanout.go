@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/trace"
 )
 
 // DefaultTimeout is how long a Fanout waits for one shard: an answer that takes longer is worth less than one without it.
@@ -45,7 +46,7 @@ func (f *Fanout) name(i int) string {
 
 // Stats adds up what the shards say. Shards that fail are left out; it is an error when all do, or when the query is malformed.
 func (f *Fanout) Stats(ctx context.Context, query string) (concord.Stats, error) {
-	stats, errs := ask(ctx, f, f.all(), func(ctx context.Context, s concord.Searcher) (concord.Stats, error) { return s.Stats(ctx, query) })
+	stats, errs := ask(ctx, f, "statistics", f.all(), func(ctx context.Context, s concord.Searcher) (concord.Stats, error) { return s.Stats(ctx, query) })
 	var sum concord.Stats
 	for i, err := range errs {
 		if err == nil {
@@ -65,7 +66,7 @@ func (f *Fanout) Search(ctx context.Context, req concord.Request) (*concord.Answ
 	shards := f.all()
 	failures := make([]error, len(shards))
 	if req.Stats == nil {
-		stats, errs := ask(ctx, f, shards, func(ctx context.Context, s concord.Searcher) (concord.Stats, error) { return s.Stats(ctx, req.Query) })
+		stats, errs := ask(ctx, f, "statistics", shards, func(ctx context.Context, s concord.Searcher) (concord.Stats, error) { return s.Stats(ctx, req.Query) })
 		if err := f.failed(ctx, errs); err != nil {
 			return nil, err
 		}
@@ -124,7 +125,7 @@ func (f *Fanout) fill(ctx context.Context, out *concord.Answer, shards []int, an
 		wanted[k] = append(wanted[k], out.Hits[i].URL)
 	}
 	asked := slices.Sorted(maps.Keys(wanted))
-	whole, errs := askEach(ctx, f, asked, func(ctx context.Context, i int, s concord.Searcher) (*concord.Answer, error) {
+	whole, errs := askEach(ctx, f, "documents", asked, func(ctx context.Context, i int, s concord.Searcher) (*concord.Answer, error) {
 		return s.Search(ctx, concord.Request{Query: req.Query, Stats: req.Stats, Only: wanted[i], Explain: req.Explain})
 	})
 	if err := ctx.Err(); err != nil {
@@ -159,7 +160,7 @@ func (f *Fanout) places(ctx context.Context, shards []int, req concord.Request, 
 	if req.Only == nil {
 		req.Bare, req.Explain, req.Offset, req.Limit = true, false, 0, req.Offset+req.Limit
 	}
-	answers, errs := ask(ctx, f, shards, func(ctx context.Context, s concord.Searcher) (*concord.Answer, error) { return s.Search(ctx, req) })
+	answers, errs := ask(ctx, f, "places", shards, func(ctx context.Context, s concord.Searcher) (*concord.Answer, error) { return s.Search(ctx, req) })
 	if err := f.failed(ctx, errs); err != nil {
 		return nil, err
 	}
@@ -210,13 +211,13 @@ func reason(err error) string {
 }
 
 // ask calls one function on several shards at once, each under the timeout, and waits for all. A shard that ignores its context is
-// left behind when its time is up.
-func ask[T any](ctx context.Context, f *Fanout, shards []int, call func(context.Context, concord.Searcher) (T, error)) ([]T, []error) {
-	return askEach(ctx, f, shards, func(ctx context.Context, _ int, s concord.Searcher) (T, error) { return call(ctx, s) })
+// left behind when its time is up. what is asked for is the name of the spans.
+func ask[T any](ctx context.Context, f *Fanout, what string, shards []int, call func(context.Context, concord.Searcher) (T, error)) ([]T, []error) {
+	return askEach(ctx, f, what, shards, func(ctx context.Context, _ int, s concord.Searcher) (T, error) { return call(ctx, s) })
 }
 
 // askEach is ask with a function that is told which shard it calls.
-func askEach[T any](ctx context.Context, f *Fanout, shards []int, call func(context.Context, int, concord.Searcher) (T, error)) ([]T, []error) {
+func askEach[T any](ctx context.Context, f *Fanout, what string, shards []int, call func(context.Context, int, concord.Searcher) (T, error)) ([]T, []error) {
 	type result struct {
 		v   T
 		err error
@@ -224,11 +225,18 @@ func askEach[T any](ctx context.Context, f *Fanout, shards []int, call func(cont
 	results, errs := make([]T, len(shards)), make([]error, len(shards))
 	ctx, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
 	defer cancel()
+	ctx, round := trace.Start(ctx, what)
+	defer round.End(nil)
 	var wg sync.WaitGroup
 	for k, i := range shards {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
+			ctx, span := trace.Start(ctx, "shard")
+			if span.On() {
+				span.Set("shard", f.name(i))
+			}
+			defer func() { span.End(errs[k]) }()
 			done := make(chan result, 1)
 			go func() {
 				v, err := call(ctx, i, f.cfg.Shards[i])
