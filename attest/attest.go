@@ -23,6 +23,7 @@ import (
 
 	"concord"
 	"concord/note"
+	"concord/trace"
 )
 
 // Ledger is what the attestor needs of the ledger. Package chain provides it.
@@ -53,6 +54,7 @@ type Config struct {
 	// Keep puts a batch on record outside the store, durably, before it is attested, so that receipts can be made again
 	// when the store is lost: the attest transaction and the IDs of its captures, in order. Nil: nobody does.
 	Keep   func(attest []byte, captures []string) error
+	Trace  *trace.Tracer // of the lives of pages; nil: nothing is recorded
 	Logger *slog.Logger
 
 	// Save, when other nodes may take the attestor over, makes what the store holds now what the next owner begins with. It is called before
@@ -110,6 +112,8 @@ type Attestor struct {
 type item struct {
 	id    string
 	entry concord.Entry // without salt
+	page  *trace.Page   // nil: its life is not recorded
+	at    time.Time     // when it came, with page
 }
 
 // Stats are the attestor's counts.
@@ -314,7 +318,11 @@ func (a *Attestor) take(c *concord.Capture) {
 	if len(a.open) == 0 {
 		a.since = time.Now()
 	}
-	a.open = append(a.open, item{c.ID, e})
+	it := item{id: c.ID, entry: e, page: a.cfg.Trace.Page(c.ID)}
+	if it.page != nil {
+		it.at = time.Now()
+	}
+	a.open = append(a.open, it)
 	a.waiting[c.ID] = struct{}{}
 }
 

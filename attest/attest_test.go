@@ -57,10 +57,14 @@ type attestor struct {
 	stop func() error
 }
 
-func startAttestor(t testing.TB, dir string, log concord.Log, l Ledger, window time.Duration, max int) *attestor {
+func startAttestor(t testing.TB, dir string, log concord.Log, l Ledger, window time.Duration, max int, change ...func(*Config)) *attestor {
 	t.Helper()
-	a, err := Open(Config{Dir: filepath.Join(dir, "attest"), Log: log, Ledger: l, Keys: testKeys(t, dir), Operator: operator,
-		Window: window, MaxBatch: max, Logger: discard()})
+	cfg := Config{Dir: filepath.Join(dir, "attest"), Log: log, Ledger: l, Keys: testKeys(t, dir), Operator: operator,
+		Window: window, MaxBatch: max, Logger: discard()}
+	for _, fn := range change {
+		fn(&cfg)
+	}
+	a, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

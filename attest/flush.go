@@ -9,6 +9,7 @@ import (
 
 	"concord"
 	"concord/note"
+	"concord/trace"
 )
 
 // recover finishes the batch that was on its way when the attestor stopped, and checks that store and ledger belong
@@ -110,7 +111,18 @@ func (a *Attestor) flush(ctx context.Context) error {
 		delete(a.waiting, it.id)
 	}
 	a.mu.Unlock()
-	return a.submit(ctx, b)
+	sealed := time.Now()
+	for _, it := range items {
+		it.page.Stage(trace.Attested, "", it.at, sealed)
+	}
+	if err := a.submit(ctx, b); err != nil {
+		return err
+	}
+	covered := time.Now()
+	for _, it := range items {
+		it.page.Stage(trace.Covered, "", sealed, covered)
+	}
+	return nil
 }
 
 // seal fills in the salts, signs the attestation and makes everything durable.

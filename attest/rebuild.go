@@ -79,7 +79,7 @@ func (r *Rebuilder) Add(attest []byte, captures []string) (int, error) {
 		}
 		e := concord.EntryOf(c, r.salts.of(id))
 		line := e.String()
-		k.items, k.lines = append(k.items, item{id, e}), append(k.lines, line)
+		k.items, k.lines = append(k.items, item{id: id, entry: e}), append(k.lines, line)
 		k.leaves = append(k.leaves, concord.Digest(tlog.RecordHash([]byte(line))))
 	}
 	if root(k.leaves) != att.Root {

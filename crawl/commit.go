@@ -81,9 +81,11 @@ func (k *committer) commit(ctx context.Context, batch []*result) error {
 		}
 		return fenced
 	})
+	begun := time.Now()
 	if err := k.archive(ctx, batch); err != nil {
 		return err
 	}
+	archived := time.Now()
 	seq, err := k.append(ctx, "captures log", k.c.cfg.Captures, k.captureMessages(batch))
 	if err != nil {
 		return err
@@ -96,6 +98,7 @@ func (k *committer) commit(ctx context.Context, batch []*result) error {
 	if _, err := k.append(ctx, "frontier log", k.c.cfg.Frontier, frontierMessages(batch)); err != nil {
 		return err
 	}
+	k.trace(batch, begun, archived)
 	for _, r := range batch {
 		if r.done != nil {
 			r.done()

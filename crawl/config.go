@@ -13,6 +13,7 @@ import (
 
 	"concord"
 	"concord/page"
+	"concord/trace"
 	"concord/warc"
 	"concord/weburl"
 )
@@ -54,6 +55,7 @@ type Config struct {
 	// are none.
 	Others func(ctx context.Context) ([]Share, error)
 
+	Trace  *trace.Tracer // of the lives of pages; nil: nothing is recorded
 	Logger *slog.Logger
 
 	// Hooks for tests and unusual networks; nil means the real thing.

@@ -45,6 +45,7 @@ type job struct {
 	url    weburl.URL
 	plan   *plan
 	before *urlRecord // nil: never fetched
+	known  time.Time  // since when it was to be fetched
 	robots concord.Digest
 	maps   []string // sitemaps that robots.txt names, for a probe
 	barred string   // why a probe's own URL may not be fetched
@@ -62,9 +63,10 @@ type result struct {
 	route    []int
 	fetched  *fetchedMsg
 	refused  *refusedMsg
-	done     func() // called once everything is durable, or never
-	held     int64  // bytes of responses it keeps in memory
-	awaited  bool   // counted in its partition's submitted
+	done     func()    // called once everything is durable, or never
+	held     int64     // bytes of responses it keeps in memory
+	awaited  bool      // counted in its partition's submitted
+	known    time.Time // since when the URL was to be fetched; zero: nobody knows
 }
 
 // prepare reads what is on record of a URL before its fetch.
@@ -77,6 +79,7 @@ func (f *Frontier) prepare(h *host, fl *flight) (*job, error) {
 	if j.before, err = f.lookup(fl.e.URL); err != nil {
 		return nil, err
 	}
+	j.known = waitingSince(j.before)
 	if j.before != nil && j.before.Fetched == 0 {
 		j.before = nil
 	}
@@ -119,7 +122,7 @@ func (f *Frontier) fetch(ctx context.Context, h *host, j *job) {
 	}
 	// The host is not asked for the next page before this one is on record: a crash costs it one request at most.
 	finish := func() { f.finish(h, &o) }
-	res := &result{f: f, fetched: m, done: finish}
+	res := &result{f: f, fetched: m, done: finish, known: j.known}
 	if x != nil {
 		res.held = x.held
 		tokens := f.c.reading(x.header.Get("Content-Type"), j.url)

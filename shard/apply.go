@@ -22,6 +22,7 @@ type staging struct {
 	last     uint64   // number of the last message applied
 	bytes    int
 	since    time.Time
+	traced   []traced // captures whose life is recorded
 }
 
 func newStaging() *staging {
@@ -67,6 +68,9 @@ func (s *Shard) apply(msgs []concord.Message) error {
 func (s *Shard) stage(st *staging, e *concord.Event) error {
 	if c := e.Capture; c != nil {
 		st.captures = append(st.captures, c)
+		if p := s.cfg.Trace.Page(c.ID); p != nil {
+			st.traced = append(st.traced, traced{p, time.Now()})
+		}
 		switch {
 		case c.Skip == "" && e.Page != nil:
 			d, err := document(c, e.Page)
@@ -136,6 +140,7 @@ func (s *Shard) flush() error {
 	if st.empty() {
 		return nil
 	}
+	begun := time.Now()
 	b := s.db.NewBatch()
 	defer b.Close()
 	man := s.man
@@ -166,6 +171,7 @@ func (s *Shard) flush() error {
 		return err
 	}
 	s.publish(man, changed, added)
+	s.trace(st.traced, begun)
 	return nil
 }
 

@@ -28,6 +28,7 @@ import (
 	"concord/index"
 	"concord/search"
 	"concord/state"
+	"concord/trace"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -46,9 +47,11 @@ const (
 type Config struct {
 	Dir   string // directory of its own
 	Shard int    // its number
+	Node  string // name of this machine among those with a copy, for Trace
 	Log   concord.Log
 	// Reextract makes the page of a capture anew from the archive, to repair a damaged segment; nil: damage is an error.
 	Reextract func(ctx context.Context, c *concord.Capture) (*concord.Page, error)
+	Trace     *trace.Tracer // of the lives of pages; nil: nothing is recorded
 	Logger    *slog.Logger
 
 	idle time.Duration // idleAfter; tests wait less

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/trace"
 	"concord/warc"
 )
 
@@ -32,6 +33,7 @@ type Config struct {
 	Asker          Asker           // nil: no node is asked, records of others come from the blobs
 	Others         func() []string // live nodes beside this one; nil: none
 	BackgroundRate int64           // bytes a second of what goes up in the background; 0: 32 MiB
+	Trace          *trace.Tracer   // of the lives of pages; nil: nothing is recorded
 	Log            *slog.Logger    // nil: discarded
 }
 
@@ -113,6 +115,7 @@ func (v *Vault) Append(groups [][]warc.Record) ([][]concord.Location, error) {
 			ends[loc.File] = max(ends[loc.File], loc.Offset+loc.Length)
 		}
 	}
+	kept := time.Now()
 	v.want(ends)
 	err = v.await(func() bool {
 		for file, end := range ends {
@@ -125,7 +128,21 @@ func (v *Vault) Append(groups [][]warc.Record) ([][]concord.Location, error) {
 	if err != nil {
 		return nil, err
 	}
+	v.trace(groups, kept)
 	return places, nil
+}
+
+// trace records for how long the captures of groups were on this machine alone, from when they were kept.
+func (v *Vault) trace(groups [][]warc.Record, kept time.Time) {
+	if v.cfg.Trace == nil {
+		return
+	}
+	now := time.Now()
+	for _, group := range groups {
+		if len(group) > 0 && slices.Contains([]string{warc.TypeResponse, warc.TypeRevisit}, group[0].Type()) { // else it is no capture
+			v.cfg.Trace.Page(group[0].ID()).Stage(trace.Copied, "", kept, now)
+		}
+	}
 }
 
 // want notes up to where files are to be copied.

@@ -18,6 +18,7 @@ import (
 	"concord"
 	"concord/blob"
 	"concord/blob/blobtest"
+	"concord/trace"
 	"concord/warc"
 )
 
@@ -70,6 +71,7 @@ type options struct {
 	asker   Asker
 	others  func() []string
 	idle    bool // Run is not called
+	tracer  *trace.Tracer
 }
 
 func start(t *testing.T, dir string, blobs concord.Blobs, o options) *node {
@@ -78,7 +80,7 @@ func start(t *testing.T, dir string, blobs concord.Blobs, o options) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := New(Config{Archive: a, Blobs: blobs, Asker: o.asker, Others: o.others, BackgroundRate: 1 << 30})
+	v, err := New(Config{Archive: a, Blobs: blobs, Asker: o.asker, Others: o.others, BackgroundRate: 1 << 30, Trace: o.tracer})
 	if err != nil {
 		t.Fatal(err)
 	}
