@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/trace"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -52,6 +53,8 @@ type Config struct {
 	// SearchRate and SearchBurst bound the searches of one client address over TCP, per second; 0: the defaults.
 	SearchRate  float64
 	SearchBurst int
+
+	Trace *trace.Tracer // of queries; nil: nothing is recorded
 
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: discard

@@ -80,7 +80,7 @@ func (s *Server) guard(socket bool, next http.Handler) http.Handler {
 		if r.URL.Path != importPath {
 			r.Body = http.MaxBytesReader(sw, r.Body, maxBody)
 		}
-		next.ServeHTTP(sw, r)
+		s.traced(sw, r, c, next)
 	})
 }
 
