@@ -33,6 +33,10 @@ type Config struct {
 	NATS    string        `koanf:"nats"`    // NATS servers of the operator's own, instead of those that the nodes bring: "nats://…"
 	Blobs   string        `koanf:"blobs"`   // where a cluster keeps files, instead of with its nodes: "s3://bucket/prefix", "file:///dir"
 
+	Traces        string  `koanf:"traces"`         // OpenTelemetry collector that traces are sent to over HTTP: "http://127.0.0.1:4318"; empty: none are made
+	TracesPages   float64 `koanf:"traces_pages"`   // share of the pages whose life is traced, 0 to 1; the same on all nodes
+	TracesQueries float64 `koanf:"traces_queries"` // share of the queries
+
 	Join  string `koanf:"-"` // cluster address of a node whose cluster an empty data directory is to join
 	Token string `koanf:"-"` // that a node of it made
 
@@ -79,7 +83,7 @@ type CrawlConfig struct {
 // Defaults are those of one person on one machine.
 func Defaults() Config {
 	return Config{
-		HTTP: "127.0.0.1:7667", Operator: defaultOperator(), Chain: "concord", Shards: 4, Frontiers: 4,
+		HTTP: "127.0.0.1:7667", Operator: defaultOperator(), Chain: "concord", Shards: 4, Frontiers: 4, TracesPages: 0.01, TracesQueries: 1,
 		Cluster: ClusterConfig{Addr: "127.0.0.1:7668", Capacity: 1, Replicas: 2, Lease: 15 * time.Second, Save: 30 * time.Second},
 		Crawl: CrawlConfig{
 			Concurrency: 64, MinDelay: time.Second, MaxDelay: 30 * time.Second, AddressDelay: 500 * time.Millisecond,
@@ -119,6 +123,9 @@ func (c *Config) Validate() error {
 		return concord.Errorf(concord.Invalid, "crawl concurrency must lie between 1 and 4096, not %d", c.Crawl.Concurrency)
 	}
 	if err := c.validateCluster(); err != nil {
+		return err
+	}
+	if err := c.validateTraces(); err != nil {
 		return err
 	}
 	if c.Logger == nil {

@@ -61,7 +61,7 @@ func (c *copies) openShard(ctx context.Context, i int) (*shardCopy, error) {
 			return nil, err
 		}
 	}
-	s, err := shard.Open(ctx, shard.Config{Dir: dir, Shard: i, Log: n.shardLog(i), Reextract: n.reextract, Logger: n.log("shard")})
+	s, err := shard.Open(ctx, shard.Config{Dir: dir, Shard: i, Node: n.layout.Node, Log: n.shardLog(i), Reextract: n.reextract, Trace: n.tracer, Logger: n.log("shard")})
 	if err != nil {
 		return nil, err
 	}

@@ -285,7 +285,7 @@ func (n *Node) needs() int {
 
 // busConfig is how this node's message engine is opened, alone or in the cluster.
 func (n *Node) busConfig(alone bool) (bus.Config, error) {
-	c := bus.Config{Dir: n.path("bus"), NodeName: n.layout.Node, Logger: n.log("bus")}
+	c := bus.Config{Dir: n.path("bus"), NodeName: n.layout.Node, Trace: n.tracer, Logger: n.log("bus")}
 	if alone {
 		return c, nil
 	}

@@ -72,6 +72,7 @@ func testConfig(dir string) Config {
 	if os.Getenv(freeSpaceVar) != "" {
 		fmt.Sscan(os.Getenv(freeSpaceVar), &cfg.Crawl.FreeSpace)
 	}
+	cfg.Traces, cfg.TracesPages = os.Getenv(tracesVar), 1
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	return cfg
 }

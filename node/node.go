@@ -25,6 +25,8 @@ import (
 	"concord/page"
 	"concord/search"
 	"concord/state"
+	"concord/trace"
+	"concord/trace/otlp"
 	"concord/vault"
 	"concord/warc"
 	"concord/web"
@@ -56,6 +58,8 @@ type Node struct {
 	crawler      *crawl.Crawler
 	web          *web.Server
 	pdf          page.PDFReader
+	spans        *otlp.Provider // nil, as tracer: nothing is recorded
+	tracer       *trace.Tracer
 
 	// A node's place in a cluster; nil, and the keeper without members, while it is alone.
 	placeMu      sync.Mutex // held while a node alone becomes the first of a cluster
@@ -89,7 +93,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		name, dir string
 		do        func(context.Context) error
 	}{
-		{"data directory", "", n.openDir}, {"message bus", "bus", n.openBus}, {"ledger", "chain", n.openLedger}, {"cluster", clusterDir, n.openMembers},
+		{"data directory", "", n.openDir}, {"traces", "", n.openTraces}, {"message bus", "bus", n.openBus}, {"ledger", "chain", n.openLedger}, {"cluster", clusterDir, n.openMembers},
 		{"archive", "archive", n.openArchive}, {"attestor", "attest", n.openAttestor}, {"index", "shard", n.openShards}, {"crawler", "frontier", n.openCrawler},
 	} {
 		start := time.Now()
@@ -182,7 +186,7 @@ func (n *Node) openArchive(context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.archive, n.vault, err = shareArchive(a, n.blobs, n.bus, n.others, n.log("archive"))
+	n.archive, n.vault, err = shareArchive(a, n.blobs, n.bus, n.others, n.tracer, n.log("archive"))
 	if err != nil {
 		err = errors.Join(err, a.Close())
 	}
@@ -270,7 +274,7 @@ func (n *Node) crawlConfig(frontier, captures concord.Log) crawl.Config {
 			BackoffUnit: c.BackoffUnit, Patience: c.Patience, Handover: c.Handover},
 		Recrawl:     crawl.Recrawl{First: c.FirstRecrawl},
 		Bounds:      crawl.Bounds{BodyBytes: int(c.MaxBody)},
-		Concurrency: c.Concurrency, FreeSpaceFloor: c.FreeSpace, Logger: n.log("crawl"),
+		Concurrency: c.Concurrency, FreeSpaceFloor: c.FreeSpace, Trace: n.tracer, Logger: n.log("crawl"),
 	}
 	if n.clustered() {
 		cfg.Shared, cfg.KeepLog, cfg.Node, cfg.Others = true, true, n.layout.Node, n.otherShares
@@ -487,6 +491,7 @@ func (n *Node) Close() error {
 		}
 		n.bus.Close()
 	}
+	n.closeTraces()
 	if n.unlock != nil {
 		errs = append(errs, n.unlock())
 	}

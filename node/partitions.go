@@ -271,7 +271,7 @@ func (h *attestorHere) get() (a *attest.Attestor, release func(), ok bool) {
 }
 
 func (n *Node) attestConfig() attest.Config {
-	return attest.Config{Dir: n.path("attest"), Log: n.captures, Ledger: n.book(), Keys: n.keys, Operator: n.layout.Operator, Keep: n.keepBatch, Logger: n.log("attest")}
+	return attest.Config{Dir: n.path("attest"), Log: n.captures, Ledger: n.book(), Keys: n.keys, Operator: n.layout.Operator, Keep: n.keepBatch, Trace: n.tracer, Logger: n.log("attest")}
 }
 
 func (n *Node) runAttestor(ctx context.Context, fence uint64) error {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"concord"
+	"concord/trace"
 	"concord/vault"
 	"concord/warc"
 )
@@ -24,11 +25,11 @@ var _, _ archiver = (*warc.Archive)(nil), (*vault.Vault)(nil)
 
 // shareArchive returns the archive of a node: as it is when there are no blobs to keep a copy in, else with its copy behind it, whose Run the
 // caller runs and whose answers it serves (archiveServices). The result closes a.
-func shareArchive(a *warc.Archive, blobs concord.Blobs, to asker, others func() []string, log *slog.Logger) (archiver, *vault.Vault, error) {
+func shareArchive(a *warc.Archive, blobs concord.Blobs, to asker, others func() []string, tracer *trace.Tracer, log *slog.Logger) (archiver, *vault.Vault, error) {
 	if blobs == nil {
 		return a, nil, nil
 	}
-	cfg := vault.Config{Archive: a, Blobs: blobs, Others: others, Log: log}
+	cfg := vault.Config{Archive: a, Blobs: blobs, Others: others, Trace: tracer, Log: log}
 	if to != nil {
 		cfg.Asker = to
 	}

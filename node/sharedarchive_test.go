@@ -16,7 +16,7 @@ func TestShareArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	if alone, v, err := shareArchive(a, nil, nil, nil, log); err != nil || v != nil || alone != archiver(a) {
+	if alone, v, err := shareArchive(a, nil, nil, nil, nil, log); err != nil || v != nil || alone != archiver(a) {
 		t.Fatal("a node that is alone does not use its archive as it is", err)
 	}
 	blobs, err := blob.Dir(t.TempDir())
@@ -24,7 +24,7 @@ func TestShareArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer blobs.Close()
-	shared, v, err := shareArchive(a, blobs, nil, nil, log)
+	shared, v, err := shareArchive(a, blobs, nil, nil, nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -145,6 +146,9 @@ func finishConfig(cmd *cobra.Command, cfg *node.Config) error {
 		cfg.Data = dir
 	}
 	var err error
+	if cfg.Traces, err = collector(cfg.Traces); err != nil {
+		return err
+	}
 	if cfg.Data, err = filepath.Abs(cfg.Data); err != nil {
 		return err
 	}
@@ -163,6 +167,25 @@ func finishConfig(cmd *cobra.Command, cfg *node.Config) error {
 		return concord.Errorf(concord.Invalid, "data directory: %w", err.(*fs.PathError))
 	}
 	return nil
+}
+
+// collector returns where traces go: as configured, or as OpenTelemetry's own variables say.
+func collector(configured string) (string, error) {
+	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
+		return "", nil
+	}
+	if configured != "" {
+		return configured, nil
+	}
+	endpoint, all := os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT")
+	if endpoint == "" && all != "" {
+		endpoint = strings.TrimSuffix(all, "/") + "/v1/traces"
+	}
+	protocol := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"))
+	if endpoint != "" && protocol != "" && protocol != "http/protobuf" {
+		return "", concord.Errorf(concord.Invalid, "traces are sent as http/protobuf, not %q: give OTEL_EXPORTER_OTLP_ENDPOINT the collector's port for HTTP (usually 4318), and OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", protocol)
+	}
+	return endpoint, nil
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {
