@@ -19,7 +19,7 @@ const lowDisk = 4 << 30
 // Status describes the node as it is now.
 func (n *Node) Status(ctx context.Context) (web.Status, error) {
 	st := web.Status{Version: concord.Version, Operator: n.layout.Operator, Node: n.layout.Node, Started: n.started,
-		Uptime: time.Since(n.started), DataDir: n.cfg.Data, Warnings: []string{}}
+		Uptime: time.Since(n.started), DataDir: n.cfg.Data, Traces: n.tracesGo(), Warnings: []string{}}
 	n.readyMu.Lock()
 	st.Addr = n.addr
 	n.readyMu.Unlock()

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 
 	"concord/trace"
 	"concord/trace/otlp"
@@ -33,6 +34,18 @@ func (n *Node) openTraces(ctx context.Context) error {
 	n.spans = &p
 	n.tracer, err = trace.New(trace.Config{Provider: p, Pages: n.cfg.TracesPages, Queries: n.cfg.TracesQueries})
 	return err
+}
+
+// tracesGo says where traces go, of what, and whether they arrive; empty: there are none.
+func (n *Node) tracesGo() string {
+	if n.spans == nil {
+		return ""
+	}
+	said := fmt.Sprintf("%g %% of pages and %g %% of queries to %s", 100*n.cfg.TracesPages, 100*n.cfg.TracesQueries, n.spans.Collector())
+	if n.spans.Failing() {
+		said += ", which does not take them: they are dropped"
+	}
+	return said
 }
 
 // closeTraces sends what waits.

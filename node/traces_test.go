@@ -1,10 +1,14 @@
 package node
 
 import (
+	"context"
+	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -140,11 +144,33 @@ func TestTracesGoNowhere(t *testing.T) {
 			}
 		}
 		p.search("anything")
+		if words := p.traces(); !strings.HasPrefix(words, "100 % of pages and 100 % of queries to "+endpoint) || strings.HasSuffix(words, "dropped") != (endpoint == no.URL) {
+			t.Errorf("status: %q", words)
+		}
 		p.stop()
 		if n := strings.Count(p.says(), "traces are dropped"); n > 1 {
 			t.Errorf("told %d times", n)
 		}
 	}
+}
+
+// traces is what the node's status says of them to its owner.
+func (p *process) traces() string {
+	p.t.Helper()
+	c := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(p.dir, SocketName))
+	}}}
+	defer c.CloseIdleConnections()
+	resp, err := c.Get("http://node/api/v1/status")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var st struct{ Traces string }
+	if err := json.NewDecoder(resp.Body).Decode(&st); err != nil {
+		p.t.Fatal(err)
+	}
+	return st.Traces
 }
 
 func TestTracesConfig(t *testing.T) {

@@ -21,7 +21,7 @@ func (s *Server) nodeAPI(api huma.API) {
 		Machine: MachineStatus{Memory: 180_000_000, Goroutines: 210, DiskFree: 90_000_000_000, DiskTotal: 250_000_000_000}}
 	register(s, api, call{example: example, Operation: huma.Operation{
 		OperationID: "get-status", Method: http.MethodGet, Path: "/status", Tags: []string{tagNode}, Summary: "What the node says about itself",
-		Description: "Paths on the node's machine are left out for callers without the key.",
+		Description: "Paths on the node's machine and its collector of traces are left out for callers without the key.",
 	}}, func(ctx context.Context, _ *struct{}) (*statusOutput, error) {
 		st, err := s.status(ctx)
 		return &statusOutput{Body: st}, err
@@ -35,7 +35,7 @@ func (s *Server) status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	if !callerOf(ctx).insider() {
-		st.DataDir = ""
+		st.DataDir, st.Traces = "", ""
 	}
 	var warnings []string
 	st.Cluster, warnings = s.summary(ctx)

@@ -211,7 +211,7 @@ func TestSocketMayWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	decode(t, r, 200, &st)
-	if st.DataDir == "" {
+	if st.DataDir == "" || st.Traces == "" {
 		t.Error("the owner is not told the data directory")
 	}
 	var a SearchAnswer
@@ -283,7 +283,7 @@ func TestReadingCalls(t *testing.T) {
 	}
 	var st Status
 	c.json("/api/v1/status", 200, &st)
-	if st.Documents != 16 || st.DataDir != "" || st.Warnings == nil {
+	if st.Documents != 16 || st.DataDir != "" || st.Traces != "" || st.Warnings == nil {
 		t.Errorf("status %+v", st)
 	}
 	c.key = testKey

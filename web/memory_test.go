@@ -429,7 +429,7 @@ func (m *memory) status(context.Context) (Status, error) {
 	defer m.mu.Unlock()
 	n := uint64(len(m.pages))
 	st := Status{Version: concord.Version, Operator: testOperator, Node: "node-1", Started: m.now.Add(-3 * time.Hour), Uptime: 3 * time.Hour,
-		DataDir: "/home/alice/.local/share/concord", Addr: "127.0.0.1:7667", Documents: n, Captures: 2 * n,
+		DataDir: "/home/alice/.local/share/concord", Traces: "to http://10.0.0.9:4318/v1/traces", Addr: "127.0.0.1:7667", Documents: n, Captures: 2 * n,
 		Archive: ArchiveStatus{Files: 3, Bytes: 214_000_000}, Warnings: m.warnings,
 		Ledger:  LedgerStatus{Height: m.Info().Height, Size: m.Size(), Checkpoint: m.Checkpoint().Size, Time: m.Checkpoint().Time, Pending: uint64(len(m.pending))},
 		Machine: MachineStatus{Memory: 182_000_000, Goroutines: 214, DiskFree: 91_000_000_000, DiskTotal: 250_000_000_000}}

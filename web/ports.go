@@ -168,6 +168,7 @@ type Status struct {
 	Started   time.Time     `json:"started"`
 	Uptime    time.Duration `json:"uptimeNanoseconds"`
 	DataDir   string        `json:"dataDir,omitempty"` // left out for strangers
+	Traces    string        `json:"traces,omitempty"`  // where traces go and of what, in words; empty: there are none. Left out for strangers
 	Addr      string        `json:"addr,omitempty"`    // address served
 	Documents uint64        `json:"documents"`         // searchable pages
 	Sites     uint64        `json:"sites,omitempty"`   // sites they belong to; 0: not counted

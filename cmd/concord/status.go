@@ -69,6 +69,9 @@ func printStatus(w io.Writer, st *web.Status, crawls []web.CrawlItem) {
 	line("ledger", "height %d, %d entries, %d captures wait for their receipt", st.Ledger.Height, st.Ledger.Size, st.Ledger.Pending)
 	line("memory", "%s", size(st.Machine.Memory))
 	line("crawl", "%d running, %.1f fetches/s, %d waiting, %d in flight", st.Crawl.Running, st.Crawl.Rate, st.Crawl.Queued, st.Crawl.InFlight)
+	if st.Traces != "" {
+		printWrapped(w, "traces    ", printable(st.Traces))
+	}
 	if c := st.Cluster; c != nil {
 		printWrapped(w, "cluster   ", c.Words())
 		if c.Growing != nil {

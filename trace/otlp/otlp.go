@@ -55,7 +55,7 @@ func CheckEndpoint(endpoint string) error {
 func tracesURL(endpoint string) (string, error) {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.User != nil {
-		return "", concord.Errorf(concord.Invalid, "traces: %q is no address of a collector; write http://HOST:4318 or https://…, without a name and password", concord.Clip(redacted(endpoint, u), 200))
+		return "", concord.Errorf(concord.Invalid, "traces: %q is no address of a collector; write http://HOST:4318 or https://…, without a name and password", concord.Clip(redacted(u), 200))
 	}
 	if strings.Trim(u.Path, "/") == "" {
 		u.Path = tracesPath
@@ -63,16 +63,19 @@ func tracesURL(endpoint string) (string, error) {
 	return u.String(), nil
 }
 
-// redacted hides a password.
-func redacted(endpoint string, u *url.URL) string {
+// redacted hides a password, and all of what cannot be read, which may hold one.
+func redacted(u *url.URL) string {
 	if u == nil {
-		return endpoint
+		return "what is given"
 	}
 	return u.Redacted()
 }
 
 // Provider takes spans and sends them. Close ends it.
-type Provider struct{ *sdk.TracerProvider }
+type Provider struct {
+	*sdk.TracerProvider
+	told *told
+}
 
 var _ oteltrace.TracerProvider = Provider{}
 
@@ -93,9 +96,16 @@ func Open(ctx context.Context, cfg Config) (Provider, error) {
 	if err != nil && res == nil {
 		return Provider{}, fmt.Errorf("describe this node for its traces: %w", err)
 	}
+	out := &told{SpanExporter: exporter, at: at, log: cfg.Logger}
 	return Provider{sdk.NewTracerProvider(sdk.WithSampler(sdk.AlwaysSample()), sdk.WithIDGenerator(trace.IDs{}), sdk.WithResource(res),
-		sdk.WithBatcher(&told{SpanExporter: exporter, at: at, log: cfg.Logger}, sdk.WithBatchTimeout(batchEvery), sdk.WithMaxQueueSize(maxQueued)))}, nil
+		sdk.WithBatcher(out, sdk.WithBatchTimeout(batchEvery), sdk.WithMaxQueueSize(maxQueued))), out}, nil
 }
+
+// Collector is the address that traces are sent to.
+func (p Provider) Collector() string { return p.told.at }
+
+// Failing reports whether the collector did not take what was sent last.
+func (p Provider) Failing() bool { return p.told.failing.Load() }
 
 // Close sends what waits, within a moment.
 func (p Provider) Close() {
