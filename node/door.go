@@ -26,8 +26,10 @@ const (
 	readyPath = "/node/v1/ready"
 	// askEvery is how often a node that waits asks.
 	askEvery = time.Second
+	// askTimeout bounds one question, so that a node behind a door that swallows it does not count as gone at the others.
+	askTimeout = 3 * time.Second
 	// waitingFor is how long a node that asked counts as waiting.
-	waitingFor = 5 * time.Second
+	waitingFor = askEvery + askTimeout + time.Second
 
 	doorConnections = 64
 	doorTimeout     = 30 * time.Second
@@ -43,6 +45,7 @@ type readyQuestion struct {
 // readyAnswer says whether to go on.
 type readyAnswer struct {
 	Go    bool     `json:"go"`
+	Waits bool     `json:"waits,omitempty"` // the one that answers waits itself, and cannot know
 	Why   string   `json:"why,omitempty"`   // not yet, in plain words
 	Peers []string `json:"peers,omitempty"` // cluster addresses of all nodes that are known
 }
@@ -57,6 +60,7 @@ type door struct {
 	mu      sync.Mutex
 	waiting map[string]waiting // by the name of the node
 	opened  bool               // nodes that wait may go on
+	waits   bool               // this node waits itself
 }
 
 type waiting struct {
@@ -66,7 +70,7 @@ type waiting struct {
 
 // openDoor listens and serves until close.
 func (n *Node) openDoor() (*door, error) {
-	d := &door{n: n, waiting: map[string]waiting{}}
+	d := &door{n: n, waiting: map[string]waiting{}, opened: n.place.is(growing) || n.place.is(settled), waits: n.place.is(joining)}
 	var err error
 	d.join, err = join.NewServer(join.ServerConfig{Identity: n.identity, Registry: n.registry, Layout: n.layoutForOthers, Peers: d.peers, Logger: n.log("join")})
 	if err != nil {
@@ -95,7 +99,7 @@ func (d *door) Close() error { return d.srv.Close() }
 func (d *door) open() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.opened = true
+	d.opened, d.waits = true, false
 }
 
 // shut makes nodes wait again.
@@ -129,13 +133,16 @@ func (d *door) answer(name, addr string) readyAnswer {
 	d.mu.Lock()
 	_, known := d.waiting[name]
 	d.waiting[name] = waiting{addr, time.Now()}
-	goOn := d.opened
+	goOn, waits := d.opened, d.waits
 	d.mu.Unlock()
-	if !known && !goOn {
+	if !known && !goOn && !waits {
 		d.n.cfg.Logger.Info("a node waits for the cluster to work", "node", name, "address", addr)
 	}
-	a := readyAnswer{Go: goOn, Peers: d.peers()}
-	if !goOn {
+	a := readyAnswer{Go: goOn, Waits: waits, Peers: d.peers()}
+	switch {
+	case waits:
+		a.Why = "only nodes that wait themselves answer, the first one does not"
+	case !goOn:
 		a.Why = d.n.waitsFor(len(d.here()))
 	}
 	return a
@@ -166,23 +173,45 @@ func (d *door) peers() []string {
 	return list
 }
 
-// askReady asks the nodes at the addresses, one after the other, whether the cluster works, and returns the first answer.
-func (n *Node) askReady(ctx context.Context, peers []string) (a readyAnswer, err error) {
-	client := &http.Client{Timeout: doorTimeout, Transport: &http.Transport{TLSClientConfig: n.identity.ClientTLS(), DisableKeepAlives: true}}
+// askReady asks all nodes at the addresses whether the cluster works. Who waits itself cannot know: the answer of one that works counts, and
+// going on before waiting. Peers are what all of them know. Errors: Unavailable when nobody answers; Unauthorized when one says that this
+// node was removed.
+func (n *Node) askReady(ctx context.Context, peers []string) (readyAnswer, error) {
+	client := &http.Client{Timeout: askTimeout, Transport: &http.Transport{TLSClientConfig: n.identity.ClientTLS(), DisableKeepAlives: true}}
 	q, err := json.Marshal(readyQuestion{n.cfg.Cluster.advertised()})
 	if err != nil {
-		return a, err
+		return readyAnswer{}, err
 	}
+	peers = without(peers, n.cfg.Cluster.advertised())
+	answers, errs := make([]readyAnswer, len(peers)), make([]error, len(peers))
+	var wg sync.WaitGroup
+	for i, addr := range peers {
+		wg.Go(func() { answers[i], errs[i] = askDoor(ctx, client, addr, q) })
+	}
+	wg.Wait()
+	return bestAnswer(answers, errs)
+}
+
+func bestAnswer(answers []readyAnswer, errs []error) (best readyAnswer, err error) {
 	err = concord.Errorf(concord.Unavailable, "no other node is known")
-	for _, addr := range peers {
-		if addr == n.cfg.Cluster.advertised() {
+	var peers []string
+	heard := false
+	for i, a := range answers {
+		if errs[i] != nil {
+			if !heard && concord.KindOf(err) != concord.Unauthorized {
+				err = errs[i]
+			}
 			continue
 		}
-		if a, err = askDoor(ctx, client, addr, q); err == nil {
-			return a, nil
+		peers = append(peers, a.Peers...)
+		if !heard || a.Go && !best.Go || best.Waits && !a.Waits {
+			best = a
 		}
+		heard, err = true, nil
 	}
-	return a, err
+	slices.Sort(peers)
+	best.Peers = slices.Compact(peers)
+	return best, err
 }
 
 func askDoor(ctx context.Context, client *http.Client, addr string, q []byte) (a readyAnswer, err error) {
@@ -191,6 +220,10 @@ func askDoor(ctx context.Context, client *http.Client, addr string, q []byte) (a
 		return a, err
 	}
 	resp, err := client.Do(req)
+	var alert tls.AlertError
+	if errors.As(err, &alert) {
+		return a, concord.Errorf(concord.Unauthorized, "node at %s refuses this node's certificate (%w): this node was removed from the cluster, or was off for too long. Let it join anew, with an empty data directory and a token (concord cluster token)", addr, err)
+	}
 	if err != nil {
 		return a, concord.Errorf(concord.Unavailable, "node at %s: %w", addr, err)
 	}

@@ -304,7 +304,7 @@ func (n *Node) busConfig(alone bool) (bus.Config, error) {
 	if advertise == listen {
 		advertise = ""
 	}
-	c.Cluster = &bus.Cluster{Name: n.identity.Peer().Cluster, Listen: listen, Advertise: advertise, Peers: engineAddrs(n.place.Peers), TLS: n.identity.ServerTLS()}
+	c.Cluster = &bus.Cluster{Name: n.identity.Peer().Cluster, Listen: listen, Advertise: advertise, Peers: engineAddrs(n.place.others()), TLS: n.identity.ServerTLS()}
 	return c, nil
 }
 

@@ -21,8 +21,10 @@ var errReopen = errors.New("the node opens again")
 const (
 	// growPatience bounds how long the first node waits for the others to form the cluster. It then goes on alone and tries again.
 	growPatience = 90 * time.Second
-	// growAgain is the least time between two tries.
-	growAgain = 30 * time.Second
+	// growAgain is the least time between two tries: the node serves nobody while it tries.
+	growAgain = time.Minute
+	// growRetry is the wait before the end of growing is tried again, when there is no way back.
+	growRetry = time.Second
 	growLook  = time.Second
 )
 
@@ -42,7 +44,7 @@ func (n *Node) watchGrowth(ctx context.Context) error {
 		n.placeMu.Lock()
 		place, door := n.place, n.door
 		n.placeMu.Unlock()
-		if place == nil || door == nil || time.Since(n.started) < growAgain && n.growthFailed {
+		if place == nil || door == nil || time.Since(n.growthFailed) < growAgain {
 			continue
 		}
 		here := door.here()
@@ -79,14 +81,15 @@ func (n *Node) openBus(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	switch n.place.Stage {
-	case founder:
+	switch {
+	case n.place.is(founder):
 		return n.openAlone(ctx)
-	case growing:
+	case n.place.is(growing):
 		return n.grow(ctx)
-	case joining:
+	case n.place.is(joining):
 		return n.awaitCluster(ctx)
 	}
+	n.removeOld()
 	return n.openMember(ctx)
 }
 
@@ -112,24 +115,39 @@ func (n *Node) openAlone(ctx context.Context) error {
 	return n.registry.Register(ctx, n.identity)
 }
 
-// grow moves this node's streams into the cluster. When the others do not come, or go away, the node goes on alone.
+// grow moves this node's streams into the cluster. When the others do not come, or go away, the node goes on alone, unless all is moved
+// already: then it waits for them.
 func (n *Node) grow(ctx context.Context) error {
-	n.door.open()
 	cfg, err := n.busConfig(false)
 	if err != nil {
 		return err
 	}
-	n.cfg.Logger.Info("growing: waiting for the other nodes", "at", n.place.Peers)
-	err = n.growInto(ctx, cfg)
-	if err == nil {
-		return n.place.set(settled, n.place.Peers)
-	}
-	moved, movedErr := bus.Moved(n.path("bus"))
-	if moved || movedErr != nil || ctx.Err() != nil {
-		return errors.Join(err, movedErr)
+	n.cfg.Logger.Info("growing: waiting for the other nodes", "at", n.place.others())
+	for {
+		err = n.growInto(ctx, cfg)
+		if err == nil {
+			if err = n.place.set(settled, n.place.others()); err == nil {
+				n.removeOld()
+			}
+			return err
+		}
+		moved, movedErr := bus.Moved(n.path("bus"))
+		if movedErr != nil || ctx.Err() != nil {
+			return errors.Join(err, movedErr)
+		}
+		if !moved {
+			break
+		}
+		if concord.KindOf(err) != concord.Unavailable {
+			return err
+		}
+		n.cfg.Logger.Warn("all is moved into the cluster, which is away at the moment; trying again", "error", err)
+		if err := sleep(ctx, growRetry); err != nil {
+			return err
+		}
 	}
 	n.cfg.Logger.Warn("the cluster did not come about; this node goes on alone and tries again", "error", err)
-	n.growthFailed = true
+	n.growthFailed = time.Now()
 	n.door.shut()
 	if err := n.place.set(founder, nil); err != nil {
 		return err
@@ -138,7 +156,14 @@ func (n *Node) grow(ctx context.Context) error {
 }
 
 func (n *Node) growInto(ctx context.Context, cfg bus.Config) error {
-	patience, cancel := context.WithTimeout(ctx, growPatience)
+	moved, err := bus.Moved(n.path("bus"))
+	if err != nil {
+		return err
+	}
+	patience, cancel := ctx, context.CancelFunc(func() {})
+	if !moved {
+		patience, cancel = context.WithTimeout(ctx, growPatience)
+	}
 	defer cancel()
 	b, err := bus.Open(patience, cfg)
 	if err != nil {
@@ -151,34 +176,83 @@ func (n *Node) growInto(ctx context.Context, cfg bus.Config) error {
 			n.cfg.Logger.Info("growing", "stage", p.Stage, "stream", p.Stream, "done", p.Done, "of", p.Total)
 		}
 	})
-	if err != nil {
-		b.Close()
-		return err
+	if err == nil {
+		n.bus = b
+		err = n.openDirectory(ctx)
 	}
-	n.bus = b
-	return n.openDirectory(ctx)
+	if err != nil {
+		n.bus = nil
+		b.Close()
+	}
+	return err
 }
 
-// awaitCluster waits at the doors of others until the cluster works, and becomes one of it.
+// errTurnedAway says that the first node works alone again, so that there is no cluster to wait in.
+var errTurnedAway = errors.New("the first node went back to working alone")
+
+// awaitCluster waits at the doors of others until the cluster works, and becomes one of it. When it does not come about the node waits at
+// the doors again.
 func (n *Node) awaitCluster(ctx context.Context) error {
-	if err := n.awaitGo(ctx); err != nil {
-		return err
+	for {
+		if err := n.awaitGo(ctx); err != nil {
+			return err
+		}
+		err := n.comeIn(ctx)
+		if err == nil {
+			n.door.open()
+			return n.place.set(settled, n.place.others())
+		}
+		if !errors.Is(err, errTurnedAway) {
+			return err
+		}
+		n.cfg.Logger.Warn("the cluster did not come about; this node waits at its door again", "because", err)
 	}
-	n.door.open()
-	if err := n.openMember(ctx); err != nil {
-		return err
+}
+
+// comeIn opens the engine as one of the nodes that form the cluster, and waits until the first node says that it works. It goes on asking at
+// the doors meanwhile. Errors: errTurnedAway, with nothing open.
+func (n *Node) comeIn(ctx context.Context) error {
+	inside, leave := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		n.watchDoors(inside, leave)
+	}()
+	err := n.openMember(inside)
+	if err == nil {
+		err = n.awaitReady(inside)
 	}
-	if err := n.awaitReady(ctx); err != nil {
-		return err
+	turnedAway := context.Cause(inside)
+	leave(nil)
+	<-watched
+	if err == nil {
+		return nil
 	}
-	return n.place.set(settled, n.place.Peers)
+	if n.bus != nil {
+		n.bus.Close()
+		n.bus = nil
+		n.directory.set(nil)
+	}
+	if ctx.Err() == nil && errors.Is(turnedAway, errTurnedAway) {
+		return errTurnedAway
+	}
+	return err
+}
+
+// watchDoors ends the wait inside when a node that knows says that there is no cluster.
+func (n *Node) watchDoors(ctx context.Context, leave context.CancelCauseFunc) {
+	for sleep(ctx, askEvery) == nil {
+		if a, err := n.askReady(ctx, n.place.others()); err == nil && !a.Go && !a.Waits {
+			leave(errTurnedAway)
+		}
+	}
 }
 
 // awaitGo asks until somebody says that the nodes now form the cluster.
 func (n *Node) awaitGo(ctx context.Context) error {
 	said := ""
 	for {
-		a, err := n.askReady(ctx, n.place.Peers)
+		a, err := n.askReady(ctx, n.place.others())
 		why := a.Why
 		if err != nil {
 			why = err.Error()
@@ -191,8 +265,11 @@ func (n *Node) awaitGo(ctx context.Context) error {
 		if err == nil && a.Go {
 			return nil
 		}
+		if concord.KindOf(err) == concord.Unauthorized {
+			return err
+		}
 		if why != said {
-			n.cfg.Logger.Info("waiting for the cluster: "+why, "asking", n.place.Peers)
+			n.cfg.Logger.Info("waiting for the cluster: "+why, "asking", n.place.others())
 			said = why
 		}
 		if err := sleep(ctx, askEvery); err != nil {
@@ -222,15 +299,12 @@ func (n *Node) awaitReady(ctx context.Context) error {
 
 // openMember opens the engine as one of the cluster's. It waits for a majority of the nodes.
 func (n *Node) openMember(ctx context.Context) error {
-	if n.place.Stage == settled {
-		n.door.open()
-		n.removeOld()
-	}
 	cfg, err := n.busConfig(false)
 	if err != nil {
 		return err
 	}
 	if n.bus, err = bus.Open(ctx, cfg); err != nil {
+		n.bus = nil
 		return err
 	}
 	return n.openDirectory(ctx)

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 )
 
 // clustered says that this node works as one of a cluster. It changes only between two runs.
-func (n *Node) clustered() bool { return n.place != nil && n.place.Stage == settled }
+func (n *Node) clustered() bool { return n.place.is(settled) }
 
 // keepsLedger says that the operator's validator runs here.
 func (n *Node) keepsLedger() bool { return !n.clustered() || n.place.Ledger }
@@ -121,8 +120,8 @@ func (n *Node) peers() []string {
 			list = append(list, a)
 		}
 	}
-	if len(list) == 0 && n.place != nil {
-		list = slices.Clone(n.place.Peers)
+	if len(list) == 0 {
+		list = n.place.others()
 	}
 	return list
 }

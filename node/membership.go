@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 
 	"concord"
 	"concord/durable"
@@ -33,6 +34,27 @@ type membership struct {
 	Ledger bool `json:"ledger,omitempty"`
 
 	path string
+	mu   sync.Mutex // of all but path: the door and the node's parts read while stage and peers change
+}
+
+// is says whether the node is so far. Nobody is anything without a place.
+func (m *membership) is(s stage) bool {
+	if m == nil {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.Stage == s
+}
+
+// others returns the cluster addresses of other nodes, as heard of last.
+func (m *membership) others() []string {
+	if m == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.Peers)
 }
 
 const (
@@ -59,11 +81,13 @@ func loadMembership(path string) (*membership, error) {
 // set changes stage and peers, durably.
 func (m *membership) set(s stage, peers []string) error {
 	peers = slices.Sorted(slices.Values(peers))
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.Stage == s && slices.Equal(m.Peers, peers) {
 		return nil
 	}
 	next := membership{Stage: s, Peers: peers, Ledger: m.Ledger}
-	err := durable.WriteFile(m.path, 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(next) })
+	err := durable.WriteFile(m.path, 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(&next) })
 	if err == nil {
 		m.Stage, m.Peers = s, peers
 	}

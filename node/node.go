@@ -68,7 +68,7 @@ type Node struct {
 	registry     *join.Registry
 	directory    late
 	door         *door
-	growthFailed bool // the others did not come
+	growthFailed time.Time // when the others did not come; zero: they did, or were not waited for
 	blobs        concord.Blobs
 	states       *state.Store
 	members      *cluster.Members

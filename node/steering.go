@@ -70,7 +70,7 @@ func (s steering) Status(ctx context.Context) (web.ClusterStatus, error) {
 		if door != nil {
 			st.State, st.Needs = web.ClusterWaiting, n.needs()
 			st.Nodes = door.nodes()
-			if n.growthFailed {
+			if !n.growthFailed.IsZero() {
 				st.Warnings = append(st.Warnings, "the cluster did not come about although enough nodes were here; this node's log says why, and it tries again")
 			}
 		}

@@ -1,0 +1,140 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"concord/e2e/loopweb"
+	"concord/e2e/nemesis"
+)
+
+// A node alone with 1,500 pages and their receipts becomes three. Everything is there afterwards, on all of them.
+func TestGrow(t *testing.T) {
+	w := smallWeb(t, 81, 30, 50)
+	nodes := named(t, 3)
+	first := nodes[0]
+	first.up()
+	first.awaitReady(1, time.Minute)
+	began := time.Now()
+	c := first.await(first.crawl(w.Seeds()), 4*time.Minute)
+	policy := []byte(first.must("policy"))
+	urls := urlsOf(w)
+	first.attested(urls, policy, time.Minute)
+	want := first.answers(w)
+	t.Logf("alone: %+v with receipts in %v", c, time.Since(began).Round(time.Second))
+
+	token := first.token(2)
+	began = time.Now()
+	nodes[1].join(first, token)
+	nodes[1].eventually(20*time.Second, "waiting", func() bool { return nodes[1].says("waiting for the cluster") })
+	if !first.has("bus") || first.stage() != "founder" {
+		t.Errorf("two nodes: the first is a %q", first.stage())
+	}
+	nodes[2].join(first, token)
+	for _, m := range nodes {
+		m.eventually(2*time.Minute, "a member that serves", func() bool { return m.stage() == "member" && m.ready() > 0 })
+	}
+	awaitCluster(t, 3, 2*time.Minute, nodes...)
+	t.Logf("grown to three in %v", time.Since(began).Round(time.Second))
+
+	for _, m := range nodes {
+		compareAnswers(t, m.name, m.answers(w), want)
+		report(t, nemesis.Searchable(m.get, w))
+	}
+	if got := first.receipts(urls, policy); got != len(urls) {
+		t.Errorf("%d of %d receipts hold", got, len(urls))
+	}
+	for _, m := range nodes[1:] {
+		m.receipts(every(20, urls), policy)
+	}
+	first.stopSoon("a member")
+	first.up()
+	first.awaitReady(1, time.Minute)
+	if first.has("bus") {
+		t.Error("the old engine's directory is still there after the next start")
+	}
+	awaitCluster(t, 3, time.Minute, nodes...)
+
+	more := smallWeb(t, 82, 10, 20)
+	c = nodes[2].await(nodes[2].crawl(more.Seeds()), 2*time.Minute)
+	t.Logf("a crawl of the cluster: %+v", c)
+	for _, m := range nodes {
+		report(t, nemesis.Searchable(m.get, more))
+	}
+	nodes[1].attested(every(10, urlsOf(more)), policy, time.Minute)
+	report(t, nemesis.Manners(w, 0))
+	for _, m := range nodes {
+		m.stopSoon("a member")
+	}
+}
+
+// aloneWith makes a data directory of a node alone with pages and receipts, which does not run any more.
+func aloneWith(t *testing.T, w *loopweb.Web) (dir string, policy []byte, want map[string]found) {
+	m := newMachine(t, "node-1")
+	m.up()
+	m.awaitReady(1, time.Minute)
+	m.await(m.crawl(w.Seeds()), 2*time.Minute)
+	policy = []byte(m.must("policy"))
+	m.attested(urlsOf(w), policy, time.Minute)
+	want = m.answers(w)
+	m.stopSoon("alone")
+	return m.data(), policy, want
+}
+
+// The first node, or one that joins, is killed at moments of growing, and started again. Nothing is lost, and it ends as a cluster.
+func TestGrowKilled(t *testing.T) {
+	w := smallWeb(t, 83, 10, 30)
+	base, policy, want := aloneWith(t, w)
+	for i, moment := range []struct {
+		name string
+		who  int // 0: the first
+		at   func(m *machine) bool
+	}{
+		{"first, when it begins to grow", 0, func(m *machine) bool { return m.stage() == "growing" }},
+		{"first, with its new engine", 0, func(m *machine) bool { return m.has("cluster", "bus") }},
+		{"first, while logs are copied", 0, func(m *machine) bool { return m.has("cluster", "bus", "jetstream", "$G", "streams", "CAPTURES") }},
+		{"first, when all is moved", 0, func(m *machine) bool { return m.has("bus", "moved.json") }},
+		{"first, while partitions are saved", 0, func(m *machine) bool { return m.stage() == "member" }},
+		{"joining, while it waits at the door", 2, func(m *machine) bool { return m.says("waiting for the cluster") }},
+		{"joining, when it goes in", 1, func(m *machine) bool { return m.has("cluster", "bus") }},
+		{"joining, before all is saved", 1, func(m *machine) bool { return m.says("waiting until the first node") }},
+	} {
+		t.Run(moment.name, func(t *testing.T) {
+			nodes := named(t, 3)
+			copyTree(t, base, nodes[0].data())
+			nodes[0].up()
+			nodes[0].awaitReady(1, time.Minute)
+			token := nodes[0].token(2)
+			for _, m := range nodes[1:] {
+				m.join(nodes[0], token)
+			}
+			victim := nodes[moment.who]
+			for deadline := time.Now().Add(time.Minute); !moment.at(victim); time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("the moment does not come; the log of %s ends:\n%s", victim.name, victim.tail(10))
+				}
+			}
+			victim.kill()
+			t.Logf("killed as %q, old engine there: %v, moved: %v", victim.stage(), victim.has("bus"), victim.has("bus", "moved.json"))
+			time.Sleep(time.Duration(i%3) * time.Second)
+			began := time.Now()
+			if victim.stage() == "" {
+				victim.join(nodes[0], nodes[0].token(1))
+			} else {
+				victim.up()
+			}
+			for _, m := range nodes {
+				m.eventually(2*time.Minute, "a member that serves", func() bool { return m.stage() == "member" && m.ready() > 0 })
+			}
+			awaitCluster(t, 3, time.Minute, nodes...)
+			t.Logf("a cluster %v after the kill", time.Since(began).Round(100*time.Millisecond))
+			for _, m := range nodes {
+				compareAnswers(t, m.name, m.answers(w), want)
+				report(t, nemesis.Searchable(m.get, w))
+			}
+			nodes[i%3].receipts(urlsOf(w), policy)
+		})
+	}
+}

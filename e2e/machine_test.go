@@ -1,0 +1,390 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"concord/e2e/loopweb"
+	"concord/receipt"
+	"concord/web"
+)
+
+// machine is a node that is one of several, on a cluster address of its own. A process prints "ready" again when it has grown.
+type machine struct {
+	*node
+	name    string
+	http    string
+	cluster string
+	env     []string
+
+	mu     sync.Mutex
+	readys int
+}
+
+// newMachine makes a node with a name and addresses; nothing runs yet.
+func newMachine(t testing.TB, name string, env ...string) *machine {
+	t.Helper()
+	m := &machine{node: newNode(t), name: name, http: loopback(freePorts(t)), cluster: loopback(freePorts(t))}
+	m.addr = "http://" + m.http
+	m.env = append([]string{"CONCORD_NODE=" + name, "CONCORD_CLUSTER__LEASE=3s", "CONCORD_CLUSTER__SAVE=2s", "CONCORD_CRAWL__HANDOVER=1s"}, env...)
+	return m
+}
+
+// named makes machines node-1, node-2, ….
+func named(t testing.TB, count int, env ...string) []*machine {
+	var list []*machine
+	for i := range count {
+		list = append(list, newMachine(t, fmt.Sprintf("node-%d", i+1), env...))
+	}
+	return list
+}
+
+func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
+// freePorts finds a port that is free with the one after it, below those that the system gives to clients.
+func freePorts(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		port := 18000 + 2*rand.IntN(6000)
+		a, errA := net.Listen("tcp", loopback(port))
+		b, errB := net.Listen("tcp", loopback(port+1))
+		for _, l := range []net.Listener{a, b} {
+			if l != nil {
+				l.Close()
+			}
+		}
+		if errA == nil && errB == nil {
+			return port
+		}
+	}
+	t.Fatal("no free ports")
+	return 0
+}
+
+// up starts the process and does not wait.
+func (m *machine) up(args ...string) {
+	m.t.Helper()
+	m.cmd = exec.Command(m.bin, append([]string{"up", "--data", m.data(), "--http", m.http, "--config", m.cfg, "--cluster-addr", m.cluster}, args...)...)
+	m.cmd.Env = append(os.Environ(), m.env...)
+	m.cmd.Stderr = m.log
+	out, err := m.cmd.StdoutPipe()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.setReadys(0)
+	if err := m.cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	go func() {
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if strings.HasPrefix(lines.Text(), "ready ") {
+				m.setReadys(m.ready() + 1)
+			}
+		}
+	}()
+}
+
+func (m *machine) setReadys(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.readys = n
+}
+
+// ready is how often this process said that it serves.
+func (m *machine) ready() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.readys
+}
+
+// awaitReady waits until this process said so many times that it serves.
+func (m *machine) awaitReady(times int, limit time.Duration) {
+	m.t.Helper()
+	m.eventually(limit, fmt.Sprintf("ready for the %d. time", times), func() bool { return m.ready() >= times })
+}
+
+// eventually waits until ok.
+func (m *machine) eventually(limit time.Duration, what string, ok func() bool) {
+	m.t.Helper()
+	for deadline := time.Now().Add(limit); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			m.t.Fatalf("%s after %v: not %s; its log ends:\n%s", m.name, limit, what, m.tail(15))
+		}
+	}
+}
+
+// join starts the process with a token of another node, without waiting.
+func (m *machine) join(at *machine, token string) {
+	m.up("--join", at.cluster, "--token", token)
+}
+
+// token makes one for so many machines.
+func (m *machine) token(uses int) string {
+	m.t.Helper()
+	var t web.ClusterToken
+	if err := json.Unmarshal([]byte(m.must("cluster", "token", "--uses", fmt.Sprint(uses), "--json")), &t); err != nil || t.Token == "" {
+		m.t.Fatalf("cluster token: %+v %v", t, err)
+	}
+	return t.Token
+}
+
+// stopSoon ends the process with SIGTERM, which must take less than 5 s and end well.
+func (m *machine) stopSoon(state string) {
+	m.t.Helper()
+	took := m.stop()
+	m.t.Logf("SIGTERM to %s, %s: ended after %v", m.name, state, took.Round(time.Millisecond))
+	if took > 5*time.Second {
+		m.t.Errorf("SIGTERM to %s, %s, took %v, want under 5 s", m.name, state, took)
+	}
+}
+
+// stage is how far the node is on its way from one to many, as it remembers for its next start; empty: not yet on it.
+func (m *machine) stage() string {
+	var s struct{ Stage string }
+	b, err := os.ReadFile(filepath.Join(m.data(), "cluster", "membership.json"))
+	if err != nil || json.Unmarshal(b, &s) != nil {
+		return ""
+	}
+	return s.Stage
+}
+
+func (m *machine) has(path ...string) bool {
+	_, err := os.Stat(filepath.Join(append([]string{m.data()}, path...)...))
+	return err == nil
+}
+
+// says reports whether the log has a text.
+func (m *machine) says(text string) bool {
+	b, _ := os.ReadFile(m.log.Name())
+	return strings.Contains(string(b), text)
+}
+
+// clusterStatus is what the node says of the cluster.
+func (m *machine) clusterStatus() (st web.ClusterStatus, err error) {
+	b, code, err := m.get("/api/v1/cluster", nil)
+	if err == nil && code != 200 {
+		err = fmt.Errorf("status %d: %s", code, b)
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &st)
+	}
+	return st, err
+}
+
+// awaitCluster waits until a cluster of so many live nodes works, every partition with its owner, as each of the machines sees it.
+func awaitCluster(t testing.TB, live int, limit time.Duration, list ...*machine) {
+	t.Helper()
+	for _, m := range list {
+		var last string
+		deadline := time.Now().Add(limit)
+		for {
+			st, err := m.clusterStatus()
+			if err == nil {
+				n := 0
+				for _, x := range st.Nodes {
+					if x.State == web.NodeLive {
+						n++
+					}
+				}
+				if st.State == web.ClusterMember && n == live && st.Moving == 0 && st.Unowned == 0 && len(st.Partitions) > 0 && m.shardsServed(&st) {
+					break
+				}
+			}
+			last = fmt.Sprintf("%+v %v", st.Summary(), err)
+			if time.Now().After(deadline) {
+				t.Fatalf("%s does not see %d nodes at work after %v: %s\n%s\nits log ends:\n%s", m.name, live, limit, last, mustJSON(st), m.tail(15))
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+}
+
+// shardsServed says that every shard has copies on two nodes.
+func (m *machine) shardsServed(st *web.ClusterStatus) bool {
+	for _, p := range st.Partitions {
+		if strings.HasPrefix(p.Name, "shard.") && len(p.Replicas) < 2 {
+			return false
+		}
+	}
+	return true
+}
+
+func mustJSON(v any) string {
+	b, _ := json.Marshal(v)
+	return string(b)
+}
+
+// threeOf starts machines as one cluster: the first alone, then the others with a token of its.
+func grown(t testing.TB, list []*machine, limit time.Duration) {
+	t.Helper()
+	first := list[0]
+	first.up()
+	first.awaitReady(1, time.Minute)
+	token := first.token(len(list) - 1)
+	for _, m := range list[1:] {
+		m.join(first, token)
+	}
+	for _, m := range list {
+		m.eventually(limit, "a member", func() bool { return m.stage() == "member" && m.ready() > 0 })
+	}
+	awaitCluster(t, len(list), limit, list...)
+}
+
+// smallWeb has hosts with pages, which everybody may ask quickly.
+func smallWeb(t testing.TB, subnet byte, hosts, pages int) *loopweb.Web {
+	t.Helper()
+	var list []*loopweb.Host
+	for i := range hosts {
+		list = append(list, loopweb.Generated(fmt.Sprintf("host%d", i), pages))
+	}
+	w, err := loopweb.Start(subnet, list...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	return w
+}
+
+// urlsOf returns every page of a web that is to be found.
+func urlsOf(w *loopweb.Web) []string {
+	var list []string
+	for _, h := range w.Hosts {
+		for _, p := range h.Index {
+			list = append(list, h.URL(p))
+		}
+	}
+	return list
+}
+
+// found is what a node answers to a question.
+type found struct {
+	Total int
+	URLs  string
+}
+
+// answers asks some questions about a web.
+func (m *machine) answers(w *loopweb.Web) map[string]found {
+	m.t.Helper()
+	all := map[string]found{}
+	ask := func(q string) {
+		results, total := m.search(q, 10)
+		var urls []string
+		for _, r := range results {
+			urls = append(urls, r.URL)
+		}
+		all[q] = found{total, strings.Join(urls, " ")}
+	}
+	for _, h := range w.Hosts {
+		ask("site:" + h.Addr)
+		ask(fmt.Sprintf("%s page %d", h.Name, len(h.Index)/2))
+		ask(fmt.Sprintf("\"%s page %d\"", h.Name, len(h.Index)-1))
+	}
+	return all
+}
+
+func compareAnswers(t testing.TB, who string, got, want map[string]found) {
+	t.Helper()
+	wrong := 0
+	for q, w := range want {
+		if g := got[q]; g != w {
+			if wrong++; wrong <= 3 {
+				t.Errorf("%s answers %q with %+v, want %+v", who, q, g, w)
+			}
+		}
+	}
+	if wrong > 3 {
+		t.Errorf("%s: %d of %d answers differ", who, wrong, len(want))
+	}
+}
+
+// receipts gets the receipt of every URL, which must hold. Errors are reported; it returns how many hold.
+func (m *machine) receipts(urls []string, policy []byte) int {
+	m.t.Helper()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	work := make(chan string)
+	good, bad := 0, 0
+	for range 4 {
+		wg.Go(func() {
+			for u := range work {
+				err := m.receipt(u, policy)
+				mu.Lock()
+				if err == nil {
+					good++
+				} else if bad++; bad <= 3 {
+					m.t.Errorf("%s: receipt of %s: %v", m.name, u, err)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, u := range urls {
+		work <- u
+	}
+	close(work)
+	wg.Wait()
+	if bad > 3 {
+		m.t.Errorf("%s: %d receipts of %d are missing or do not hold", m.name, bad, len(urls))
+	}
+	return good
+}
+
+func (m *machine) receipt(u string, policy []byte) error {
+	proof, code, err := m.get("/api/v1/receipts", url.Values{"url": {u}})
+	if err == nil && code != 200 {
+		err = fmt.Errorf("status %d: %s", code, proof)
+	}
+	if err == nil {
+		_, err = receipt.Verify(proof, policy, receipt.Options{URL: u})
+	}
+	return err
+}
+
+// attested waits until every URL has its receipt.
+func (m *machine) attested(urls []string, policy []byte, limit time.Duration) {
+	m.t.Helper()
+	deadline := time.Now().Add(limit)
+	for _, u := range urls {
+		for {
+			err := m.receipt(u, policy)
+			if err == nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				m.t.Fatalf("%s: receipt of %s after %v: %v", m.name, u, limit, err)
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+	}
+}
+
+// every takes each n-th.
+func every(n int, list []string) []string {
+	var out []string
+	for i := 0; i < len(list); i += n {
+		out = append(out, list[i])
+	}
+	return out
+}
+
+// copyTree copies a data directory whose node does not run.
+func copyTree(t testing.TB, from, to string) {
+	t.Helper()
+	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
+		t.Fatalf("copy: %v: %s", err, out)
+	}
+}
