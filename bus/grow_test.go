@@ -213,3 +213,37 @@ func TestGrowToOperatorsServer(t *testing.T) {
 		t.Fatalf("an empty directory: %v", err)
 	}
 }
+
+// A node that was killed holds its leases, which run out while they are moved, in either engine at its own time.
+func TestGrowWhileLeasesRunOut(t *testing.T) {
+	long(t)
+	t.Parallel()
+	from := t.TempDir()
+	old := open(t, from)
+	leases, err := old.Leases(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last uint64
+	for i := range 10 {
+		if last, err = leases.Acquire(t.Context(), fmt.Sprintf("shard.%d", i), "node-0", 2*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old.Close()
+	b := openURL(t, operatorServer(t, nil))
+	if err := Grow(t.Context(), from, b, func(p GrowProgress) {
+		if p.Stage == "raise" {
+			time.Sleep(3 * time.Second)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	moved, err := b.Leases(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fence, err := moved.Acquire(t.Context(), "shard.0", "node-1", time.Minute); err != nil || fence <= last {
+		t.Fatalf("the next fence is %d, %v; want more than %d", fence, err, last)
+	}
+}
