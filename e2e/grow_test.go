@@ -3,11 +3,15 @@
 package e2e
 
 import (
+	"encoding/json"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
 	"concord/e2e/loopweb"
 	"concord/e2e/nemesis"
+	"concord/web"
 )
 
 // A node alone with 1,500 pages and their receipts becomes three. Everything is there afterwards, on all of them.
@@ -29,15 +33,31 @@ func TestGrow(t *testing.T) {
 	began = time.Now()
 	nodes[1].join(first, token)
 	nodes[1].eventually(20*time.Second, "waiting", func() bool { return nodes[1].says("waiting for the cluster") })
+	out, _ := nodes[1].run("cluster", "status")
+	if !strings.Contains(out, "waits for") {
+		t.Errorf("cluster status of a node that waits: %s", out)
+	}
+	if out, code := nodes[1].run("status"); code != 4 || !strings.Contains(out, "let 1 more join") {
+		t.Errorf("status of a node that waits: %d, %s", code, out)
+	}
 	if !first.has("bus") || first.stage() != "founder" {
 		t.Errorf("two nodes: the first is a %q", first.stage())
 	}
 	nodes[2].join(first, token)
+	shown := watchGrowth(first)
 	for _, m := range nodes {
 		m.eventually(2*time.Minute, "a member that serves", func() bool { return m.stage() == "member" && m.ready() > 0 })
 	}
 	awaitCluster(t, 3, 2*time.Minute, nodes...)
 	t.Logf("grown to three in %v", time.Since(began).Round(time.Second))
+	if words := shown(); !strings.Contains(words, "comparing log") && !strings.Contains(words, "copying log") {
+		t.Errorf("cluster status while the node grew: %s", words)
+	} else {
+		t.Logf("cluster status while the node grew: %s", words)
+	}
+	if first.has("bus") {
+		t.Error("the old engine's directory is still there")
+	}
 
 	for _, m := range nodes {
 		compareAnswers(t, m.name, m.answers(w), want)
@@ -52,9 +72,6 @@ func TestGrow(t *testing.T) {
 	first.stopSoon("a member")
 	first.up()
 	first.awaitReady(1, time.Minute)
-	if first.has("bus") {
-		t.Error("the old engine's directory is still there after the next start")
-	}
 	awaitCluster(t, 3, time.Minute, nodes...)
 
 	more := smallWeb(t, 82, 10, 20)
@@ -68,6 +85,30 @@ func TestGrow(t *testing.T) {
 	for _, m := range nodes {
 		m.stopSoon("a member")
 	}
+}
+
+// watchGrowth asks a node again and again how far growing is, until the returned function is called, which tells what it said.
+func watchGrowth(m *machine) (shown func() string) {
+	stop, said := make(chan struct{}), make(chan string)
+	go func() {
+		var all []string
+		for {
+			select {
+			case <-stop:
+				said <- strings.Join(all, "; ")
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+			out, _ := exec.Command(m.bin, "cluster", "status", "--json", "--data", m.data()).Output()
+			var st web.ClusterStatus
+			if json.Unmarshal(out, &st) == nil && st.Growing != nil {
+				if words := st.Growing.Words(); len(all) == 0 || all[len(all)-1] != words {
+					all = append(all, words)
+				}
+			}
+		}
+	}()
+	return func() string { close(stop); return <-said }
 }
 
 // aloneWith makes a data directory of a node alone with pages and receipts, which does not run any more.

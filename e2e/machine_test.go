@@ -228,7 +228,7 @@ func mustJSON(v any) string {
 	return string(b)
 }
 
-// threeOf starts machines as one cluster: the first alone, then the others with a token of its.
+// grown starts machines as one cluster: the first alone, then the others with a token of its.
 func grown(t testing.TB, list []*machine, limit time.Duration) {
 	t.Helper()
 	first := list[0]

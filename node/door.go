@@ -31,6 +31,9 @@ const (
 	// waitingFor is how long a node that asked counts as waiting.
 	waitingFor = askEvery + askTimeout + time.Second
 
+	// tlsAlert is what an error of the network is called that the other side told by TLS: it refuses the certificate.
+	tlsAlert = "remote error"
+
 	doorConnections = 64
 	doorTimeout     = 30 * time.Second
 	doorHeaderBytes = 8 << 10
@@ -45,6 +48,7 @@ type readyQuestion struct {
 // readyAnswer says whether to go on.
 type readyAnswer struct {
 	Go    bool     `json:"go"`
+	Moved bool     `json:"moved,omitempty"` // what the first node had is the cluster's; before that nobody else may make anything in its engine
 	Waits bool     `json:"waits,omitempty"` // the one that answers waits itself, and cannot know
 	Why   string   `json:"why,omitempty"`   // not yet, in plain words
 	Peers []string `json:"peers,omitempty"` // cluster addresses of all nodes that are known
@@ -59,7 +63,8 @@ type door struct {
 
 	mu      sync.Mutex
 	waiting map[string]waiting // by the name of the node
-	opened  bool               // nodes that wait may go on
+	opened  bool               // nodes that wait may start their engines
+	moved   bool               // and use them
 	waits   bool               // this node waits itself
 }
 
@@ -70,7 +75,9 @@ type waiting struct {
 
 // openDoor listens and serves until close.
 func (n *Node) openDoor() (*door, error) {
-	d := &door{n: n, waiting: map[string]waiting{}, opened: n.place.is(growing) || n.place.is(settled), waits: n.place.is(joining)}
+	d := &door{n: n, waiting: map[string]waiting{}, waits: n.place.is(joining)}
+	d.moved = n.place.is(settled)
+	d.opened = d.moved || n.place.is(growing)
 	var err error
 	d.join, err = join.NewServer(join.ServerConfig{Identity: n.identity, Registry: n.registry, Layout: n.layoutForOthers, Peers: d.peers, Logger: n.log("join")})
 	if err != nil {
@@ -95,11 +102,11 @@ func (n *Node) openDoor() (*door, error) {
 
 func (d *door) Close() error { return d.srv.Close() }
 
-// open lets waiting nodes go on.
+// open lets waiting nodes go on: the cluster is there.
 func (d *door) open() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.opened, d.waits = true, false
+	d.opened, d.moved, d.waits = true, true, false
 }
 
 // shut makes nodes wait again.
@@ -133,12 +140,12 @@ func (d *door) answer(name, addr string) readyAnswer {
 	d.mu.Lock()
 	_, known := d.waiting[name]
 	d.waiting[name] = waiting{addr, time.Now()}
-	goOn, waits := d.opened, d.waits
+	goOn, moved, waits := d.opened, d.moved, d.waits
 	d.mu.Unlock()
 	if !known && !goOn && !waits {
 		d.n.cfg.Logger.Info("a node waits for the cluster to work", "node", name, "address", addr)
 	}
-	a := readyAnswer{Go: goOn, Waits: waits, Peers: d.peers()}
+	a := readyAnswer{Go: goOn, Moved: moved, Waits: waits, Peers: d.peers()}
 	switch {
 	case waits:
 		a.Why = "only nodes that wait themselves answer, the first one does not"
@@ -204,7 +211,7 @@ func bestAnswer(answers []readyAnswer, errs []error) (best readyAnswer, err erro
 			continue
 		}
 		peers = append(peers, a.Peers...)
-		if !heard || a.Go && !best.Go || best.Waits && !a.Waits {
+		if !heard || a.Go && !best.Go || a.Moved && !best.Moved || best.Waits && !a.Waits {
 			best = a
 		}
 		heard, err = true, nil
@@ -220,8 +227,8 @@ func askDoor(ctx context.Context, client *http.Client, addr string, q []byte) (a
 		return a, err
 	}
 	resp, err := client.Do(req)
-	var alert tls.AlertError
-	if errors.As(err, &alert) {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == tlsAlert {
 		return a, concord.Errorf(concord.Unauthorized, "node at %s refuses this node's certificate (%w): this node was removed from the cluster, or was off for too long. Let it join anew, with an empty data directory and a token (concord cluster token)", addr, err)
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"concord"
@@ -81,9 +82,14 @@ func (n *Node) openBus(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	switch {
-	case n.place.is(founder):
+	if n.place.is(founder) {
 		return n.openAlone(ctx)
+	}
+	if err := n.openEarly(); err != nil {
+		return err
+	}
+	defer n.closeEarly()
+	switch {
 	case n.place.is(growing):
 		return n.grow(ctx)
 	case n.place.is(joining):
@@ -127,6 +133,7 @@ func (n *Node) grow(ctx context.Context) error {
 		err = n.growInto(ctx, cfg)
 		if err == nil {
 			if err = n.place.set(settled, n.place.others()); err == nil {
+				n.door.open()
 				n.removeOld()
 			}
 			return err
@@ -142,6 +149,7 @@ func (n *Node) grow(ctx context.Context) error {
 			return err
 		}
 		n.cfg.Logger.Warn("all is moved into the cluster, which is away at the moment; trying again", "error", err)
+		n.early.waits("all is moved into the cluster, which is away at the moment")
 		if err := sleep(ctx, growRetry); err != nil {
 			return err
 		}
@@ -171,6 +179,7 @@ func (n *Node) growInto(ctx context.Context, cfg bus.Config) error {
 	}
 	told := time.Now()
 	err = bus.Grow(ctx, n.path("bus"), b, func(p bus.GrowProgress) {
+		n.early.grows(p)
 		if time.Since(told) > time.Second || p.Stage == "done" {
 			told = time.Now()
 			n.cfg.Logger.Info("growing", "stage", p.Stage, "stream", p.Stream, "done", p.Done, "of", p.Total)
@@ -209,22 +218,39 @@ func (n *Node) awaitCluster(ctx context.Context) error {
 	}
 }
 
-// comeIn opens the engine as one of the nodes that form the cluster, and waits until the first node says that it works. It goes on asking at
-// the doors meanwhile. Errors: errTurnedAway, with nothing open.
+// comeIn opens the engine as one of the nodes that form the cluster, and waits until the first node says that it works. Errors:
+// errTurnedAway, with nothing open.
 func (n *Node) comeIn(ctx context.Context) error {
+	return n.whileWelcome(ctx, func(ctx context.Context) error {
+		for _, step := range []func(context.Context) error{n.openEngine, n.awaitMoved, n.openDirectory, n.awaitReady} {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// whileWelcome opens what do opens, unless a node that knows says at its door that there is no cluster, or that this node is none of it any
+// more: an engine that waits for the others does not hear of that. When it fails nothing is open.
+func (n *Node) whileWelcome(ctx context.Context, do func(context.Context) error) error {
 	inside, leave := context.WithCancelCause(ctx)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		n.watchDoors(inside, leave)
-	}()
-	err := n.openMember(inside)
-	if err == nil {
-		err = n.awaitReady(inside)
-	}
-	turnedAway := context.Cause(inside)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for sleep(inside, askEvery) == nil {
+			a, err := n.askReady(inside, n.place.others())
+			switch {
+			case concord.KindOf(err) == concord.Unauthorized:
+				leave(err)
+			case err == nil && !a.Go && !a.Waits && n.place.is(joining):
+				leave(errTurnedAway)
+			}
+		}
+	})
+	err := do(inside)
+	sentAway := context.Cause(inside)
 	leave(nil)
-	<-watched
+	watch.Wait()
 	if err == nil {
 		return nil
 	}
@@ -233,19 +259,10 @@ func (n *Node) comeIn(ctx context.Context) error {
 		n.bus = nil
 		n.directory.set(nil)
 	}
-	if ctx.Err() == nil && errors.Is(turnedAway, errTurnedAway) {
-		return errTurnedAway
+	if ctx.Err() == nil && sentAway != nil {
+		return sentAway
 	}
 	return err
-}
-
-// watchDoors ends the wait inside when a node that knows says that there is no cluster.
-func (n *Node) watchDoors(ctx context.Context, leave context.CancelCauseFunc) {
-	for sleep(ctx, askEvery) == nil {
-		if a, err := n.askReady(ctx, n.place.others()); err == nil && !a.Go && !a.Waits {
-			leave(errTurnedAway)
-		}
-	}
 }
 
 // awaitGo asks until somebody says that the nodes now form the cluster.
@@ -263,14 +280,28 @@ func (n *Node) awaitGo(ctx context.Context) error {
 			}
 		}
 		if err == nil && a.Go {
+			n.early.waits("the first node moves what it has into the cluster")
 			return nil
 		}
 		if concord.KindOf(err) == concord.Unauthorized {
 			return err
 		}
+		n.early.waits(why)
 		if why != said {
 			n.cfg.Logger.Info("waiting for the cluster: "+why, "asking", n.place.others())
 			said = why
+		}
+		if err := sleep(ctx, askEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// awaitMoved waits until what the first node had is in the engine: until then only that node may make anything there.
+func (n *Node) awaitMoved(ctx context.Context) error {
+	for {
+		if a, err := n.askReady(ctx, n.place.others()); err == nil && a.Moved {
+			return nil
 		}
 		if err := sleep(ctx, askEvery); err != nil {
 			return err
@@ -297,17 +328,26 @@ func (n *Node) awaitReady(ctx context.Context) error {
 	}
 }
 
-// openMember opens the engine as one of the cluster's. It waits for a majority of the nodes.
+// openMember opens the engine of a node that is one of the cluster's, and the directory in it.
 func (n *Node) openMember(ctx context.Context) error {
+	return n.whileWelcome(ctx, func(ctx context.Context) error {
+		if err := n.openEngine(ctx); err != nil {
+			return err
+		}
+		return n.openDirectory(ctx)
+	})
+}
+
+// openEngine opens the engine as one of the cluster's. It waits for a majority of the nodes.
+func (n *Node) openEngine(ctx context.Context) error {
 	cfg, err := n.busConfig(false)
 	if err != nil {
 		return err
 	}
 	if n.bus, err = bus.Open(ctx, cfg); err != nil {
 		n.bus = nil
-		return err
 	}
-	return n.openDirectory(ctx)
+	return err
 }
 
 func (n *Node) openDirectory(ctx context.Context) error {

@@ -68,6 +68,7 @@ type Node struct {
 	registry     *join.Registry
 	directory    late
 	door         *door
+	early        *early    // answers while the node waits for others
 	growthFailed time.Time // when the others did not come; zero: they did, or were not waited for
 	blobs        concord.Blobs
 	states       *state.Store
@@ -480,6 +481,7 @@ func (n *Node) Close() error {
 	if n.chain != nil {
 		try(n.chain)
 	}
+	n.closeEarly()
 	if n.door != nil {
 		try(n.door)
 	}
