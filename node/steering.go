@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -112,7 +113,7 @@ func (s steering) Status(ctx context.Context) (web.ClusterStatus, error) {
 	st.Warnings = p.Problems
 	if !known.ready {
 		st.State = web.ClusterGrowing
-		st.Growing = &web.ClusterGrowth{Stage: "save", PartitionsSaved: len(n.partitionNames()) - known.unsaved, Partitions: len(n.partitionNames()),
+		st.Growing = &web.ClusterGrowth{Stage: "save", PartitionsSaved: known.saved, Partitions: len(n.partitionNames()),
 			ArchiveCopied: p.Done, ArchiveTotal: p.Total}
 	}
 	return st, nil
@@ -141,7 +142,7 @@ type known struct {
 	blobs   uint64   // bytes of them, once
 	moving  []web.ClusterTransfer
 	ready   bool // the cluster works: see sayReady
-	unsaved int  // partitions that keep it from that
+	saved   int  // partitions that are saved: all of them, before it does
 }
 
 // knownCell keeps it, and remembers when somebody wanted it last.
@@ -202,7 +203,7 @@ func (n *Node) keepKnown(ctx context.Context) error {
 		if !ready {
 			_, err := n.directory.Get(ctx, readyName)
 			if ready = err == nil; !ready {
-				k.unsaved = n.unsaved(ctx)
+				k.saved = len(n.partitionNames()) - n.unsaved(ctx)
 			}
 		}
 		k.ready = ready
@@ -241,23 +242,26 @@ func (n *Node) leave(ctx context.Context) error {
 		switch {
 		case !self.Leaving && left:
 			left = false
-			n.keepsMore(logsKept)
+			n.keepsLogs(logsKept)
 		case self.Leaving && !left && len(self.Owns) == 0:
 			if err := n.bus.Drain(ctx, n.layout.Node); err != nil {
 				n.cfg.Logger.Warn("copies of logs are not handed over yet", "error", err)
+				n.keepsLogs(logsKept + " (" + err.Error() + ")") // for whoever waits for it elsewhere
 				continue
 			}
 			left = true
-			n.members.Update(func(r *cluster.Record) { r.Keeps = without(r.Keeps, logsKept) })
+			n.keepsLogs("")
 		}
 	}
 	return nil
 }
 
-func (n *Node) keepsMore(what string) {
+// keepsLogs says what keeps the node's copies of logs from being handed over; empty: they are.
+func (n *Node) keepsLogs(what string) {
 	n.members.Update(func(r *cluster.Record) {
-		if !slices.Contains(r.Keeps, what) {
-			r.Keeps = append(slices.Clone(r.Keeps), what)
+		r.Keeps = slices.DeleteFunc(slices.Clone(r.Keeps), func(k string) bool { return strings.HasPrefix(k, logsKept) })
+		if what != "" {
+			r.Keeps = append(r.Keeps, what)
 		}
 	})
 }

@@ -216,6 +216,9 @@ func waitForDrain(ctx context.Context, c *client, name string, w io.Writer, quie
 			return n, concord.Errorf(concord.Unavailable, "node %s is %s and still has %s: start it again to hand them over, or give up what only it has with: concord cluster remove %s --force",
 				name, n.State, count(int64(len(n.Left)), "part"), name)
 		}
+		if n.Ledger && n.Owns == 0 && len(n.Left) == 1 { // and that is the ledger
+			return n, concord.Errorf(concord.Conflict, "node %s has handed over all but %s: do that as /manual/more-machines#moving-the-ledger says, or let the node stay with: concord cluster drain %s --undo", name, n.Left[0], name)
+		}
 		if now := leftWords(&n); !quiet && now != said && now != "" {
 			fmt.Fprintln(w, now)
 			said = now
