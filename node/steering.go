@@ -137,12 +137,12 @@ func (d *door) nodes() []web.ClusterNode {
 
 // known is what takes long to find out about the cluster, looked up every few seconds.
 type known struct {
-	logs    []bus.LogStatus
-	last    []uint64 // newest message of each shard's log
-	blobs   uint64   // bytes of them, once
-	moving  []web.ClusterTransfer
-	ready   bool // the cluster works: see sayReady
-	saved   int  // partitions that are saved: all of them, before it does
+	logs   []bus.LogStatus
+	last   []uint64 // newest message of each shard's log
+	blobs  uint64   // bytes of them, once
+	moving []web.ClusterTransfer
+	ready  bool // the cluster works: see sayReady
+	saved  int  // partitions that are saved: all of them, before it does
 }
 
 // knownCell keeps it, and remembers when somebody wanted it last.
