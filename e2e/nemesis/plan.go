@@ -22,7 +22,7 @@ const (
 	Deaf     Kind = "deaf"             // nothing arrives at it; what it says arrives
 	Mute     Kind = "mute"             // nothing it says arrives
 	Split    Kind = "split"            // a minority of the nodes from the other nodes; all still reach the web
-	Apart    Kind = "all apart"        // each node from each other: nobody has a majority; all still reach the web. Counts as one fault, as Blackout does
+	Apart    Kind = "all apart"        // each node from each other, so that nobody has a majority; counts as Blackout does
 	Slow     Kind = "slow link"        // to and from everybody
 	LowDisk  Kind = "low disk"         // less than the node's floor is free
 	FullDisk Kind = "full disk"        // not a byte is free

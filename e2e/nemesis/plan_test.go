@@ -59,7 +59,7 @@ func TestPlanKeepsItsBounds(t *testing.T) {
 					count++
 				}
 			}
-			if f.Kind != Blackout && f.Kind != Slow && count > cfg.MaxDown && !blackout(p.Faults[:i], f.At) {
+			if f.Kind != Blackout && f.Kind != Apart && f.Kind != Slow && count > cfg.MaxDown && !blackout(p.Faults[:i], f.At) {
 				t.Errorf("seed %d: %v makes %d hosts down", seed, f, count)
 			}
 		}
@@ -72,7 +72,7 @@ func TestPlanKeepsItsBounds(t *testing.T) {
 }
 
 func blackout(faults []Fault, at time.Duration) bool {
-	return slices.ContainsFunc(faults, func(f Fault) bool { return f.Kind == Blackout && f.At+f.For > at })
+	return slices.ContainsFunc(faults, func(f Fault) bool { return (f.Kind == Blackout || f.Kind == Apart) && f.At+f.For > at })
 }
 
 func TestWires(t *testing.T) {
@@ -87,6 +87,7 @@ func TestWires(t *testing.T) {
 		{Deaf, "b", "a", Link{Cut: true}}, {Deaf, "a", "b", Link{}},
 		{Mute, "b", "a", Link{}}, {Mute, "a", "web", Link{Cut: true}},
 		{Split, "a", "b", Link{Cut: true}}, {Split, "a", "web", Link{}}, {Split, "b", "c", Link{}},
+		{Apart, "b", "c", Link{Cut: true}}, {Apart, "b", "web", Link{}},
 		{Slow, "web", "a", slow}, {Slow, "b", "c", Link{}}, {Kill, "a", "b", Link{}},
 	} {
 		f := Fault{Kind: c.kind, Hosts: []string{"a"}, Link: slow}
