@@ -50,11 +50,8 @@ func (n *Node) openMembers(ctx context.Context) error {
 		return err
 	}
 	c := n.cfg.Cluster
-	self := cluster.Record{Name: n.layout.Node, Version: concord.Version, Capacity: c.Capacity, Generation: n.identity.Peer().Generation,
+	self := cluster.Record{Name: n.layout.Node, Version: concord.Version, Capacity: n.capacity(), Generation: n.identity.Peer().Generation,
 		Addrs: map[string]string{addrCluster: c.advertised()}}
-	if self.Capacity == 0 {
-		self.Capacity = -1
-	}
 	self.DiskFree, self.DiskTotal, _ = durable.FreeSpace(n.cfg.Data) // told later if it cannot be told now
 	if n.keepsLedger() {
 		self.Keeps = append(self.Keeps, ledgerKept)
@@ -203,9 +200,9 @@ func (n *Node) live(ctx context.Context) error {
 	return first
 }
 
-// remember keeps the addresses of the other nodes for the next start.
+// remember keeps the addresses of the other nodes for the next start, and tells the others of this node's disk.
 func (n *Node) remember(ctx context.Context) error {
-	for sleep(ctx, rememberEvery) == nil {
+	for full := false; sleep(ctx, rememberEvery) == nil; {
 		if !n.clustered() {
 			continue
 		}
@@ -213,11 +210,42 @@ func (n *Node) remember(ctx context.Context) error {
 			n.cfg.Logger.Warn("the addresses of the other nodes are not noted", "error", err)
 		}
 		free, total, err := durable.FreeSpace(n.cfg.Data)
-		if err == nil {
-			n.members.Update(func(r *cluster.Record) { r.DiskFree, r.DiskTotal = free, total })
+		if err != nil {
+			continue
 		}
+		if was := full; full != fillsUp(full, free, uint64(n.cfg.Crawl.FreeSpace), n.view()) {
+			full = !was
+			n.cfg.Logger.Warn("the space on the disk decides whether this node takes part in the work", "takes part", !full, "free bytes", free)
+		}
+		n.members.Update(func(r *cluster.Record) {
+			r.DiskFree, r.DiskTotal, r.Capacity = free, total, n.capacity()
+			if full {
+				r.Capacity = noCapacity
+			}
+		})
 	}
 	return nil
+}
+
+// fillsUp says whether a node should leave the work to others since its disk is nearly full: nothing is fetched below floor, so the sites of its
+// partitions would wait for as long. It comes back when a quarter more is free. While no other node has space, leaving would help nobody.
+func fillsUp(was bool, free, floor uint64, v *cluster.View) bool {
+	if was {
+		floor += floor / 4
+	}
+	return free < floor && slices.ContainsFunc(v.Members, func(m cluster.Member) bool {
+		return m.Name != v.Self && m.Live && !m.Leaving && m.Capacity > 0 && m.DiskFree >= floor
+	})
+}
+
+// noCapacity is that of a node that owns nothing; 0 would be the default.
+const noCapacity = -1
+
+func (n *Node) capacity() int {
+	if n.cfg.Cluster.Capacity == 0 {
+		return noCapacity
+	}
+	return n.cfg.Cluster.Capacity
 }
 
 const rememberEvery = 5 * time.Second

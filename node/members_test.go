@@ -1,0 +1,35 @@
+package node
+
+import (
+	"testing"
+
+	"concord/cluster"
+)
+
+// A node whose disk is nearly full leaves the work to others that have space, and does not come back at once.
+func TestFillsUp(t *testing.T) {
+	others := func(free ...uint64) *cluster.View {
+		v := &cluster.View{Self: "a", Members: []cluster.Member{{Record: cluster.Record{Name: "a", Capacity: 1, DiskFree: 1 << 40}, Live: true}}}
+		for i, f := range free {
+			v.Members = append(v.Members, cluster.Member{Record: cluster.Record{Name: string(rune('b' + i)), Capacity: 1, DiskFree: f}, Live: true})
+		}
+		return v
+	}
+	dead, leaving, idle := others(500), others(500), others(500)
+	dead.Members[1].Live, leaving.Members[1].Leaving, idle.Members[1].Capacity = false, true, noCapacity
+	for _, c := range []struct {
+		name string
+		was  bool
+		free uint64
+		view *cluster.View
+		want bool
+	}{
+		{"space", false, 100, others(500), false}, {"none", false, 99, others(500), true}, {"a little more", true, 124, others(500), true},
+		{"enough more", true, 125, others(500), false}, {"nobody has", false, 50, others(50, 99), false}, {"one has", false, 50, others(50, 100), true},
+		{"alone", false, 50, others(), false}, {"dead", false, 50, dead, false}, {"leaving", false, 50, leaving, false}, {"idle", false, 50, idle, false},
+	} {
+		if got := fillsUp(c.was, c.free, 100, c.view); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
