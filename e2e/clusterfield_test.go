@@ -24,9 +24,7 @@ const (
 	clusterPort  = 7668
 	clusterDisk  = 2 << 30 // sparse; half of it may be taken by the cluster's blobs
 	clusterDelay = time.Second
-	// handoverTime is how long hosts rest that come from a node that died: longer than a request that was under way is sent again by its
-	// kernel after a cut of the longest fault.
-	handoverTime = 30 * time.Second
+	clusterLease = 8 * time.Second
 	growLimit    = 2 * time.Minute
 	// convergeLimit is how long a cluster may take to be whole again after its last fault.
 	convergeLimit = 2 * time.Minute
@@ -36,8 +34,10 @@ const (
 )
 
 // clusterConfig is that of nodes of a cluster on a field. The lease is short, so that faults outlast it; it is longer than an election of the
-// message engine.
-var clusterConfig = fmt.Sprintf(`operator: e2e.example
+// message engine. Hosts that come from a node that died rest for twice the longest fault: a kernel that sends a request again waits twice as long
+// each time, so that what was under way when a wire was cut is sent no later.
+func clusterConfig() string {
+	return fmt.Sprintf(`operator: e2e.example
 contact: http://127.0.0.1/bot
 shards: 4
 frontiers: 6
@@ -51,9 +51,10 @@ crawl:
   handover: %v
   free_space: %d
 cluster:
-  lease: 8s
+  lease: %v
   save: 5s
-`, clusterDelay, handoverTime, diskFloor)
+`, clusterDelay, 2**clusterLongestFlag, diskFloor, clusterLease)
+}
 
 // clusterField is a field whose nodes work as one cluster.
 type clusterField struct {
@@ -64,7 +65,7 @@ type clusterField struct {
 // newCluster makes a field and a cluster of its nodes: the first is alone, and the others join it.
 func newCluster(t *testing.T, seed uint64, nodes, hosts, pages int) *clusterField {
 	t.Helper()
-	c := &clusterField{field: newFieldOf(t, seed, nodes, hosts, pages, clusterDisk, clusterConfig)}
+	c := &clusterField{field: newFieldOf(t, seed, nodes, hosts, pages, clusterDisk, clusterConfig())}
 	begun := time.Now()
 	for _, n := range c.nodes {
 		n.args = []string{"--cluster-addr", fmt.Sprintf("%s:%d", n.Addr, clusterPort)}
@@ -267,11 +268,15 @@ func (c *clusterField) probe() (stop func()) {
 
 // service says how nodes answered in a stretch of time.
 func (c *clusterField) service(nodes []string, from, to time.Time) string {
+	return c.serviceOf(nodes, from, to).String()
+}
+
+func (c *clusterField) serviceOf(nodes []string, from, to time.Time) nemesis.Service {
 	var list []*nemesis.Probe
 	for _, name := range nodes {
 		list = append(list, c.probes[name])
 	}
-	return nemesis.Between(from, to, list...).String()
+	return nemesis.Between(from, to, list...)
 }
 
 // fetchGap is the longest time in a stretch in which the web was asked for nothing.

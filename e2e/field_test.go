@@ -35,7 +35,13 @@ func seed(t *testing.T) uint64 {
 	if s == 0 {
 		s = uint64(time.Now().UnixNano() % 1_000_000)
 	}
-	t.Logf("seed %d; again with: go test -tags e2e -run '^%s$' ./e2e/ -seed %d -faults %v -longest %v", s, t.Name(), s, *faultsFlag, *longestFlag)
+	others := ""
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name != "seed" && !strings.HasPrefix(f.Name, "test.") {
+			others += fmt.Sprintf(" -%s %v", f.Name, f.Value)
+		}
+	})
+	t.Logf("seed %d; again with: go test -tags e2e -run '^%s$' ./e2e/ -seed %d%s", s, t.Name(), s, others)
 	return s
 }
 
