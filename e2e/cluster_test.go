@@ -150,7 +150,7 @@ func TestClusterAvailability(t *testing.T) {
 	defer stop()
 	for _, kind := range kinds {
 		over := time.Now()
-		if err := c.converge(t.Context(), convergeLimit); err != nil {
+		if err := c.converge(t.Context(), convergeLimit, atWork); err != nil {
 			t.Fatalf("before %s: %v", kind, err)
 		}
 		whole := time.Since(over)
