@@ -27,6 +27,7 @@ var (
 	clusterFaultsFlag  = flag.Duration("cluster-faults", 100*time.Second, "how long the nemesis goes on")
 	clusterLongestFlag = flag.Duration("cluster-longest", 10*time.Second, "how long one fault lasts at most")
 	clusterEachFlag    = flag.Duration("cluster-each", 8*time.Second, "how long each fault lasts whose cost is measured")
+	clusterKindsFlag   = flag.String("cluster-kinds", "", "those faults, by names with commas between them; empty: the usual ones")
 	clusterCutsFlag    = flag.Int("cluster-cuts", 2, "power cuts of all nodes")
 )
 
@@ -141,6 +142,12 @@ func TestClusterAvailability(t *testing.T) {
 	kinds := []nemesis.Kind{nemesis.Kill, nemesis.Stop, nemesis.Pause, nemesis.Isolate, nemesis.Slow, nemesis.LowDisk, nemesis.FullDisk}
 	if each > 30*time.Second { // the whole run
 		kinds = append(kinds, nemesis.Deaf, nemesis.Mute, nemesis.Power)
+	}
+	if *clusterKindsFlag != "" {
+		kinds = nil
+		for _, k := range strings.Split(*clusterKindsFlag, ",") {
+			kinds = append(kinds, nemesis.Kind(k))
+		}
 	}
 	s := seed(t)
 	c := newCluster(t, s, 3, 30, 300*30)
