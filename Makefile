@@ -3,7 +3,7 @@
 GO ?= go
 BIN := bin/concord
 
-.PHONY: build demo demo-stop demo-cluster demo-cluster-stop test race e2e lint fuzz bench bench-index microbench clean
+.PHONY: build demo demo-stop demo-cluster demo-cluster-stop test race e2e lint fuzz bench bench-index bench-cluster microbench clean
 
 build: $(BIN)
 
@@ -57,6 +57,11 @@ bench-index:
 	bin/concord-bench compare --rebuild concord,concord-bp --overlap --relevance --report docs/INDEX-BENCHMARKS.md $(BENCH_INDEX)
 	bin/concord-bench compare --rebuild concord --corpora '' --scaling 10k,100k,1M --engines concord,lucene,tantivy \
 		--report docs/INDEX-GROWTH.md $(BENCH_INDEX)
+
+# Measures one, three and five nodes on this machine, and reckons with what they cost what more would do; replaces the tables and plots
+# of docs/SCALING.md. Some fifteen minutes of an idle machine; BENCH=-small tries it in one.
+bench-cluster: build
+	$(GO) run ./bench -cluster $(BENCH)
 
 # The Go benchmarks of all packages.
 microbench:

@@ -26,6 +26,7 @@ type config struct {
 	raw     string // raw numbers
 	only    []string
 	small   bool
+	cluster bool
 	repeats int
 }
 
@@ -60,9 +61,12 @@ func main() {
 	flag.StringVar(&c.doc, "doc", "docs/BENCHMARKS.md", "report whose tables are replaced")
 	flag.StringVar(&c.raw, "raw", "docs/benchmarks.json", "raw numbers")
 	flag.BoolVar(&c.small, "small", false, "a tenth of everything, to try the benchmark itself; writes to the scratch directory")
+	flag.BoolVar(&c.cluster, "cluster", false, "measure many nodes and what they could be, instead: docs/SCALING.md; its parts are "+strings.Join(clusterParts, ", "))
 	flag.IntVar(&c.repeats, "repeats", 3, "runs of each crawler without delay; the median counts")
 	flag.Parse()
-	c.only = strings.Split(*only, ",")
+	if c.only = strings.Split(*only, ","); c.cluster && *only == strings.Join(parts, ",") {
+		c.only = clusterParts
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	exit(run(ctx, c))
@@ -84,9 +88,13 @@ func defaultSites() string {
 }
 
 func run(ctx context.Context, c config) error {
+	known := parts
+	if c.cluster {
+		known = append(slices.Clone(clusterParts), modelOnly)
+	}
 	for _, p := range c.only {
-		if !slices.Contains(parts, p) {
-			return fmt.Errorf("no part %q; the parts are %s", p, strings.Join(parts, ", "))
+		if !slices.Contains(known, p) {
+			return fmt.Errorf("no part %q; the parts are %s", p, strings.Join(known, ", "))
 		}
 	}
 	var err error
@@ -95,6 +103,9 @@ func run(ctx context.Context, c config) error {
 	}
 	if err := os.MkdirAll(c.work, 0o700); err != nil {
 		return err
+	}
+	if c.cluster {
+		return runCluster(ctx, c)
 	}
 	if c.small {
 		c.repeats = 1
@@ -144,21 +155,28 @@ func measure(ctx context.Context, c config, part string, res *results) (err erro
 
 func loadResults(path string) (*results, error) {
 	r := &results{Ran: map[string]stamp{}}
-	data, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return r, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("raw numbers of an earlier run: %w", err)
-	}
-	return r, nil
+	return r, loadJSON(path, r)
 }
 
-func saveResults(path string, r *results) error {
-	data, err := json.MarshalIndent(r, "", " ")
+func saveResults(path string, r *results) error { return saveJSON(path, r) }
+
+// loadJSON reads the numbers of an earlier run, if there was one.
+func loadJSON(path string, v any) error {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("raw numbers of an earlier run: %w", err)
+	}
+	return nil
+}
+
+func saveJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", " ")
 	if err != nil {
 		return err
 	}

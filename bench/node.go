@@ -36,8 +36,8 @@ crawl:
 
 // process is a running `concord up` on a new data directory.
 type process struct {
-	dir   string // data directory
-	addr  string
+	dir   string     // data directory
+	ready chan error // gets nil when it serves
 	cmd   *exec.Cmd
 	meter *meter
 	sock  *http.Client // over the node's socket, where no rate limit applies
@@ -46,6 +46,19 @@ type process struct {
 
 // startNode starts the program in a new data directory and waits until it serves.
 func startNode(c config, delay time.Duration) (*process, error) {
+	n, err := launchNode(c, delay, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := <-n.ready; err != nil {
+		n.stop()
+		return nil, err
+	}
+	return n, nil
+}
+
+// launchNode starts the program in a new data directory, with further settings from the environment and further arguments.
+func launchNode(c config, delay time.Duration, env []string, args ...string) (*process, error) {
 	dir, err := os.MkdirTemp(c.work, "node-")
 	if err != nil {
 		return nil, err
@@ -55,12 +68,12 @@ func startNode(c config, delay time.Duration) (*process, error) {
 	if err := os.WriteFile(cfg, fmt.Appendf(nil, nodeConfig, concurrency, delay, delay), 0o600); err != nil {
 		return nil, err
 	}
-	n := &process{dir: filepath.Join(dir, "d")}
+	n := &process{dir: filepath.Join(dir, "d"), ready: make(chan error, 1)}
 	if n.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
 		return nil, err
 	}
-	n.cmd = exec.Command(c.bin, "up", "--data", n.dir, "--http", "127.0.0.1:0", "--config", cfg, "--log", "warn")
-	n.cmd.Stderr = n.log
+	n.cmd = exec.Command(c.bin, append([]string{"up", "--data", n.dir, "--http", "127.0.0.1:0", "--config", cfg, "--log", "warn"}, args...)...)
+	n.cmd.Stderr, n.cmd.Env = n.log, append(os.Environ(), env...)
 	out, err := n.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -69,15 +82,21 @@ func startNode(c config, delay time.Duration) (*process, error) {
 		return nil, err
 	}
 	n.meter = follow(n.cmd)
-	first, err := bufio.NewReader(out).ReadString('\n')
-	addr, ok := strings.CutPrefix(strings.TrimSpace(first), "ready ")
-	if !ok {
-		n.stop()
-		return nil, fmt.Errorf("%s said %q, want its address: %w; see %s", c.bin, first, err, n.log.Name())
-	}
-	n.addr = addr
 	n.sock = socketClient(n.dir)
+	go n.listen(c, out)
 	return n, nil
+}
+
+// listen waits for the node to say that it serves. It says so again when it has become one of many.
+func (n *process) listen(c config, out io.Reader) {
+	r := bufio.NewReader(out)
+	first, err := r.ReadString('\n')
+	if strings.HasPrefix(first, "ready ") {
+		n.ready <- nil
+		_, _ = io.Copy(io.Discard, r)
+		return
+	}
+	n.ready <- fmt.Errorf("%s said %q, want its address: %w; see %s", c.bin, first, err, n.log.Name())
 }
 
 func socketClient(dir string) *http.Client {

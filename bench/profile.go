@@ -142,24 +142,33 @@ const (
 
 // read sums the samples of a profile up, by function and by owner.
 func (r *profileResult) read(cpu string) error {
-	out, err := exec.Command("go", "tool", "pprof", "-traces", cpu).Output()
-	if err != nil {
-		return fmt.Errorf("read the profile: %w", err)
-	}
 	flat, owned := map[string]time.Duration{}, map[string]time.Duration{}
 	var total time.Duration
-	for trace := range strings.SplitSeq(string(out), "-----------+") {
-		value, stack := parseTrace(trace)
-		if len(stack) == 0 {
-			continue
-		}
+	err := eachSample(cpu, func(value time.Duration, stack []string) {
 		total += value
 		flat[stack[0]] += value
 		owned[ownerOf(stack)] += value
+	})
+	if err != nil {
+		return err
 	}
 	r.CPU = total.Seconds()
 	r.Flat, r.Packages = shares(flat, total), shares(owned, total)
 	r.Flat = r.Flat[:min(maxFlat, len(r.Flat))]
+	return nil
+}
+
+// eachSample calls f with the samples of a profile: their time, and their functions, innermost first.
+func eachSample(cpu string, f func(value time.Duration, stack []string)) error {
+	out, err := exec.Command("go", "tool", "pprof", "-traces", cpu).Output()
+	if err != nil {
+		return fmt.Errorf("read the profile: %w", err)
+	}
+	for trace := range strings.SplitSeq(string(out), "-----------+") {
+		if value, stack := parseTrace(trace); len(stack) > 0 {
+			f(value, stack)
+		}
+	}
 	return nil
 }
 

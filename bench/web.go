@@ -48,6 +48,7 @@ type webStats struct {
 	Robots    int       `json:"robots"`    // requests for robots.txt
 	First     time.Time `json:"first"`     // begin of the first request for a page
 	Last      time.Time `json:"last"`      // end of the last
+	Waits     []float64 `json:"waits"`     // milliseconds from the end of an answer to the next request at the same host
 }
 
 // served is one sampled page.
@@ -167,6 +168,9 @@ func statsOf(web *loopweb.Web, spec webSpec) *webStats {
 			s.Requests++
 			if r.Begin.Add(tolerance).Before(busy) {
 				s.Overlaps++
+			}
+			if !busy.IsZero() {
+				s.Waits = append(s.Waits, max(r.Begin.Sub(busy).Seconds()*1000, 0))
 			}
 			if r.End.After(busy) {
 				busy = r.End
