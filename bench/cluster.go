@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -117,6 +118,7 @@ func runCluster(ctx context.Context, c config) error {
 		return err
 	}
 	res.Machine = thisMachine(c)
+	var failed error
 	for _, p := range clusterParts {
 		if !slices.Contains(c.only, p) {
 			continue
@@ -124,7 +126,7 @@ func runCluster(ctx context.Context, c config) error {
 		now := stamp{At: time.Now().UTC().Truncate(time.Second), LoadBefore: loadAverage(), Revision: revision()}
 		logf("%s: load %.1f", p, now.LoadBefore)
 		if err := measureCluster(ctx, c, p, res); err != nil {
-			return fmt.Errorf("%s: %w", p, err)
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", p, err))
 		}
 		res.Ran[p] = now
 		if err := saveJSON(c.raw, res); err != nil {
@@ -137,7 +139,7 @@ func runCluster(ctx context.Context, c config) error {
 			return err
 		}
 	}
-	return writeScaling(c.doc, res)
+	return errors.Join(failed, writeScaling(c.doc, res))
 }
 
 func measureCluster(ctx context.Context, c config, part string, res *clusterResults) (err error) {
@@ -148,11 +150,15 @@ func measureCluster(ctx context.Context, c config, part string, res *clusterResu
 			if c.small && !s.small {
 				continue
 			}
-			r, err := runSetup(ctx, c, s)
-			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
+			if r, setupErr := runSetup(ctx, c, s); setupErr == nil {
+				res.Setups = append(res.Setups, *r)
+			} else { // the others are worth having all the same
+				logf("%s: %v", s.name, setupErr)
+				err = errors.Join(err, fmt.Errorf("%s: %w", s.name, setupErr))
 			}
-			res.Setups = append(res.Setups, *r)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 		}
 	case "engine":
 		res.Engine, err = measureEngine(ctx, c)

@@ -116,7 +116,7 @@ func TestCostsOfTheModel(t *testing.T) {
 		got, want float64
 	}{
 		{"a page", c.PageCPU, 0.007}, {"its shard", c.ShardCPU, 0.0005}, {"its frontier", c.FrontCPU, 0.0002}, {"attesting", c.AttestCPU, 0.0001},
-		{"rest", c.RestCPU, 0.01}, {"rest for each node", c.RestGrowth, 0.002}, {"connections", c.Sockets, 4}, {"frontier messages", c.Frontier, 3},
+		{"rest", c.RestCPU, 0.02}, {"rest for each node", c.RestGrowth, 50e-6 * 4 / 15}, {"connections", c.Sockets, 4}, {"frontier messages", c.Frontier, 3},
 		{"a shard asked", c.AskShard, 0.0001}, {"a question", c.QueryCPU, 0.0006}, {"a shard elsewhere", c.AskRemote, 0.0002}, {"other states", c.States, 1500},
 	} {
 		if math.Abs(x.got-x.want) > 1e-9 {
@@ -171,6 +171,14 @@ func TestScalingReport(t *testing.T) {
 		if !strings.Contains(text, filepath.Base(p)) {
 			t.Errorf("the report does not show %s", p)
 		}
+	}
+}
+
+// What nothing is left of is no point of a drawing, and keeps nobody waiting.
+func TestPlotWithoutPoints(t *testing.T) {
+	m := &scale.Model{Costs: scale.Costs{PageCPU: 1, RestGrowth: 1}, Machine: modelMachine, Web: modelWeb, Design: designs()[0]}
+	if svg := crawlPlot(m, pageKind{Name: madeUp}); !strings.HasPrefix(svg, "<svg") || strings.Contains(svg, "NaN") {
+		t.Errorf("drawn: %q", svg)
 	}
 }
 

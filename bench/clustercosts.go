@@ -100,7 +100,9 @@ func (r *clusterResults) costs(k pageKind) scale.Costs {
 		States: one.Disk[0]["frontier"] + one.Disk[0]["attest"], LogMessages: e.Three.Messages, LogBytes: e.Three.Megabytes * 1e6, BlobBytes: e.Three.Blobs * 1e6,
 		Puts: e.Three.Puts, Renewals: e.Three.Renewals, WatchCPU: e.Watch / 1e6, Heartbeat: valueBytes, Resident: float64(most.RSS[0]),
 	}
-	c.RestCPU, c.RestGrowth = r.rest()
+	// What each further node adds is reckoned from telling one heartbeat: between three nodes and five it is too little to be seen.
+	today := designs()[0]
+	c.RestCPU, c.RestGrowth = sum(most.Idle)/float64(most.Nodes), c.WatchCPU*today.Beats/today.Lease
 	c.Sockets = float64(most.Sockets[0]-one.Sockets[0]) / float64(most.Nodes-1)
 	r.queryCosts(&c)
 	return c
@@ -114,27 +116,6 @@ func (r *clusterResults) who(part string) (seconds float64) {
 		}
 	}
 	return seconds
-}
-
-// rest fits what a node uses at rest by a line over the number of nodes.
-func (r *clusterResults) rest() (base, slope float64) {
-	var x, y []float64
-	for _, s := range r.Setups {
-		for _, v := range s.Idle {
-			x, y = append(x, float64(s.Nodes)), append(y, v)
-		}
-	}
-	n := float64(len(x))
-	mx, my := sum(x)/n, sum(y)/n
-	var up, down float64
-	for i := range x {
-		up += (x[i] - mx) * (y[i] - my)
-		down += (x[i] - mx) * (x[i] - mx)
-	}
-	if down > 0 {
-		slope = max(up/down, 0)
-	}
-	return max(my-slope*mx, 0), slope
 }
 
 // queryCosts splits a question into what it costs once, for each shard, and for each shard elsewhere.

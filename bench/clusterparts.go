@@ -55,7 +55,10 @@ func profileNodes(ctx context.Context, c config, count int, spec webSpec) (*part
 	defer os.Remove(f.Name())
 	defer f.Close()
 	run, stop := context.WithCancel(ctx)
-	g := &innerNodes{c: c, ctx: run}
+	g := &innerNodes{c: c, ctx: run, copies: defaultCopies}
+	if c.small {
+		g.copies = count // with fewer there is a minute's wait for copies too many
+	}
 	defer g.end(stop)
 	if err := g.start(count); err != nil {
 		return nil, err
@@ -75,10 +78,11 @@ func profileNodes(ctx context.Context, c config, count int, spec webSpec) (*part
 
 // innerNodes are nodes in this process.
 type innerNodes struct {
-	c     config
-	ctx   context.Context
-	list  nodes
-	ended []chan error
+	c      config
+	ctx    context.Context
+	copies int // of each shard
+	list   nodes
+	ended  []chan error
 }
 
 func (g *innerNodes) start(count int) error {
@@ -99,7 +103,7 @@ func (g *innerNodes) start(count int) error {
 	if err != nil {
 		return err
 	}
-	return g.list.settle(g.ctx, defaultCopies)
+	return g.list.settle(g.ctx, g.copies)
 }
 
 // add starts a node. The first is waited for; those that join serve when there are enough of them.
@@ -111,6 +115,7 @@ func (g *innerNodes) add(addr, join, token string) error {
 	cfg := node.Defaults()
 	cfg.Data, cfg.HTTP, cfg.Operator, cfg.Node = filepath.Join(dir, "d"), "127.0.0.1:0", "bench.example", fmt.Sprintf("n%d", len(g.list)+1)
 	cfg.Crawl.Concurrency, cfg.Crawl.MinDelay, cfg.Crawl.MaxDelay, cfg.Crawl.AddressDelay = concurrency, 1, 1, 1
+	cfg.Cluster.Replicas = g.copies
 	cfg.Cluster.Addr, cfg.Join, cfg.Token = addr, join, token
 	cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError + 1}))
 	g.list = append(g.list, &process{dir: cfg.Data, sock: socketClient(cfg.Data)})

@@ -225,8 +225,8 @@ func inputsTable(b *strings.Builder, r *clusterResults, kinds []pageKind) {
 	row("- one copy of its shard", "%.2f", "profile, goroutines of `shard`", func(c *scale.Costs) float64 { return c.ShardCPU * 1000 })
 	row("- its part of the frontier", "%.3f", "profile, goroutines of `crawl.Frontier`", func(c *scale.Costs) float64 { return c.FrontCPU * 1000 })
 	row("- the attestor", "%.3f", "profile, goroutines of `attest`", func(c *scale.Costs) float64 { return c.AttestCPU * 1000 })
-	row("processors at rest, a node", "%.3f", "line through all setups", func(c *scale.Costs) float64 { return c.RestCPU })
-	row("- and for each node there is", "%.4f", "its slope: from five nodes to a thousand is far", func(c *scale.Costs) float64 { return c.RestGrowth })
+	row("processors at rest, a node", "%.3f", most, func(c *scale.Costs) float64 { return c.RestCPU })
+	row("- and for each node there is", "%.6f", "telling one heartbeat, times beats ÷ lease", func(c *scale.Costs) float64 { return c.RestGrowth })
 	row("bytes in the captures log", "%.0f", "cluster status in a crawl; text of BENCHMARKS.md", func(c *scale.Costs) float64 { return c.Capture })
 	row("messages in the frontier log", "%.1f", "cluster status in a crawl", func(c *scale.Costs) float64 { return c.Frontier })
 	row("bytes in the archive", "%.0f", "files; a quarter of the payload more", func(c *scale.Costs) float64 { return c.Archive })
@@ -298,8 +298,8 @@ func summaryTable(b *strings.Builder, r *clusterResults, kinds []pageKind) {
 				if d.BlobStreams > 0 {
 					blobs = fmt.Sprintf("%.1f", c.Blobs/1e12)
 				}
-				fmt.Fprintf(b, "| %s | %s | %.0f | %s | %s | %.1f | %s | %s | %.1f | %.2f | %s | %.0f %% |\n", k.Name, d.Name, n, count(l.Rate), l.Name,
-					modelledPages/l.Rate/86400, count(l.Rate*modelWeb.Pause), count(q.Rate), m.QueryCPU(modelledPages)*1000, c.Disk/1e12, blobs, c.Cached*100)
+				fmt.Fprintf(b, "| %s | %s | %.0f | %s | %s | %s | %s | %s | %.1f | %.2f | %s | %.0f %% |\n", k.Name, d.Name, n, count(l.Rate), l.Name,
+					count(modelledPages/l.Rate/86400), count(l.Rate*modelWeb.Pause), count(q.Rate), m.QueryCPU(modelledPages)*1000, c.Disk/1e12, blobs, c.Cached*100)
 			}
 		}
 	}
@@ -345,12 +345,20 @@ func fanoutTable(b *strings.Builder, c *scale.Costs, plots map[string]string) {
 		plain, hedged := fanout(c, modelledPages/float64(s), 0).Simulate(s), fanout(c, modelledPages/float64(s), hedge).Simulate(s)
 		fmt.Fprintf(b, "| %d | %.1f | %.1f | %.1f | %.1f | %.2f |\n", s, plain.Median*1000, plain.P99*1000, hedged.Median*1000, hedged.P99*1000, hedged.Asked)
 		for i, v := range []float64{plain.P99, plain.Median, hedged.P99, hedged.Median} {
-			lines[i].Points = append(lines[i].Points, game.Point{X: float64(s), Y: v * 1000})
+			lines[i].Points = drawable(lines[i].Points, float64(s), v*1000)
 		}
 	}
 	p := game.Plot{Title: "A question over 10⁹ documents (simulation)", X: "shards", Y: "milliseconds", Series: lines}
 	plots["scaling-fanout.svg"] = p.SVG()
 	b.WriteString("\n![latency over the number of shards](scaling-fanout.svg)\n")
+}
+
+// drawable adds a point, unless axes with logarithms have no place for it.
+func drawable(points []game.Point, x, y float64) []game.Point {
+	if y <= 0 || math.IsInf(y, 1) || math.IsNaN(y) {
+		return points
+	}
+	return append(points, game.Point{X: x, Y: y})
 }
 
 // crawlPlot draws each limit, and what is left under all of them.
@@ -359,14 +367,12 @@ func crawlPlot(m *scale.Model, k pageKind) string {
 	var limits []game.Series
 	for n := 1.0; n <= 2000; n *= math.Sqrt2 {
 		all := m.PageLimits(n)
-		least.Points = append(least.Points, game.Point{X: n, Y: scale.Least(all).Rate})
+		least.Points = drawable(least.Points, n, scale.Least(all).Rate)
 		for i, l := range all {
 			if len(limits) <= i {
 				limits = append(limits, game.Series{Name: strings.TrimSuffix(l.Name, ", one leader")})
 			}
-			if !math.IsInf(l.Rate, 1) {
-				limits[i].Points = append(limits[i].Points, game.Point{X: n, Y: l.Rate})
-			}
+			limits[i].Points = drawable(limits[i].Points, n, l.Rate)
 		}
 	}
 	limits = slices.DeleteFunc(limits, func(s game.Series) bool { return len(s.Points) == 0 })
