@@ -34,12 +34,12 @@ var (
 
 // designs are the program as it is, what settings can do, and what would have to change.
 func designs() []scale.Design {
-	today := scale.Design{Name: "as it is", Partitions: 64, Copies: 2, LogCopies: 3, LogStreams: 1, BlobStreams: 1, Attestors: 1, Fetches: 64,
+	today := scale.Design{Name: "as it is", Shards: 64, Fronts: 64, Copies: 2, LogCopies: 3, LogStreams: 1, BlobStreams: 1, Attestors: 1, Fetches: 64,
 		Lease: 15, Beats: 4, Renewals: 3, Watchers: 1000, BlobShare: 0.5}
 	settings := today
 	settings.Name, settings.Fetches, settings.BlobStreams = "by settings", 1024, 0
 	changed := settings
-	changed.Name, changed.Partitions, changed.LogStreams, changed.Attestors, changed.Group = "changed", 1024, 64, 64, 32
+	changed.Name, changed.Shards, changed.Fronts, changed.LogStreams, changed.Attestors, changed.Group = "changed", 256, 1024, 64, 64, 32
 	return []scale.Design{today, settings, changed}
 }
 

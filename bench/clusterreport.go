@@ -244,8 +244,8 @@ func inputsTable(b *strings.Builder, r *clusterResults, kinds []pageKind) {
 
 func limitsTable(b *strings.Builder, m *scale.Model, k pageKind) {
 	d := m.Design
-	fmt.Fprintf(b, "\n### Model: crawling, %s\n\nPages a second that each part allows; %s. %.0f partitions, %.0f stream(s) a log, %s, %.0f fetches at a time a node, %.0f attestor(s).\n\n| limit |",
-		d.Name, k.Name, d.Partitions, d.LogStreams, blobsName(d), d.Fetches, d.Attestors)
+	fmt.Fprintf(b, "\n### Model: crawling, %s\n\nPages a second that each part allows; %s. %.0f shards, %.0f parts of the frontier, %.0f stream(s) a log, %s, %.0f fetches at a time a node, %.0f attestor(s).\n\n| limit |",
+		d.Name, k.Name, d.Shards, d.Fronts, d.LogStreams, blobsName(d), d.Fetches, d.Attestors)
 	var columns [][]scale.Limit
 	for _, n := range modelledNodes {
 		fmt.Fprintf(b, " %.0f nodes |", n)
@@ -305,7 +305,7 @@ func summaryTable(b *strings.Builder, r *clusterResults, kinds []pageKind) {
 	}
 	m := &scale.Model{Costs: r.costs(kinds[len(kinds)-1]), Machine: modelMachine, Web: modelWeb, Design: designs()[0]}
 	fmt.Fprintf(b, "\nAs it is, the blobs of %s %s fill the half of the disks of the three nodes that keep them: a cluster with blobs of its own ends there, however many nodes it has.\n",
-		count(m.Capacity(1000, modelledPages).BlobsFit), kinds[len(kinds)-1].Name+" pages")
+		count(m.Capacity(1000, modelledPages).BlobsFit), "pages of "+kinds[len(kinds)-1].Name)
 }
 
 func nodesTable(b *strings.Builder, c *scale.Costs) {

@@ -52,7 +52,8 @@ type Web struct {
 // Design is what the program fixes, or its settings.
 type Design struct {
 	Name        string
-	Partitions  float64 // of the index, and as many of the frontier
+	Shards      float64 // partitions of the index
+	Fronts      float64 // partitions of the frontier
 	Copies      float64 // of each shard
 	LogCopies   float64
 	LogStreams  float64 // streams that each log is spread over
@@ -113,13 +114,13 @@ const (
 // PageLimits are the pages a second that each part allows on n nodes.
 func (m *Model) PageLimits(n float64) []Limit {
 	c, d, k := &m.Costs, &m.Design, &m.Machine
-	working := math.Min(n, d.Partitions) // nodes that have a part of the frontier
+	working := math.Min(n, d.Fronts) // nodes that have a part of the frontier
 	use := k.Use
 	return []Limit{
 		{Processors, n * m.spare(n) / c.PageCPU},
 		// What is not done for shards is done where the part of the frontier is, on at most as many nodes as there are parts.
-		{Partitions, math.Min(working*m.spare(n)/positive(c.PageCPU-c.ShardCPU*d.Copies), rate(d.Partitions*use, c.FrontCPU))},
-		{ShardFolds, rate(d.Partitions*use, c.ShardCPU)},
+		{Partitions, math.Min(working*m.spare(n)/positive(c.PageCPU-c.ShardCPU*d.Copies), rate(d.Fronts*use, c.FrontCPU))},
+		{ShardFolds, rate(d.Shards*use, c.ShardCPU)},
 		{Fetches, working * d.Fetches / m.Web.Fetch},
 		{Captures, use * d.LogStreams * math.Min(c.LogMessages, c.LogBytes/c.Capture)},
 		{Frontier, use * d.LogStreams * rate(c.LogMessages, c.Frontier)},
@@ -180,7 +181,7 @@ func (m *Model) NodeLimits() []Limit {
 
 // LeaseLoad is the part of the leases' store that renewing takes; it does not grow with nodes but with partitions.
 func (m *Model) LeaseLoad() float64 {
-	return (2*m.Design.Partitions + m.Design.Attestors) * m.Design.Renewals / m.Design.Lease / m.Costs.Renewals
+	return (m.Design.Shards + m.Design.Fronts + m.Design.Attestors) * m.Design.Renewals / m.Design.Lease / m.Costs.Renewals
 }
 
 // Points of how a shard's time grows with its documents: measured on one index and one processor, see docs/INDEX-GROWTH.md. A best-ten
@@ -198,7 +199,7 @@ func ScoreCPU(documents float64) float64 {
 
 // QueryCPU is what a question costs on all nodes together when the index has so many documents and the asked node has none of them.
 func (m *Model) QueryCPU(documents float64) float64 {
-	s := m.Design.Partitions
+	s := m.Design.Shards
 	return m.Costs.QueryCPU + s*(m.Costs.AskShard+m.Costs.AskRemote+ScoreCPU(documents/s))
 }
 
@@ -208,12 +209,12 @@ const answerBytes = 4 << 10
 // QueryLimits are the questions a second that each part allows on n nodes over an index of so many documents.
 func (m *Model) QueryLimits(n, documents float64) []Limit {
 	d, c := &m.Design, &m.Costs
-	score := d.Partitions * (c.AskShard + ScoreCPU(documents/d.Partitions))
-	having := math.Min(n, d.Partitions*d.Copies) // nodes that have a copy of a shard
+	score := d.Shards * (c.AskShard + ScoreCPU(documents/d.Shards))
+	having := math.Min(n, d.Shards*d.Copies) // nodes that have a copy of a shard
 	return []Limit{
 		{Processors, n * m.spare(n) / m.QueryCPU(documents)},
 		{"nodes that have a shard", rate(having*m.spare(n), score)},
-		{Replies, n * m.Machine.Use * m.Machine.Network / (d.Partitions * answerBytes)},
+		{Replies, n * m.Machine.Use * m.Machine.Network / (d.Shards * answerBytes)},
 	}
 }
 
@@ -230,7 +231,7 @@ type Capacity struct {
 // Capacity returns where so many pages lie on n nodes.
 func (m *Model) Capacity(n, pages float64) Capacity {
 	c, d, k := &m.Costs, &m.Design, &m.Machine
-	out := Capacity{Documents: pages / d.Partitions}
+	out := Capacity{Documents: pages / d.Shards}
 	out.Shard = out.Documents * c.Index
 	own := pages * (c.Archive + d.Copies*c.Index + c.States) / n
 	out.Disk = own

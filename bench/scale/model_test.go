@@ -14,7 +14,7 @@ func round() *Model {
 			QueryCPU: 0.001, AskShard: 0.0001, AskRemote: 0.0002, Resident: 1e9},
 		Machine: Machine{Cores: 10, Memory: 22e9, Disk: 1e12, Network: 100e6, Use: 0.5},
 		Web:     Web{Fetch: 0.5, Pause: 1},
-		Design: Design{Partitions: 64, Copies: 2, LogCopies: 3, LogStreams: 1, BlobStreams: 1, Attestors: 1, Fetches: 64, Lease: 16, Beats: 4, Renewals: 3, Watchers: 1000,
+		Design: Design{Shards: 64, Fronts: 64, Copies: 2, LogCopies: 3, LogStreams: 1, BlobStreams: 1, Attestors: 1, Fetches: 64, Lease: 16, Beats: 4, Renewals: 3, Watchers: 1000,
 			BlobShare: 0.5},
 	}
 }
@@ -100,7 +100,8 @@ func TestNodeLimits(t *testing.T) {
 	if got := limits(m.NodeLimits()); !near(got[Telling], 6000) || !near(got[Hearing], 12_000) || !math.IsInf(got[Watchers], 1) {
 		t.Errorf("in groups of 100: %v", got)
 	}
-	if got := m.LeaseLoad(); !near(got, 129*3/16.0/1000) {
+	m.Design.Fronts = 128
+	if got := m.LeaseLoad(); !near(got, 193*3/16.0/1000) {
 		t.Errorf("leases take %g of their store", got)
 	}
 }
