@@ -14,7 +14,7 @@ import (
 const retryPause = 100 * time.Millisecond
 
 // Codes of the engine's API (nats-server, errors.json) that mean "not now": there is no leader, the one asked has just ceased to be
-// it, or a change of the same stream is under way. Nothing was done.
+// it, or a change of the same stream is under way. This try did nothing.
 var transientCodes = map[jetstream.ErrorCode]bool{
 	10004: true, // incomplete results
 	10005: true, // no suitable peers (yet)
@@ -22,6 +22,7 @@ var transientCodes = map[jetstream.ErrorCode]bool{
 	10009: true, // JetStream cluster can not handle request
 	10023: true, // insufficient resources: too few nodes are known yet
 	10124: true, // stream move in progress
+	10158: true, // the same message is being stored, from an earlier try whose answer did not come
 	10176: true, // atomic batch is incomplete: its beginning went to another leader
 	10202: true, // a membership change is in flight
 	10210: true, // too many atomic batches in flight
