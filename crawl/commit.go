@@ -75,7 +75,7 @@ func (k *committer) commit(ctx context.Context, batch []*result) error {
 		}
 	}()
 	batch = slices.DeleteFunc(batch, func(r *result) bool {
-		fenced := r.awaited && !r.f.holds() // the next owner fetches again
+		fenced := r.awaited && !r.f.holdsStill(r.fence) // the next owner fetches again
 		if fenced {
 			k.settled(r)
 		}
@@ -112,6 +112,9 @@ func (k *committer) settled(r *result) {
 	k.c.held.Add(-r.held)
 	if r.awaited {
 		r.f.submitted.Add(-1)
+	}
+	if r.over != nil {
+		r.over()
 	}
 }
 
@@ -155,7 +158,7 @@ func (k *committer) archive(ctx context.Context, batch []*result) error {
 // spoil turns a fetch whose records cannot be kept into a failed one.
 func spoil(r *result, err error) {
 	m := r.fetched
-	*r = result{f: r.f, fetched: m, held: r.held, awaited: r.awaited, done: r.done}
+	*r = result{f: r.f, fetched: m, held: r.held, awaited: r.awaited, done: r.done, fence: r.fence, over: r.over}
 	if m != nil {
 		*m = fetchedMsg{Crawl: m.Crawl, URL: m.URL, Kind: m.Kind, Entry: m.Entry, Start: m.Start, Took: m.Took, Outcome: failed,
 			Note: concord.Clip("cannot be archived: "+err.Error(), maxNote)}

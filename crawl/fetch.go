@@ -67,6 +67,8 @@ type result struct {
 	held     int64     // bytes of responses it keeps in memory
 	awaited  bool      // counted in its partition's submitted
 	known    time.Time // since when the URL was to be fetched; zero: nobody knows
+	fence    uint64    // under which the partition was run when this was made; 0: that is not asked
+	over     func()    // called when nothing more comes of it, after done if that is called
 }
 
 // prepare reads what is on record of a URL before its fetch.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"concord"
@@ -30,61 +31,97 @@ type Imported struct {
 
 // Importer takes captures out of WARC files of other tools into the archive, the index and the frontier. An item that
 // was imported before is passed over, so an import that was cut short is simply repeated. It is not safe for concurrent
-// use. The partitions of the frontier must be running.
+// use. The partitions of the frontier must be running; where machines share the frontier, those that get something.
 type Importer struct {
 	c     *Crawler
 	ctx   context.Context
 	open  sync.WaitGroup
 	slots chan struct{}
 	seen  map[concord.Digest]struct{} // of items that are not on record yet
+	used  map[*Frontier]struct{}
+	lost  atomic.Bool // something was dropped
 	mu    sync.Mutex
 }
 
 // Import begins an import. Its items are on record when Flush returns.
 func (c *Crawler) Import(ctx context.Context) *Importer {
-	return &Importer{c: c, ctx: ctx, slots: make(chan struct{}, maxImports), seen: map[concord.Digest]struct{}{}}
+	return &Importer{c: c, ctx: ctx, slots: make(chan struct{}, maxImports), seen: map[concord.Digest]struct{}{}, used: map[*Frontier]struct{}{}}
 }
 
 // Add takes one item in. It returns before the item is durable; Flush waits for that. An error means that the import
-// cannot go on, not that the item is unfit: the latter is said by Imported.Reason.
+// cannot go on, not that the item is unfit: the latter is said by Imported.Reason. Errors: Unavailable when another machine
+// runs the item's partition, or will in a moment.
 func (i *Importer) Add(it *warc.Item) (Imported, error) {
 	u, err := weburl.Parse(it.URL)
 	if err != nil {
 		return Imported{Reason: "not a web address: " + concord.Clip(it.URL, 100)}, nil
 	}
 	f := i.c.partition(u.Site())
+	fence, err := f.admit()
+	if err != nil {
+		return Imported{}, err
+	}
+	out, res, err := i.item(f, u, it)
+	if res == nil {
+		if fence != 0 {
+			f.submitted.Add(-1)
+		}
+		return out, err
+	}
+	res.awaited, res.fence = fence != 0, fence
+	return out, i.submit(res)
+}
+
+// item makes a result of an item; nil: there is nothing to commit.
+func (i *Importer) item(f *Frontier, u weburl.URL, it *warc.Item) (Imported, *result, error) {
 	id := itemDigest(it)
 	known, err := i.known(f, id)
 	if err != nil {
-		return Imported{}, err
+		return Imported{}, nil, err
 	}
 	if known {
-		return Imported{Reason: ImportedBefore}, nil
+		before, err := f.record(u.String())
+		return Imported{Reason: ImportedBefore, Indexed: before != nil && before.Indexed && before.Fetched == it.Time.UnixMilli()}, nil, err
 	}
 	res, err := f.importItem(i.ctx, u, it, id)
 	if err != nil {
-		return Imported{}, err
+		return Imported{}, nil, err
 	}
-	out := Imported{Captured: true, Indexed: res.fetched.Indexed, Reason: res.fetched.Skip}
-	select {
-	case i.slots <- struct{}{}:
-	case <-i.ctx.Done():
-		return Imported{}, i.ctx.Err()
-	}
-	i.open.Add(1)
-	res.learn(func() { i.settled(id) })
-	select {
-	case i.c.committer.in <- res:
-		return out, nil
-	case <-i.ctx.Done():
-		i.settled(id)
-		return Imported{}, i.ctx.Err()
-	}
+	return Imported{Captured: true, Indexed: res.fetched.Indexed, Reason: res.fetched.Skip}, res, nil
 }
 
-func (i *Importer) settled(id concord.Digest) {
-	<-i.slots
-	i.open.Done()
+// submit hands a result to the committer.
+func (i *Importer) submit(res *result) error {
+	i.used[res.f] = struct{}{}
+	durable := false
+	res.learn(func() { durable = true })
+	res.over = func() {
+		if !durable {
+			i.lost.Store(true)
+		}
+		<-i.slots
+		i.open.Done()
+	}
+	err := i.ctx.Err()
+	select {
+	case i.slots <- struct{}{}:
+		i.open.Add(1)
+		select {
+		case i.c.committer.in <- res:
+			return nil
+		case <-i.ctx.Done():
+			err = i.ctx.Err()
+		}
+		<-i.slots
+		i.open.Done()
+	case <-i.ctx.Done():
+		err = i.ctx.Err()
+	}
+	i.c.held.Add(-res.held)
+	if res.awaited {
+		res.f.submitted.Add(-1)
+	}
+	return err
 }
 
 // known reports whether an item is on record, or about to be.
@@ -106,7 +143,8 @@ func (i *Importer) known(f *Frontier, id concord.Digest) (bool, error) {
 	return v != nil, err
 }
 
-// Flush waits until everything added is durable and the partitions have it on record.
+// Flush waits until everything added is durable and the partitions have it on record. Errors: Unavailable when something was
+// dropped because its partition went to another machine meanwhile.
 func (i *Importer) Flush() error {
 	done := make(chan struct{})
 	go func() { i.open.Wait(); close(done) }()
@@ -115,7 +153,17 @@ func (i *Importer) Flush() error {
 	case <-i.ctx.Done():
 		return i.ctx.Err()
 	}
-	i.c.awaitApplied(i.ctx, ^uint64(0))
+	wait, cancel := i.ctx, func() {}
+	if !i.c.cfg.Shared {
+		wait, cancel = context.WithTimeout(i.ctx, applyWait)
+	}
+	defer cancel()
+	for f := range i.used {
+		f.awaitApplied(wait, ^uint64(0))
+	}
+	if i.lost.Load() {
+		return errElsewhere
+	}
 	return i.ctx.Err()
 }
 

@@ -136,6 +136,32 @@ func (f *Frontier) leave(fence uint64) {
 // holds reports whether this machine may act for the partition.
 func (f *Frontier) holds() bool { return f.c.cfg.Holds == nil || f.c.cfg.Holds(f.Name()) }
 
+// holdsStill is holds, and that nobody else may have acted since it was run under fence; 0: that is not asked.
+func (f *Frontier) holdsStill(fence uint64) bool {
+	if !f.holds() || fence == 0 {
+		return f.holds()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fence == fence
+}
+
+// admit lets something be committed for the partition that no run of it made. Where machines share the frontier it is counted: who gives the
+// partition up waits for it, and what comes too late is dropped. Errors: Unavailable when the partition does not run here, or does not know
+// yet what its log says.
+func (f *Frontier) admit() (fence uint64, err error) {
+	if !f.c.cfg.Shared {
+		return 0, nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.running || f.stopping || !f.caught {
+		return 0, errElsewhere
+	}
+	f.submitted.Add(1)
+	return f.fence, nil
+}
+
 // openShared opens the store of a shared partition. The caller holds f.mu.
 func (f *Frontier) openShared() error {
 	if !f.c.cfg.Shared {

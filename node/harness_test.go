@@ -36,6 +36,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childVar); dir != "" {
 		os.Exit(child(dir))
 	}
+	if spec := os.Getenv(memberVar); spec != "" {
+		os.Exit(member(spec))
+	}
 	if dir := os.Getenv(rebuildVar); dir != "" {
 		os.Exit(rebuildChild(dir))
 	}

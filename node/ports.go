@@ -19,6 +19,9 @@ type transfer struct{ n *Node }
 
 // Import implements web.Transfer.
 func (t transfer) Import(ctx context.Context, name string, r io.Reader) (web.ImportSummary, error) {
+	if t.n.clustered() {
+		return t.importShared(ctx, name, r)
+	}
 	sum := web.ImportSummary{Name: name}
 	counted := &countingReader{r: r}
 	in := t.n.crawler.Import(ctx)

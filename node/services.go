@@ -20,6 +20,7 @@ func (n *Node) serveOthers(ctx context.Context) (stop func(), err error) {
 	}
 	services := map[string]handler{}
 	maps.Copy(services, n.crawlServices())
+	maps.Copy(services, n.importServices())
 	maps.Copy(services, n.shardReadServices())
 	maps.Copy(services, shardServices(n.searcherHere))
 	maps.Copy(services, n.attestServices())
