@@ -295,7 +295,11 @@ func (s *blobs) commit(ctx context.Context, name string, m *blobMeta) (stored bo
 
 // drop removes chunks that no name has. When that fails, the sweep does it hours later.
 func (s *blobs) drop(ctx context.Context, id string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+	patience := requestTimeout
+	if ctx.Err() != nil { // of a Put that was given up, maybe by a process that ends
+		patience = tryTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	err := s.bus.patiently(ctx, func(ctx context.Context) error {
 		return s.chunks.Purge(ctx, jetstream.WithPurgeSubject(blobSubject+id))

@@ -39,7 +39,7 @@ func newMachine(t testing.TB, name string, env ...string) *machine {
 	t.Helper()
 	m := &machine{node: newNode(t), name: name, http: loopback(freePorts(t)), cluster: loopback(freePorts(t))}
 	m.addr = "http://" + m.http
-	m.env = append([]string{"CONCORD_NODE=" + name, "CONCORD_CLUSTER__LEASE=3s", "CONCORD_CLUSTER__SAVE=2s", "CONCORD_CRAWL__HANDOVER=1s"}, env...)
+	m.env = append([]string{"CONCORD_NODE=" + name, "CONCORD_CLUSTER__LEASE=5s", "CONCORD_CLUSTER__SAVE=2s", "CONCORD_CRAWL__HANDOVER=1s"}, env...)
 	return m
 }
 
@@ -125,6 +125,37 @@ func (m *machine) eventually(limit time.Duration, what string, ok func() bool) {
 			m.t.Fatalf("%s after %v: not %s; its log ends:\n%s", m.name, limit, what, m.tail(15))
 		}
 	}
+}
+
+// await waits until a crawl is searchable. A node that asks others may be told to try again.
+func (m *machine) await(id string, limit time.Duration) (c crawlState) {
+	m.t.Helper()
+	m.eventually(limit, "done with the crawl", func() bool {
+		var err error
+		c, err = m.crawlState(id)
+		return err == nil && c.Searchable
+	})
+	return c
+}
+
+// crawl starts a crawl, again while a partition of the frontier is between two nodes.
+func (m *machine) crawl(seeds []string) (id string) {
+	m.t.Helper()
+	var last string
+	m.eventually(30*time.Second, "crawling", func() bool {
+		out, code := m.run(append([]string{"crawl", "--allow-private", "--json"}, seeds...)...)
+		var c struct{ ID string }
+		if code != 0 || json.Unmarshal([]byte(out), &c) != nil || c.ID == "" {
+			last = out
+			return false
+		}
+		id = c.ID
+		return true
+	})
+	if last != "" {
+		m.t.Logf("%s was asked to crawl again after: %s", m.name, last)
+	}
+	return id
 }
 
 // join starts the process with a token of another node, without waiting.

@@ -3,13 +3,35 @@ package node
 import (
 	"context"
 	"errors"
+	"time"
 
 	"concord"
 )
 
+// endTime bounds the end of a node that was told to stop, which has promised 5 s.
+const endTime = 4500 * time.Millisecond
+
 // Serve opens the node, runs it and closes it, again when it grows into a cluster, until ctx ends or a part fails. ready is called each time
-// the node serves. Errors: those of Open and of the parts.
+// the node serves. When ctx has ended Serve returns within 5 s, even if other nodes do not answer that parts of this one wait for: then the
+// process must end, and the next start makes good what was left, as after a kill. Errors: those of Open and of the parts.
 func Serve(ctx context.Context, cfg Config, ready func(addr string)) error {
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, cfg, ready) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(endTime):
+		cfg.Logger.Warn("not all could be handed over in time; the next start makes it good")
+		return nil
+	}
+}
+
+func serve(ctx context.Context, cfg Config, ready func(addr string)) error {
 	for {
 		n, err := Open(ctx, cfg)
 		if err != nil {
@@ -21,6 +43,9 @@ func Serve(ctx context.Context, cfg Config, ready func(addr string)) error {
 		err = n.Run(ctx, ready)
 		closeErr := n.Close()
 		if !errors.Is(err, errReopen) || closeErr != nil || ctx.Err() != nil {
+			if errors.Is(err, errReopen) {
+				err = nil
+			}
 			return errors.Join(err, closeErr)
 		}
 	}
