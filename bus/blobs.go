@@ -57,10 +57,17 @@ type blobs struct {
 	swept    time.Time // when the last sweep began
 }
 
-// Blobs opens the cluster's store of blobs, creating it when it is new; it holds at most maxBytes on each of the nodes that keep a copy. A
+// NoBound lets a store of blobs take all the room that the engine has.
+const NoBound int64 = -1
+
+// Blobs opens the cluster's store of blobs, creating it when it is new; it holds at most maxBytes on each of the nodes that keep a copy,
+// or as much as there is room for with NoBound, which is for an operator's own servers: they set aside what a store is promised. A
 // full store refuses Puts (Unavailable) until something is deleted; what was deleted leaves the disk within minutes, when the engine compacts. Chunks of Puts whose process died are removed hours later.
 func (b *Bus) Blobs(ctx context.Context, maxBytes int64) (concord.Blobs, error) {
-	if maxBytes < blobChunkBytes {
+	nameBytes := max(blobNameBytes, maxBytes/256)
+	if maxBytes == NoBound {
+		nameBytes = NoBound
+	} else if maxBytes < blobChunkBytes {
 		return nil, concord.Errorf(concord.Invalid, "open blobs: a bound of %d bytes, less than one chunk", maxBytes)
 	}
 	chunks, err := b.ensure(ctx, jetstream.StreamConfig{
@@ -74,7 +81,7 @@ func (b *Bus) Blobs(ctx context.Context, maxBytes int64) (concord.Blobs, error) 
 	if err != nil {
 		return nil, wrap("open blobs", err)
 	}
-	names, err := b.openRegister(ctx, "blob", blobNames, blobNameSubject, MaxMessageBytes-headerRoom, max(blobNameBytes, maxBytes/256))
+	names, err := b.openRegister(ctx, "blob", blobNames, blobNameSubject, MaxMessageBytes-headerRoom, nameBytes)
 	if err != nil {
 		return nil, err
 	}

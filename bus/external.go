@@ -90,6 +90,10 @@ func (b *Bus) explain(stream string, err error) error {
 	if b.cfg.URL == "" || !errors.As(err, &api) {
 		return err
 	}
+	if api.ErrorCode == codeNoPeers && strings.Contains(api.Description, "storage") {
+		return concord.Errorf(concord.Invalid, "the NATS servers have too little storage for %d copies of stream %s: give JetStream more (max_file_store), or bound the stream: %w",
+			b.cfg.Replicas, stream, err)
+	}
 	switch api.ErrorCode {
 	case codeNoPeers, codeNotClustered, codeNoResources:
 		return concord.Errorf(concord.Invalid, "the NATS servers cannot keep %d copies of stream %s: run as many servers with JetStream, or configure fewer replicas: %w",

@@ -70,6 +70,21 @@ func TestExternalStatus(t *testing.T) {
 	}
 }
 
+// An operator's server sets aside what a store may take, which nobody has without bound.
+func TestExternalBlobsWithoutBound(t *testing.T) {
+	b := openURL(t, operatorServer(t, nil))
+	blobs, err := b.Blobs(t.Context(), NoBound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := blobs.Put(t.Context(), "a", strings.NewReader("data"), 4); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Blobs(t.Context(), 64<<40); concord.KindOf(err) == concord.Internal {
+		t.Errorf("a bound beyond the server's: %v", err)
+	}
+}
+
 // Three servers of the operator's, of which one stops: the client goes to another, logs and leases go on.
 func TestExternalCluster(t *testing.T) {
 	long(t)

@@ -8,6 +8,7 @@ import (
 
 	"concord"
 	"concord/blob"
+	"concord/bus"
 	"concord/cluster"
 	"concord/durable"
 	"concord/state"
@@ -70,7 +71,11 @@ func (n *Node) openMembers(ctx context.Context) error {
 
 func (n *Node) openBlobs(ctx context.Context) (err error) {
 	if n.cfg.Blobs == "" {
-		n.blobs, err = n.bus.Blobs(ctx, n.blobSpace())
+		space := n.blobSpace()
+		if n.cfg.NATS != "" && n.cfg.Cluster.BlobSpace == 0 {
+			space = bus.NoBound
+		}
+		n.blobs, err = n.bus.Blobs(ctx, space)
 		return err
 	}
 	place, err := blob.Parse(n.cfg.Blobs)
