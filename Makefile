@@ -35,7 +35,7 @@ race:
 
 # Whole systems: thousands of pages, kill -9, a real browser. Needs the web pages that .ci/run fetches (CONCORD_SITES).
 e2e: build
-	$(GO) test -count=1 -timeout 25m -tags e2e -v -p 1 ./e2e/ ./bus
+	$(GO) test -count=1 -timeout 60m -tags e2e -v -p 1 ./e2e/ ./bus
 
 lint:
 	$(GO) vet ./...

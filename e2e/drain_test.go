@@ -163,7 +163,11 @@ func TestDrain(t *testing.T) {
 		}
 		t.Log(out)
 		moveLedger(t, first, nodes[1])
-		awaitCluster(t, 4, time.Minute, nodes[0], nodes[1], nodes[2], nodes[4])
+		nodes[2].eventually(time.Minute, "hears that the ledger has moved", func() bool {
+			st, err := nodes[2].clusterStatus()
+			return err == nil && slices.ContainsFunc(st.Nodes, func(n web.ClusterNode) bool { return n.Name == nodes[1].name && n.State == web.NodeLive && n.Ledger }) &&
+				!slices.ContainsFunc(st.Nodes, func(n web.ClusterNode) bool { return n.Name == first.name && n.Ledger })
+		})
 		t.Log(nodes[2].must("cluster", "drain", first.name, "--wait"))
 		nodes[2].must("cluster", "drain", first.name, "--undo")
 		awaitCluster(t, 4, time.Minute, nodes[0], nodes[1], nodes[2], nodes[4])

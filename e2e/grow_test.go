@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -177,5 +178,94 @@ func TestGrowKilled(t *testing.T) {
 			}
 			nodes[i%3].receipts(urlsOf(w), policy)
 		})
+	}
+}
+
+// The nodes that join stand still while the first one grows, which then goes on alone. When they come back it grows after all: nobody waits
+// for ever for a cluster that did not come about.
+func TestGrowFails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: takes four minutes")
+	}
+	t.Parallel()
+	w := smallWeb(t, 93, 10, 30)
+	base, policy, want := aloneWith(t, w)
+	nodes := named(t, 3)
+	first := nodes[0]
+	copyTree(t, base, first.data())
+	first.up()
+	first.awaitReady(1, time.Minute)
+	token := first.token(2)
+	for _, m := range nodes[1:] {
+		m.join(first, token)
+	}
+	first.eventually(time.Minute, "growing", func() bool { return first.has("cluster", "bus") })
+	for _, m := range nodes[1:] {
+		m.signal(syscall.SIGSTOP)
+	}
+	began := time.Now()
+	first.awaitReady(2, 4*time.Minute)
+	t.Logf("alone again %v after the others stood still, as a %q", time.Since(began).Round(time.Second), first.stage())
+	if first.stage() != "founder" {
+		t.Errorf("the first node is a %q", first.stage())
+	}
+	compareAnswers(t, "the first node, alone again", first.answers(w), want)
+	for _, m := range nodes[1:] {
+		m.signal(syscall.SIGCONT)
+	}
+	began = time.Now()
+	for _, m := range nodes {
+		m.eventually(4*time.Minute, "a member that serves", func() bool { return m.stage() == "member" && m.ready() > 0 })
+	}
+	awaitCluster(t, 3, time.Minute, nodes...)
+	t.Logf("a cluster %v after they went on", time.Since(began).Round(time.Second))
+	for _, m := range nodes {
+		compareAnswers(t, m.name, m.answers(w), want)
+		report(t, nemesis.Searchable(m.get, w))
+	}
+	nodes[2].receipts(urlsOf(w), policy)
+}
+
+// The first node stands still for two minutes while it grows, or is away so long: the others wait, and go on with it.
+func TestGrowInterrupted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: takes three minutes")
+	}
+	t.Parallel()
+	w := smallWeb(t, 94, 10, 30)
+	base, policy, want := aloneWith(t, w)
+	nodes := named(t, 3)
+	first := nodes[0]
+	copyTree(t, base, first.data())
+	first.up()
+	first.awaitReady(1, time.Minute)
+	token := first.token(2)
+	for _, m := range nodes[1:] {
+		m.join(first, token)
+	}
+	first.eventually(time.Minute, "moving", func() bool { return first.says("moving stream") || first.stage() == "member" })
+	first.signal(syscall.SIGSTOP)
+	time.Sleep(2 * time.Minute)
+	for _, m := range nodes[1:] {
+		if out, code := m.run("status"); code != 4 {
+			t.Errorf("status of %s, which waits: %d, %s", m.name, code, out)
+		}
+	}
+	first.signal(syscall.SIGCONT)
+	for _, m := range nodes {
+		m.eventually(4*time.Minute, "a member that serves", func() bool { return m.stage() == "member" && m.ready() > 0 })
+	}
+	awaitCluster(t, 3, time.Minute, nodes...)
+	for _, m := range nodes {
+		compareAnswers(t, m.name, m.answers(w), want)
+		report(t, nemesis.Searchable(m.get, w))
+	}
+	nodes[2].receipts(urlsOf(w), policy)
+}
+
+func (m *machine) signal(s syscall.Signal) {
+	m.t.Helper()
+	if err := m.cmd.Process.Signal(s); err != nil {
+		m.t.Fatal(err)
 	}
 }
