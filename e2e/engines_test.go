@@ -36,10 +36,10 @@ func operatorNATS(t *testing.T) string {
 		routes = append(routes, loopback(ports[len(ports)-1]))
 	}
 	for i, port := range ports {
-		opts := &server.Options{ServerName: fmt.Sprintf("operator-%d", i), Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, JetStream: true,
+		opts := &server.Options{ServerName: fmt.Sprintf("operator-%d", i), Host: loopbackHost, Port: -1, NoSigs: true, NoLog: true, JetStream: true,
 			StoreDir: t.TempDir(), SyncAlways: true, MaxPayload: 8 << 20, JetStreamMaxStore: 16 << 30, JetStreamMaxMemory: 64 << 20,
 			Username: natsUser, Password: natsPassword,
-			Cluster: server.ClusterOpts{Name: "operator", Host: "127.0.0.1", Port: port}, Routes: server.RoutesFromStr("nats://" + strings.Join(routes, ",nats://"))}
+			Cluster: server.ClusterOpts{Name: "operator", Host: loopbackHost, Port: port}, Routes: server.RoutesFromStr("nats://" + strings.Join(routes, ",nats://"))}
 		srv, err := server.NewServer(opts)
 		if err != nil {
 			t.Fatal(err)

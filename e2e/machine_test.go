@@ -52,7 +52,10 @@ func named(t testing.TB, count int, env ...string) []*machine {
 	return list
 }
 
-func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+// loopbackHost is an address of this process's own, so that tests that run at the same time do not take each other's ports.
+var loopbackHost = fmt.Sprintf("127.%d.%d.1", 100+os.Getpid()/250%100, 1+os.Getpid()%250)
+
+func loopback(port int) string { return fmt.Sprintf("%s:%d", loopbackHost, port) }
 
 // freePorts finds a port that is free with the one after it, below those that the system gives to clients.
 func freePorts(t testing.TB) int {
