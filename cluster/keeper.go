@@ -30,6 +30,7 @@ type Keeper struct {
 	held    map[string]*hold
 	plan    map[string]step
 	lost    time.Time     // when a lease was lost last
+	losses  uint64        // how many were
 	changed chan struct{} // closed with the next change of plan
 }
 
@@ -86,6 +87,13 @@ func (k *Keeper) Owned(partition string) (fence uint64, ok bool) {
 		return 0, false
 	}
 	return h.Fence, true
+}
+
+// Lost returns how many leases this node lost before it had given the partition up.
+func (k *Keeper) Lost() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.losses
 }
 
 // keep acquires one partition's lease when it is this node's turn and runs it, again and again.

@@ -244,6 +244,7 @@ func (k *Keeper) setUnsteady() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.lost = time.Now()
+	k.losses++
 }
 
 func (k *Keeper) setFree(name string) {

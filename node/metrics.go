@@ -3,8 +3,10 @@ package node
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"concord"
+	"concord/web"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -13,9 +15,13 @@ import (
 // metrics gathers what a Prometheus server should see of the node. Counts are read when asked for, never kept twice.
 func (n *Node) metrics() prometheus.Gatherer {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{n})
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{n}, clusterCollector{n}, movingCollector{n})
 	return r
 }
+
+// collectTime bounds what other nodes may take to answer: a scrape that takes longer than 10 s is commonly given up, and then the numbers that
+// say what is wrong are missing as well.
+const collectTime = 5 * time.Second
 
 // collector reads the node's counts.
 type collector struct{ n *Node }
@@ -40,7 +46,9 @@ var (
 	descSigned    = desc("ledger_signed_entries", "Entries under the newest checkpoint.")
 	descAttested  = desc("attested_captures_total", "Captures in attestations that are in the ledger.")
 	descPending   = desc("attest_pending_captures", "Captures that wait for their receipt.")
+	descHalted    = desc("ledger_halted", "1 when the ledger has stopped, or the node that keeps it does not answer.")
 	descFree      = desc("disk_free_bytes", "Free bytes where the data directory lies.")
+	descTotal     = desc("disk_total_bytes", "Size of the disk where the data directory lies.")
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -52,12 +60,8 @@ func (c collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	counter := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
-	}
+	o := out{ch}
+	gauge, counter := o.gauge, o.counter
 	gauge(descBuild, 1, concord.Version)
 	s := c.n.crawler.Stats()
 	for class, count := range s.Status {
@@ -70,7 +74,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		counter(descFetchErrs, float64(count), cause)
 	}
 	counter(descBytes, float64(s.Bytes))
-	st, err := c.n.Status(context.Background())
+	var m web.MachineStatus // also when the rest cannot be told
+	c.n.machine(&m)
+	gauge(descFree, float64(m.DiskFree))
+	gauge(descTotal, float64(m.DiskTotal))
+	ctx, cancel := context.WithTimeout(context.Background(), collectTime)
+	defer cancel()
+	st, err := c.n.Status(ctx)
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(descQueued, err)
 		return
@@ -94,5 +104,5 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		counter(descAttested, float64(a.Attested))
 	}
 	gauge(descPending, float64(st.Ledger.Pending))
-	gauge(descFree, float64(st.Machine.DiskFree))
+	gauge(descHalted, one(st.Ledger.Error != ""))
 }

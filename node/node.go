@@ -55,6 +55,7 @@ type Node struct {
 	copies       *copies
 	trimmed      trimmed // of a node alone; owned by housekeep once the node runs
 	searcher     *search.Fanout
+	fan          []*search.Copies // the shards it asks, by number; none while the node is alone
 	crawler      *crawl.Crawler
 	web          *web.Server
 	pdf          page.PDFReader
@@ -224,6 +225,9 @@ func (n *Node) openShards(ctx context.Context) error {
 		s, err := n.shardSearcher(i)
 		if err != nil {
 			return err
+		}
+		if c, ok := s.(*search.Copies); ok {
+			n.fan = append(n.fan, c)
 		}
 		searchers = append(searchers, s)
 	}

@@ -100,7 +100,7 @@ func (a *Archive) write(batches []*batch) error {
 		return err
 	}
 	out := a.out
-	end := out.size
+	end, began := out.size, time.Now()
 	for _, b := range batches {
 		if _, err := out.f.Write(b.data.Bytes()); err != nil {
 			return a.undo(fmt.Errorf("append to %s: %w", out.name, err))
@@ -111,7 +111,7 @@ func (a *Archive) write(batches []*batch) error {
 	if err := out.f.Sync(); err != nil {
 		return a.fail(fmt.Errorf("sync %s: %w", out.name, err))
 	}
-	a.committed(batches, end)
+	a.committed(batches, end, time.Since(began))
 	if end >= a.cfg.MaxFile || len(out.lines) >= maxIndexLines {
 		if err := a.seal(); err != nil {
 			// The records are durable; the index is written with a later commit, or when the archive is opened again.
@@ -122,7 +122,7 @@ func (a *Archive) write(batches []*batch) error {
 }
 
 // committed takes over what is durable now.
-func (a *Archive) committed(batches []*batch, end int64) {
+func (a *Archive) committed(batches []*batch, end int64, took time.Duration) {
 	out := a.out
 	out.size = end
 	records := int64(0)
@@ -140,6 +140,7 @@ func (a *Archive) committed(batches []*batch, end int64) {
 	a.files[out.name].Bytes = end
 	a.stats.Appends += records
 	a.stats.Commits++
+	a.stats.CommitTime += took
 }
 
 // undo cuts off what a failed write left, so that the next append begins where the durable records end.

@@ -69,6 +69,8 @@ type Stats struct {
 	Damages int
 	Appends int64 // records appended since it was opened
 	Commits int64 // fsyncs that took
+	// CommitTime is what they took, with the writing before them.
+	CommitTime time.Duration
 }
 
 // Archive is a directory of .warc.gz files. One process has it open at a time. All methods are safe for concurrent use.
