@@ -38,7 +38,7 @@ type Config struct {
 	TracesQueries float64 `koanf:"traces_queries"` // share of the queries
 
 	Join  string `koanf:"-"` // cluster address of a node whose cluster an empty data directory is to join
-	Token string `koanf:"-"` // that a node of it made
+	Token string `koanf:"-"` // that a node of it made; not needed once the node is in the cluster
 
 	Logger *slog.Logger `koanf:"-"`
 	// Executable is this program, run again for PDF files in a process of its own; empty: PDF files are kept, not indexed.
@@ -159,10 +159,14 @@ func (c *Config) validateCluster() error {
 			return err
 		}
 	}
-	if (c.Join == "") != (c.Token == "") {
-		return concord.Errorf(concord.Invalid, "joining a cluster needs both its address and a token: --join HOST:PORT --token T")
+	if c.Join == "" && c.Token != "" {
+		return errJoinNeeds()
 	}
 	return nil
+}
+
+func errJoinNeeds() error {
+	return concord.Errorf(concord.Invalid, "joining a cluster needs both its address and a token: --join HOST:PORT --token T (concord cluster token makes one)")
 }
 
 // defaultOperator names the operator after the machine, under .local, a name nobody can own.

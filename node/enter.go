@@ -58,6 +58,9 @@ func (n *Node) joinCluster(ctx context.Context) error {
 	if exists(n.path("layout.json")) {
 		return concord.Errorf(concord.Conflict, "this data directory has data of its own and cannot join a cluster: give an empty one (--data), or let the other nodes join this one (concord cluster token)")
 	}
+	if n.cfg.Token == "" {
+		return errJoinNeeds()
+	}
 	token, err := join.ParseToken(n.cfg.Token)
 	if err != nil {
 		return err

@@ -138,3 +138,14 @@ func wholeManual(t *testing.T) string {
 	}
 	return b.String()
 }
+
+// TestManualShowsUnit holds the unit for systemd that the manual shows equal to the one in deploy/.
+func TestManualShowsUnit(t *testing.T) {
+	unit, err := os.ReadFile("../deploy/systemd/concord.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(wholeManual(t), "\n```\n"+string(unit)+"```\n") {
+		t.Error("manual/70-operating.md does not show deploy/systemd/concord.service as it is")
+	}
+}

@@ -35,7 +35,8 @@ acknowledged.
 
 The configuration file is YAML; every setting may also come from the
 environment, as in CONCORD_OPERATOR or CONCORD_CRAWL__MIN_DELAY. The manual,
-served at /manual/, lists them.`,
+served at /manual/, lists them. CONCORD_JOIN and CONCORD_TOKEN stand for --join
+and --token.`,
 		Example: `  concord up
   concord up --data /srv/concord --http 127.0.0.1:8080
   concord up --config /etc/concord.yaml
@@ -133,11 +134,10 @@ func finishConfig(cmd *cobra.Command, cfg *node.Config) error {
 	if http, _ := cmd.Flags().GetString("http"); http != "" {
 		cfg.HTTP = http
 	}
-	for flag, to := range map[string]*string{"join": &cfg.Join, "token": &cfg.Token, "cluster-addr": &cfg.Cluster.Addr} {
-		if v, _ := cmd.Flags().GetString(flag); v != "" {
-			*to = v
-		}
+	if addr, _ := cmd.Flags().GetString("cluster-addr"); addr != "" {
+		cfg.Cluster.Addr = addr
 	}
+	joinConfig(cmd, cfg)
 	if cmd.Flags().Changed("data") || cfg.Data == "" {
 		dir, err := dataDir(cmd)
 		if err != nil {
@@ -186,6 +186,19 @@ func collector(configured string) (string, error) {
 		return "", concord.Errorf(concord.Invalid, "traces are sent as http/protobuf, not %q: give OTEL_EXPORTER_OTLP_ENDPOINT the collector's port for HTTP (usually 4318), and OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", protocol)
 	}
 	return endpoint, nil
+}
+
+// joinConfig takes what lets a node join from flags, else from the environment. All nodes of a deployment may have the same environment:
+// the one that it tells the others to join is the first, and has nobody to join.
+func joinConfig(cmd *cobra.Command, cfg *node.Config) {
+	cfg.Join, _ = cmd.Flags().GetString("join")
+	cfg.Token, _ = cmd.Flags().GetString("token")
+	if cfg.Join == "" && cfg.Token == "" {
+		cfg.Join, cfg.Token = os.Getenv("CONCORD_JOIN"), os.Getenv("CONCORD_TOKEN")
+		if cfg.Join == cmp.Or(cfg.Cluster.Advertise, cfg.Cluster.Addr) {
+			cfg.Join, cfg.Token = "", ""
+		}
+	}
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {
