@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"concord/bench/scale"
+	"concord/node"
 )
 
 // pageKind is pages of one sort. The made-up ones are those of this measurement; the costs of others are theirs times what the comparison
@@ -34,8 +35,9 @@ var (
 
 // designs are the program as it is, what settings can do, and what would have to change.
 func designs() []scale.Design {
-	today := scale.Design{Name: "as it is", Shards: 64, Fronts: 64, Copies: 2, LogCopies: 3, LogStreams: 1, BlobStreams: 1, Attestors: 1, Fetches: 64,
-		Lease: 15, Beats: 4, Renewals: 3, Watchers: 1000, BlobShare: 0.5}
+	std := node.Defaults()
+	today := scale.Design{Name: "as it is", Shards: node.MaxPartitions, Fronts: node.MaxPartitions, Copies: float64(std.Cluster.Replicas), LogCopies: logCopies, LogStreams: 1,
+		BlobStreams: 1, Attestors: 1, Fetches: float64(std.Crawl.Concurrency), Lease: std.Cluster.Lease.Seconds(), Beats: 4, Renewals: 3, Watchers: 1000, BlobShare: 0.5}
 	settings := today
 	settings.Name, settings.Fetches, settings.BlobStreams = "by settings", 1024, 0
 	changed := settings

@@ -19,7 +19,7 @@ import (
 
 const (
 	// settleTime bounds the wait for nodes to become one: joining, growing, the copies of logs and shards.
-	settleTime = 4 * time.Minute
+	settleTime = 5 * time.Minute
 	settlePoll = 500 * time.Millisecond
 	// logCopies is how many copies a log gets as soon as there are nodes for them.
 	logCopies = 3
@@ -117,7 +117,7 @@ func (l nodes) settle(ctx context.Context, copies int) error {
 			return nil
 		}
 		if err := pause(ctx, settlePoll); err != nil {
-			return fmt.Errorf("%d nodes did not become a cluster within %v: %s", len(l), settleTime, why)
+			return fmt.Errorf("%d nodes are no cluster yet (%w; there are %v): %s", len(l), err, settleTime, why)
 		}
 	}
 }

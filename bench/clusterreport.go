@@ -61,16 +61,38 @@ func measuredTables(b *strings.Builder, r *clusterResults) {
 			fmt.Fprintf(b, "| %s | %s | %s | %.1f |\n", p, s.At.Format("2006-01-02 15:04 UTC"), s.Revision, s.LoadBefore)
 		}
 	}
+	trialNote(b, r)
 	crawlsTable(b, r)
 	differenceTable(b, r)
 	pageTable(b, r)
 	queriesTable(b, r)
+	overClusterNote(b, r)
 	if r.Engine != nil {
 		engineTable(b, r.Engine)
 	}
 	if len(r.Parts) == 2 {
 		partsTable(b, "By whose function it is: the innermost package on the stack", r.Parts[0].What, r.Parts[1].What)
 		partsTable(b, "By whose goroutine it is: the outermost part on the stack", r.Parts[0].Who, r.Parts[1].Who)
+	}
+}
+
+// trialNote says what keeps the numbers from being what they should be.
+func trialNote(b *strings.Builder, r *clusterResults) {
+	var missing []string
+	for _, s := range clusterSetups {
+		if r.setup(s.name) == nil {
+			missing = append(missing, s.name)
+		}
+	}
+	if len(missing) > 0 {
+		fmt.Fprintf(b, "\n**Not measured**: %s. Where the model needs them it takes what comes closest.\n", strings.Join(missing, "; "))
+	}
+	for _, p := range clusterParts {
+		if s := r.Ran[p]; s.LoadBefore > float64(r.Machine.Cores)/2 {
+			fmt.Fprintf(b, "\n**A trial.** The machine was busy with other work (load %.0f on %d cores when *%s* began): times are far too long, and CPU per page somewhat. It has to be run again on an idle one.\n",
+				s.LoadBefore, r.Machine.Cores, p)
+			return
+		}
 	}
 }
 
@@ -149,6 +171,17 @@ func queriesTable(b *strings.Builder, r *clusterResults) {
 			fmt.Fprintf(b, "| %s | %d | %d | %.2f | %.2f | %.2f | %.0f | %d of %d |\n", s.Name, q.Shards, q.Here, q.Latency.Median, q.Latency.P99, q.CPU, q.PerSecond, q.Partial, q.Asked)
 		}
 	}
+}
+
+// overClusterNote says what a question costs more when its shards are on other nodes.
+func overClusterNote(b *strings.Builder, r *clusterResults) {
+	one, far := r.one(), r.setup(fiveOne, fiveNodes, threeNodes)
+	if one == nil || far == nil || far.Queries.Here == far.Queries.Shards {
+		return
+	}
+	q, o := far.Queries, one.Queries
+	fmt.Fprintf(b, "\nWith %d of %d shards on other nodes (%s) instead of all in the process: median %+.2f ms, p99 %+.2f ms, CPU %+.2f ms.\n",
+		q.Shards-q.Here, q.Shards, far.Name, q.Latency.Median-o.Latency.Median, q.Latency.P99-o.Latency.P99, q.CPU-o.CPU)
 }
 
 func engineTable(b *strings.Builder, e *engineResult) {
@@ -361,6 +394,10 @@ func drawable(points []game.Point, x, y float64) []game.Point {
 	return append(points, game.Point{X: x, Y: y})
 }
 
+// legends are names of limits that a drawing has room for.
+var legends = map[string]string{scale.Partitions: "frontier parts", scale.ShardFolds: "shards", scale.Fetches: "fetches", scale.Captures: "captures log",
+	scale.Frontier: "frontier log", scale.Blobs: "blobs"}
+
 // crawlPlot draws each limit, and what is left under all of them.
 func crawlPlot(m *scale.Model, k pageKind) string {
 	least := game.Series{Name: "the cluster"}
@@ -370,7 +407,7 @@ func crawlPlot(m *scale.Model, k pageKind) string {
 		least.Points = drawable(least.Points, n, scale.Least(all).Rate)
 		for i, l := range all {
 			if len(limits) <= i {
-				limits = append(limits, game.Series{Name: strings.TrimSuffix(l.Name, ", one leader")})
+				limits = append(limits, game.Series{Name: cmp.Or(legends[l.Name], l.Name)})
 			}
 			limits[i].Points = drawable(limits[i].Points, n, l.Rate)
 		}

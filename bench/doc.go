@@ -2,6 +2,9 @@
 // well-known crawlers, one after the other in one run, and measures indexing, freshness, memory and data on disk. `make
 // bench` runs it; it writes the tables of docs/BENCHMARKS.md and the raw numbers beside them.
 //
+// With -cluster it answers instead "what do more machines cost, and which part is full first?" (`make bench-cluster`, docs/SCALING.md): one, three
+// and five nodes as processes on this machine, the message engine alone, a profile, and the model of package scale over what they cost.
+//
 // It is no test: nothing passes or fails by a time. What it does check, because a comparison is worth nothing without it,
 // is that every crawler fetched the same pages, kept to one request at a time per host, and obeyed robots.txt; what does
 // not hold is said in the tables.
