@@ -185,7 +185,7 @@ func sizesOf(c config) clusterSizes {
 }
 
 // runSetup measures one setup.
-func runSetup(ctx context.Context, c config, s clusterSetup) (*clusterRun, error) {
+func runSetup(ctx context.Context, c config, s clusterSetup) (r *clusterRun, err error) {
 	z := sizesOf(c)
 	env := s.env()
 	if s.dir {
@@ -201,9 +201,14 @@ func runSetup(ctx context.Context, c config, s clusterSetup) (*clusterRun, error
 	if err != nil {
 		return nil, err
 	}
-	defer l.end()
+	defer func() {
+		if err != nil {
+			l.tellWhy()
+		}
+		l.end()
+	}()
 	logf("%s: at work after %.1f s", s.name, time.Since(began).Seconds())
-	r := &clusterRun{Name: s.name, Nodes: s.nodes}
+	r = &clusterRun{Name: s.name, Nodes: s.nodes}
 	if err := r.rest(ctx, l, z.idle); err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ type nodes []*process
 func startNodes(ctx context.Context, c config, n, copies int, env []string) (list nodes, err error) {
 	defer func() {
 		if err != nil {
+			list.tellWhy()
 			list.end()
 		}
 	}()
@@ -163,6 +164,16 @@ func (n *process) status() (st api.ClusterStatus, err error) {
 		err = fmt.Errorf("cluster status: %d", code)
 	}
 	return st, err
+}
+
+// tellWhy logs the last words of every node, before their files are deleted.
+func (l nodes) tellWhy() {
+	const lastWords = 2000 // bytes
+	for i, n := range l {
+		if data, err := os.ReadFile(n.log.Name()); err == nil && len(data) > 0 {
+			logf("node %d said last:\n%s", i+1, data[max(len(data)-lastWords, 0):])
+		}
+	}
 }
 
 // end stops all nodes and deletes their files.

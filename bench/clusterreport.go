@@ -413,10 +413,11 @@ func crawlPlot(m *scale.Model, k pageKind) string {
 		}
 	}
 	limits = slices.DeleteFunc(limits, func(s game.Series) bool { return len(s.Points) == 0 })
-	// The highest are of no use to anybody, and the drawing has few colours.
-	slices.SortStableFunc(limits, func(x, y game.Series) int {
-		return cmp.Compare(x.Points[len(x.Points)-1].Y, y.Points[len(y.Points)-1].Y)
-	})
+	// Those that are high at every size are of no use to anybody, and the drawing has few colours.
+	lowest := func(s game.Series) float64 {
+		return slices.MinFunc(s.Points, func(a, b game.Point) int { return cmp.Compare(a.Y, b.Y) }).Y
+	}
+	slices.SortStableFunc(limits, func(x, y game.Series) int { return cmp.Compare(lowest(x), lowest(y)) })
 	const shown = 5
 	p := game.Plot{Title: fmt.Sprintf("Crawling, %s: %s (model)", m.Design.Name, k.Name), X: "nodes", Y: "pages a second",
 		Series: append([]game.Series{least}, limits[:min(shown, len(limits))]...)}
