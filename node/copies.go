@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"concord"
@@ -248,11 +249,11 @@ func (c *copies) keep(ctx context.Context, i int, failed chan<- error) *keeping 
 			if ctx.Err() != nil {
 				return
 			}
-			switch concord.KindOf(err) {
-			case concord.Corrupt:
+			switch kind := concord.KindOf(err); {
+			case kind == concord.Corrupt:
 				c.n.cfg.Logger.Error("the copy of a shard is of no use, it is made anew", "shard", i, "error", err)
 				c.drop(i)
-			case concord.Unavailable, concord.Conflict: // it is loaded again where its log has gone on without it
+			case passes(err), kind == concord.Conflict: // it is loaded again where its log has gone on without it
 				c.n.cfg.Logger.Warn("the copy of a shard cannot be kept at the moment", "shard", i, "error", err)
 			default:
 				failed <- fmt.Errorf("%s: %w", shardName(i), err)
@@ -262,6 +263,12 @@ func (c *copies) keep(ctx context.Context, i int, failed chan<- error) *keeping 
 		}
 	}()
 	return k
+}
+
+// passes says that a member need not end for an error, since it passes by itself, or others do the work meanwhile: a store does not answer, or
+// this node's disk is full.
+func passes(err error) bool {
+	return concord.KindOf(err) == concord.Unavailable || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 func (c *copies) runOne(ctx context.Context, i int) error {

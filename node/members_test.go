@@ -1,8 +1,13 @@
 package node
 
 import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
 	"testing"
 
+	"concord"
 	"concord/cluster"
 )
 
@@ -30,6 +35,20 @@ func TestFillsUp(t *testing.T) {
 	} {
 		if got := fillsUp(c.was, c.free, 100, c.view); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
+func TestWhatPasses(t *testing.T) {
+	full := &os.PathError{Op: "write", Path: "seg", Err: syscall.ENOSPC}
+	for _, err := range []error{concord.Errorf(concord.Unavailable, "no leader"), fmt.Errorf("commit: %w", full), concord.Errorf(concord.Internal, "save: %w", full)} {
+		if !passes(err) {
+			t.Errorf("%v", err)
+		}
+	}
+	for _, err := range []error{nil, errors.New("boom"), concord.Errorf(concord.Corrupt, "damaged"), concord.Errorf(concord.Conflict, "fenced off")} {
+		if passes(err) {
+			t.Errorf("%v", err)
 		}
 	}
 }

@@ -67,7 +67,7 @@ func (n *Node) partition(name, dir string, run func(context.Context, uint64) err
 			if err := os.RemoveAll(dir); err != nil {
 				return err
 			}
-		case kind == concord.Unavailable:
+		case passes(err):
 			n.cfg.Logger.Warn("a partition cannot go on at the moment", "partition", name, "error", err)
 		default:
 			return err
