@@ -27,7 +27,7 @@ import (
 // FS is what durable needs of a file system; OS is the real one, CrashFS one for tests. Implementations are safe for
 // concurrent use. Errors satisfy errors.Is with fs.ErrNotExist and fs.ErrExist where that is the reason.
 type FS interface {
-	// Create makes a new file for writing; it fails when the path exists.
+	// Create makes a new file for appending; it fails when the path exists.
 	Create(path string, perm fs.FileMode) (File, error)
 	// OpenAppend opens a file for appending and makes it where there is none.
 	OpenAppend(path string, perm fs.FileMode) (File, error)
@@ -66,7 +66,7 @@ func (f osFile) Size() (int64, error) {
 }
 
 func (osFS) Create(path string, perm fs.FileMode) (File, error) {
-	return open(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	return open(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, perm)
 }
 
 func (osFS) OpenAppend(path string, perm fs.FileMode) (File, error) {

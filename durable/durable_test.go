@@ -57,13 +57,38 @@ func TestFileSystems(t *testing.T) {
 				t.Fatal(err)
 			}
 			testAppend(t, fsys, filepath.Join(dir, "log"))
-			if names, _ := fsys.ReadDir(dir); fmt.Sprint(names) != "[a log]" {
+			testCutOff(t, fsys, filepath.Join(dir, "log2"))
+			if names, _ := fsys.ReadDir(dir); fmt.Sprint(names) != "[a log log2]" {
 				t.Fatalf("names: %v", names)
 			}
 			if err := fsys.Remove(path + "none"); !errors.Is(err, fs.ErrNotExist) {
 				t.Fatalf("remove of nothing: %v", err)
 			}
 		})
+	}
+}
+
+// What is written after a file was cut off follows what is left, as who undoes half a write expects.
+func testCutOff(t *testing.T, fsys FS, path string) {
+	t.Helper()
+	f, err := fsys.Create(path, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, s := range []string{"whole", "half"} {
+		if _, err := io.WriteString(f, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Truncate(int64(len("whole"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(f, "again"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := fsys.ReadFile(path); string(got) != "wholeagain" {
+		t.Fatalf("content %q, %v", got, err)
 	}
 }
 
