@@ -33,7 +33,7 @@ test: build
 race:
 	$(GO) test -race ./...
 
-# Whole systems: thousands of pages, kill -9, a real browser. Needs the web pages that .ci/run fetches (CONCORD_SITES).
+# Whole systems: thousands of pages, kill -9, clusters whose machines and wires fail, a real browser. Needs the web pages that .ci/run fetches (CONCORD_SITES).
 e2e: build
 	$(GO) test -count=1 -timeout 60m -tags e2e -v -p 1 ./e2e/ ./bus
 

@@ -78,20 +78,33 @@ type clusterRun struct {
 	plan  nemesis.Plan
 	shown *promises
 	begun map[time.Duration]time.Time // when a fault of the plan really began, by when it should
+	// single says that one node at most has a fault at a time: all shards can be found, always.
+	single bool
 }
 
 func newClusterRun(c *clusterField, plan nemesis.Plan) *clusterRun {
-	return &clusterRun{c, plan, &promises{seen: map[string]string{}}, map[time.Duration]time.Time{}}
+	return &clusterRun{c, plan, &promises{seen: map[string]string{}}, map[time.Duration]time.Time{}, false}
 }
 
 func (r *clusterRun) field() nemesis.Field {
 	return nemesis.Field{Net: r.net, LowDisk: diskFloor * 3 / 4,
-		Start:  func(ctx context.Context, h *nemesis.Host) error { return r.node(h.Name).start(ctx) },
+		Start:  func(ctx context.Context, h *nemesis.Host) error { return r.start(ctx, r.node(h.Name)) },
 		Settle: func(ctx context.Context, h *nemesis.Host) error { return r.node(h.Name).settle(ctx) },
 		Begun:  func(f nemesis.Fault) { r.begun[f.At] = time.Now() },
 		Check:  r.check,
 		Log:    func(line string) { r.t.Log(line) },
 	}
+}
+
+// start starts a node again. Once it says that it serves, it must answer.
+func (r *clusterRun) start(ctx context.Context, n *fieldNode) error {
+	err := n.start(ctx)
+	if err == nil && r.single {
+		if err := n.ask(); err != nil {
+			r.t.Errorf("%s says that it is ready: %v", n.Name, err)
+		}
+	}
+	return err
 }
 
 // check looks, after a fault, whether what was shown is there on the nodes that had it and on one that had not, and says how the others
@@ -176,6 +189,7 @@ func TestClusterAvailability(t *testing.T) {
 			plan.Hosts = append(plan.Hosts, n.Name)
 		}
 		run := newClusterRun(c, plan)
+		run.single = true
 		begun := time.Now()
 		if err := plan.Run(t.Context(), run.field()); err != nil {
 			t.Fatal(err)

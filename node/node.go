@@ -363,9 +363,13 @@ func (n *Node) Run(ctx context.Context, ready func(addr string)) error {
 // may take longer to apply, and the node serves meanwhile.
 const startPatience = time.Minute
 
-// awaitStart waits until the ledger runs and the frontier has applied its log.
+// findPatience is how long "ready" waits for a copy of each shard to be known, here or elsewhere: there may be none.
+const findPatience = 10 * time.Second
+
+// awaitStart waits until the ledger runs, the frontier has applied its log, and questions can be answered.
 func (n *Node) awaitStart(ctx context.Context) error {
-	for start := time.Now(); n.chain != nil && !n.chain.Status().Running || !n.crawler.CaughtUp() && time.Since(start) < startPatience; {
+	for start := time.Now(); n.chain != nil && !n.chain.Status().Running || !n.crawler.CaughtUp() && time.Since(start) < startPatience ||
+		!n.findsAll() && time.Since(start) < findPatience; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -209,6 +209,19 @@ func (n *Node) shardSearcher(i int) (concord.Searcher, error) {
 	}})
 }
 
+// findsAll says that somebody answers for every shard, as far as this node knows.
+func (n *Node) findsAll() bool {
+	if !n.clustered() {
+		return true
+	}
+	for i := range n.layout.Shards {
+		if !n.copies.ready(i) && len(n.serving(i)) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // shardText names a shard in what people read.
 func shardText(i int) string { return fmt.Sprintf("shard %d", i) }
 

@@ -31,7 +31,11 @@ func (n *Node) watchBus(ctx context.Context) error {
 			continue
 		}
 		if free, _, err := durable.FreeSpace(n.cfg.Data); err == nil && int64(free) >= max(n.cfg.Crawl.FreeSpace, startSpace) {
-			return fmt.Errorf("message bus in %s: %w: start the node again", n.path("bus"), failed)
+			dir := n.path("bus")
+			if n.clustered() {
+				dir = n.path(clusterDir, "bus")
+			}
+			return fmt.Errorf("message bus in %s: %w: start the node again", dir, failed)
 		}
 	}
 }
