@@ -177,6 +177,9 @@ func TestGrowKilled(t *testing.T) {
 				report(t, nemesis.Searchable(m.get, w))
 			}
 			nodes[i%3].receipts(urlsOf(w), policy)
+			if nodes[0].has("bus") || nodes[0].has("bus.moved") {
+				t.Error("the old engine's directory is still there")
+			}
 		})
 	}
 }

@@ -311,11 +311,17 @@ func (n *Node) busConfig(alone bool) (bus.Config, error) {
 	return c, nil
 }
 
+// movedDir is what the directory of the old engine is called while it is deleted.
+const movedDir = "bus.moved"
+
 // removeOld deletes the directory of the engine that this node had when it was alone. Its streams are in the cluster, and verified.
 func (n *Node) removeOld() {
 	moved, err := bus.Moved(n.path("bus"))
-	if err == nil && moved {
-		err = os.RemoveAll(n.path("bus"))
+	if err == nil && moved { // under another name first: what a kill leaves of it no longer says that it was moved
+		err = os.Rename(n.path("bus"), n.path(movedDir))
+	}
+	if err == nil {
+		err = os.RemoveAll(n.path(movedDir))
 	}
 	if err != nil {
 		n.cfg.Logger.Warn("the message engine's old directory is left", "error", err)
