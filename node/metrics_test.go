@@ -17,13 +17,13 @@ import (
 	"time"
 )
 
-// member is a node of a cluster in this process. It is asked over its socket.
-type member struct {
+// inProcess is a node of a cluster in this process. It is asked over its socket.
+type inProcess struct {
 	dir   string
 	ended chan error
 }
 
-func (m *member) ask(method, path, body string) (string, error) {
+func (m *inProcess) ask(method, path, body string) (string, error) {
 	c := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(m.dir, SocketName))
 	}}}
@@ -45,7 +45,7 @@ func (m *member) ask(method, path, body string) (string, error) {
 }
 
 // await asks until the answer holds all of what is wanted.
-func (m *member) await(t *testing.T, path string, want ...string) string {
+func (m *inProcess) await(t *testing.T, path string, want ...string) string {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		answer, err := m.ask(http.MethodGet, path, "")
@@ -70,10 +70,10 @@ func (m *member) await(t *testing.T, path string, want ...string) string {
 }
 
 // openCluster runs three nodes that grow into a cluster.
-func openCluster(t *testing.T) []*member {
+func openCluster(t *testing.T) []*inProcess {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	var nodes []*member
+	var nodes []*inProcess
 	dirs := []string{shortDir(t), shortDir(t), shortDir(t)} // removed after the nodes have stopped
 	t.Cleanup(func() {
 		stop()
@@ -87,7 +87,7 @@ func openCluster(t *testing.T) []*member {
 		cfg.Node, cfg.Cluster.Addr, cfg.Join, cfg.Token = fmt.Sprint("n", i+1), freePair(t), join, token
 		cfg.Cluster.Save = time.Second
 		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})).With("node", cfg.Node)
-		m := &member{cfg.Data, make(chan error, 1)}
+		m := &inProcess{cfg.Data, make(chan error, 1)}
 		go func() {
 			m.ended <- Serve(ctx, cfg, nil)
 			close(m.ended)
