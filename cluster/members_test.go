@@ -65,7 +65,10 @@ func TestViewFollowsMembers(t *testing.T) {
 	if m, _ := v.Member("a"); m.Version != "1" || m.Addrs["http"] != "h:1" || m.Capacity != 1 {
 		t.Errorf("b takes a for %+v", m)
 	}
-	b.Update(func(r *Record) { r.Serves = []Replica{{Partition: "shard.1", Position: 5}}; r.Name = "not mine to change" })
+	b.Update(func(r *Record) {
+		r.Serves = []Replica{{Partition: "shard.1", Position: 5}}
+		r.Name = "not mine to change"
+	})
 	awaitView(t, a, "b serves shard.1", func(v *View) bool { m, _ := v.Member("b"); return len(m.Serves) == 1 })
 	if len(a.Live()) != 2 {
 		t.Errorf("live: %v", a.Live())
