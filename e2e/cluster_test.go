@@ -31,6 +31,9 @@ var (
 	clusterCutsFlag    = flag.Int("cluster-cuts", 2, "power cuts of all nodes")
 )
 
+// fetchLimit is how long nothing may be fetched while a crawl is not done: hosts rest after faults.
+const fetchLimit = 3 * time.Minute
+
 // clusterHosts is so many that the crawl is at work for about as long as the faults last.
 func clusterHosts(pages int, lasting time.Duration) int {
 	return max(20, int(float64(pages)*clusterDelay.Seconds()/(0.7*lasting.Seconds())))
@@ -61,7 +64,7 @@ func TestNemesisCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	state := c.await(id, 3*time.Minute+*clusterFaultsFlag)
+	state := c.await(id, fetchLimit)
 	stop()
 	t.Logf("%d faults; %v after the last the crawl is done: %+v", len(plan.Faults), time.Since(start).Round(time.Second), state)
 	asked, err := run.shown.check(c.nodes[0], len(run.shown.seen))
@@ -266,7 +269,7 @@ func TestPowerCutOfCluster(t *testing.T) {
 		t.Logf("cut %d: all nodes ready again after %v, all %d captures that were shown are there after %v", cut+1, ready.Round(time.Millisecond), asked,
 			time.Since(start).Round(time.Millisecond))
 	}
-	state := c.await(id, 5*time.Minute)
+	state := c.await(id, fetchLimit)
 	t.Logf("%+v", state)
 	c.verify(clusterDelay)
 }

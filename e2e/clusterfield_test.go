@@ -221,26 +221,26 @@ func within(ctx context.Context, limit time.Duration, try func() error) error {
 	}
 }
 
-// await waits until a crawl is done and searchable and nothing of it is left, as any of the nodes sees it.
+// await waits until a crawl is done and searchable and nothing of it is left, as the first node sees it; it gives up when nothing has been
+// fetched for as long as limit.
 func (c *clusterField) await(id string, limit time.Duration) crawlState {
 	c.t.Helper()
-	var s crawlState
-	err := within(c.t.Context(), limit, func() error {
-		s = crawlState{}
-		if err := c.nodes[0].json("/api/v1/crawls/"+id, nil, &s); err != nil {
-			return err
+	n, moved, fetched := c.nodes[0], time.Now(), int64(0)
+	for ; ; time.Sleep(pollEvery) {
+		var s crawlState
+		err := n.json("/api/v1/crawls/"+id, nil, &s)
+		if err == nil && s.Searchable && s.Failed+s.Queued+s.InFlight == 0 {
+			return s
 		}
-		if !s.Searchable || s.Failed+s.Queued+s.InFlight > 0 {
-			return fmt.Errorf("crawl not done: %+v", s)
+		if s.Fetched > fetched {
+			moved, fetched = time.Now(), s.Fetched
 		}
-		return nil
-	})
-	if err != nil {
-		hosts, _, _ := c.nodes[0].get("/api/v1/hosts", url.Values{"limit": {"20"}})
-		status, _, _ := c.nodes[0].get("/api/v1/cluster", nil)
-		c.t.Fatalf("%v\nhosts: %s\ncluster: %s", err, hosts, status)
+		if time.Since(moved) > limit {
+			hosts, _, _ := n.get("/api/v1/hosts", url.Values{"limit": {"20"}})
+			status, _, _ := n.get("/api/v1/cluster", nil)
+			c.t.Fatalf("nothing was fetched for %v: %+v, %v\nhosts: %s\ncluster: %s", limit, s, err, hosts, status)
+		}
 	}
-	return s
 }
 
 // errPartial is the error of a question that fewer than all shards answered.
