@@ -102,7 +102,7 @@ func (i *Importer) submit(res *result) error {
 		<-i.slots
 		i.open.Done()
 	}
-	err := i.ctx.Err()
+	var err error
 	select {
 	case i.slots <- struct{}{}:
 		i.open.Add(1)

@@ -96,3 +96,40 @@ func (r *Rebuild) remove(n *removalNote) ([]concord.Message, error) {
 	e := &concord.Event{Remove: &concord.Removal{URL: u.String(), Reason: n.Reason}}
 	return []concord.Message{{Subject: r.c.captureSubject(u.String()), Data: mustEncode(e)}}, nil
 }
+
+// Awaits returns the ID of the crawl that a capture was made for and of which nothing is known so far; empty: there is none such. Where an
+// archive comes from several machines, their clocks may put the capture before the note of its crawl.
+func (r *Rebuild) Awaits(p *Prepared) string {
+	if p.decision == nil || p.crawl == "" {
+		return ""
+	}
+	if _, own := r.kindOf(p.decision); !own {
+		return ""
+	}
+	id, err := parseCrawlID(p.crawl)
+	if err != nil || r.c.plan(id) != nil {
+		return ""
+	}
+	return id.String()
+}
+
+// Begins returns the ID of the crawl that a note begins; empty: it is none of these.
+func (p *Prepared) Begins() string {
+	var n crawlNote
+	if len(p.note) == 0 || p.note[0].Name != fieldCrawl || json.Unmarshal([]byte(p.note[0].Value), &n) != nil {
+		return ""
+	}
+	id, err := parseCrawlID(n.ID)
+	if err != nil {
+		return ""
+	}
+	return id.String()
+}
+
+// Size returns about how many bytes of memory the entry takes.
+func (p *Prepared) Size() int64 {
+	if p.entry.Item == nil {
+		return 0
+	}
+	return int64(2 * len(p.entry.Item.Record.Block))
+}

@@ -23,6 +23,9 @@ func (n *Node) awaitCluster(ctx context.Context) error {
 		}
 		err := n.comeIn(ctx)
 		if err == nil {
+			err = n.registry.Register(ctx, n.identity) // it is on record already, unless the cluster was made again
+		}
+		if err == nil {
 			n.door.open()
 			return n.place.set(settled, n.place.others())
 		}
@@ -96,7 +99,7 @@ func (n *Node) awaitGo(ctx context.Context) error {
 		}
 		if err == nil && a.Go {
 			n.early.waits("the first node moves what it has into the cluster")
-			return nil
+			return n.place.enter(a.Epoch)
 		}
 		if concord.KindOf(err) == concord.Unauthorized {
 			return err

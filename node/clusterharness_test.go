@@ -29,6 +29,7 @@ const memberVar = "CONCORD_TEST_MEMBER"
 // memberSpec says what a node of a cluster is started with.
 type memberSpec struct {
 	Dir, Name, HTTP, Cluster, Join, Token string
+	Scrub                                 time.Duration
 }
 
 func member(spec string) int {
@@ -51,6 +52,7 @@ func (m memberSpec) config() Config {
 	cfg.Node, cfg.HTTP, cfg.Cluster.Addr, cfg.Join, cfg.Token = m.Name, m.HTTP, m.Cluster, m.Join, m.Token
 	cfg.Shards, cfg.Frontiers = 3, 3
 	cfg.Cluster.Lease, cfg.Cluster.Save, cfg.Cluster.BlobSpace = 3*time.Second, time.Second, 1<<30
+	cfg.Cluster.Scrub = m.Scrub
 	cfg.Crawl.Handover = 500 * time.Millisecond
 	cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	return cfg
@@ -66,10 +68,16 @@ type testCluster struct {
 // newCluster starts n nodes that become a cluster, and returns when all are members and every partition runs.
 func newCluster(t *testing.T, n int) *testCluster {
 	t.Helper()
+	return newClusterWith(t, n, func(*memberSpec) {})
+}
+
+func newClusterWith(t *testing.T, n int, change func(*memberSpec)) *testCluster {
+	t.Helper()
 	c := &testCluster{t: t}
 	for i := range n {
 		name := fmt.Sprintf("n%d", i+1)
 		c.specs = append(c.specs, memberSpec{Dir: shortDir(t), Name: name, HTTP: freePorts(t, 1), Cluster: freePorts(t, 2)})
+		change(&c.specs[i])
 		c.nodes = append(c.nodes, nil)
 	}
 	c.start(0)

@@ -52,6 +52,7 @@ type ClusterConfig struct {
 	Capacity  int           `koanf:"capacity"`   // how much this node takes beside the others
 	Replicas  int           `koanf:"replicas"`   // nodes that each shard is searchable on
 	Lease     time.Duration `koanf:"lease"`      // how long a silent node keeps its partitions; the same on all nodes
+	Scrub     time.Duration `koanf:"scrub"`      // how often all copies of the logs are compared with each other; 0: never
 	Save      time.Duration `koanf:"save"`       // how often the state of a partition is copied to the blobs
 	BlobSpace int64         `koanf:"blob_space"` // bytes of each disk that blobs of the cluster may take, the same on all nodes; 0: no bound
 }
@@ -84,7 +85,7 @@ type CrawlConfig struct {
 func Defaults() Config {
 	return Config{
 		HTTP: "127.0.0.1:7667", Operator: defaultOperator(), Chain: "concord", Shards: 4, Frontiers: 4, TracesPages: 0.01, TracesQueries: 1,
-		Cluster: ClusterConfig{Addr: "127.0.0.1:7668", Capacity: 1, Replicas: 2, Lease: 15 * time.Second, Save: 30 * time.Second},
+		Cluster: ClusterConfig{Addr: "127.0.0.1:7668", Capacity: 1, Replicas: 2, Lease: 15 * time.Second, Save: 30 * time.Second, Scrub: 24 * time.Hour},
 		Crawl: CrawlConfig{
 			Concurrency: 64, MinDelay: time.Second, MaxDelay: 30 * time.Second, AddressDelay: 500 * time.Millisecond,
 			MaxBody: 10 << 20, FreeSpace: 1 << 30, FirstRecrawl: 7 * 24 * time.Hour,
@@ -151,7 +152,7 @@ func (c *Config) validateCluster() error {
 	if c.Cluster.Capacity < 0 || c.Cluster.Capacity > cluster.MaxCapacity || c.Cluster.Replicas < 1 || c.Cluster.BlobSpace < 0 {
 		return concord.Errorf(concord.Invalid, "cluster: capacity must lie between 0 and %d, replicas be at least 1, blob_space not be negative", cluster.MaxCapacity)
 	}
-	if c.Cluster.Lease < minLease || c.Cluster.Lease%time.Second != 0 || c.Cluster.Save <= 0 {
+	if c.Cluster.Lease < minLease || c.Cluster.Lease%time.Second != 0 || c.Cluster.Save <= 0 || c.Cluster.Scrub < 0 {
 		return concord.Errorf(concord.Invalid, "cluster: lease must be whole seconds, at least %v, and save be positive", minLease)
 	}
 	if c.Blobs != "" {

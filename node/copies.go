@@ -250,7 +250,7 @@ func (c *copies) keep(ctx context.Context, i int, failed chan<- error) *keeping 
 				return
 			}
 			switch kind := concord.KindOf(err); {
-			case kind == concord.Corrupt:
+			case damagedState(err):
 				c.n.cfg.Logger.Error("the copy of a shard is of no use, it is made anew", "shard", i, "error", err)
 				c.drop(i)
 			case passes(err), kind == concord.Conflict: // it is loaded again where its log has gone on without it

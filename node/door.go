@@ -52,6 +52,7 @@ type readyAnswer struct {
 	Waits bool     `json:"waits,omitempty"` // the one that answers waits itself, and cannot know
 	Why   string   `json:"why,omitempty"`   // not yet, in plain words
 	Peers []string `json:"peers,omitempty"` // cluster addresses of all nodes that are known
+	Epoch int      `json:"epoch,omitempty"` // see membership.Epoch
 }
 
 // door serves the cluster address.
@@ -145,7 +146,7 @@ func (d *door) answer(name, addr string) readyAnswer {
 	if !known && !goOn && !waits {
 		d.n.cfg.Logger.Info("a node waits for the cluster to work", "node", name, "address", addr)
 	}
-	a := readyAnswer{Go: goOn, Moved: moved, Waits: waits, Peers: d.peers()}
+	a := readyAnswer{Go: goOn, Moved: moved, Waits: waits, Peers: d.peers(), Epoch: d.epoch()}
 	switch {
 	case waits:
 		a.Why = "only nodes that wait themselves answer, the first one does not"
@@ -153,6 +154,16 @@ func (d *door) answer(name, addr string) readyAnswer {
 		a.Why = d.n.waitsFor(len(d.here()))
 	}
 	return a
+}
+
+// epoch is that of the node's cluster; one that is just founded is the first.
+func (d *door) epoch() int {
+	d.n.placeMu.Lock()
+	defer d.n.placeMu.Unlock()
+	if d.n.place == nil {
+		return 0
+	}
+	return d.n.place.epoch()
 }
 
 // here returns the cluster addresses of the nodes that wait now.
@@ -211,7 +222,10 @@ func bestAnswer(answers []readyAnswer, errs []error) (best readyAnswer, err erro
 			continue
 		}
 		peers = append(peers, a.Peers...)
-		if !heard || a.Go && !best.Go || a.Moved && !best.Moved || best.Waits && !a.Waits {
+		if heard && a.Epoch < best.Epoch { // of what was before the cluster was made again
+			continue
+		}
+		if !heard || a.Epoch > best.Epoch || a.Go && !best.Go || a.Moved && !best.Moved || best.Waits && !a.Waits {
 			best = a
 		}
 		heard, err = true, nil

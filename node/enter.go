@@ -85,6 +85,7 @@ func (n *Node) joinCluster(ctx context.Context) error {
 		return concord.Errorf(concord.Invalid, "the cluster's layout has version %d, this program knows %d: use the same version of the program", shared.Layout.Version, layoutVersion)
 	}
 	shared.Layout.Node = name
+	shared.Layout.Check = shared.Layout.sum()
 	if err := os.MkdirAll(n.path("keys"), 0o700); err != nil {
 		return err
 	}
@@ -307,7 +308,7 @@ func (n *Node) busConfig(alone bool) (bus.Config, error) {
 	if advertise == listen {
 		advertise = ""
 	}
-	c.Cluster = &bus.Cluster{Name: n.identity.Peer().Cluster, Listen: listen, Advertise: advertise, Peers: engineAddrs(n.place.others()), TLS: n.identity.ServerTLS()}
+	c.Cluster = &bus.Cluster{Name: n.place.clusterName(n.identity.Peer().Cluster), Listen: listen, Advertise: advertise, Peers: engineAddrs(n.place.others()), TLS: n.identity.ServerTLS()}
 	return c, nil
 }
 

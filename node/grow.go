@@ -195,8 +195,26 @@ func (n *Node) growInto(ctx context.Context, cfg bus.Config) error {
 	return err
 }
 
+// epochPatience bounds the question whether the cluster was made again meanwhile.
+const epochPatience = 3 * time.Second
+
+// sameEpoch refuses to go on with what was before the cluster was made again from its archive. Where nobody answers, the message engine finds
+// nobody either.
+func (n *Node) sameEpoch(ctx context.Context) error {
+	ask, cancel := context.WithTimeout(ctx, epochPatience)
+	defer cancel()
+	a, err := n.askReady(ask, n.place.others())
+	if err == nil && a.Epoch > n.place.epoch() {
+		return concord.Errorf(concord.Conflict, "the cluster was made again from its archive, and this node has logs and states from before: run concord rebuild --rejoin here, which keeps its archive, and start it again")
+	}
+	return nil
+}
+
 // openMember opens the engine of a node that is one of the cluster's, and the directory in it.
 func (n *Node) openMember(ctx context.Context) error {
+	if err := n.sameEpoch(ctx); err != nil {
+		return err
+	}
 	return n.whileWelcome(ctx, func(ctx context.Context) error {
 		if err := n.openEngine(ctx); err != nil {
 			return err

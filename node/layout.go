@@ -26,6 +26,14 @@ type layout struct {
 	Chain     string `json:"chain"`
 	Shards    int    `json:"shards"`
 	Frontiers int    `json:"frontiers"`
+	Check     string `json:"check,omitempty"` // of the rest; files of earlier versions have none
+}
+
+// sum is what Check must be.
+func (l layout) sum() string {
+	l.Check = ""
+	data, _ := json.Marshal(l) // strings and numbers always encode
+	return concord.Sum(data).String()[:16]
 }
 
 // loadLayout reads the layout, or makes it of the configuration in a new directory. The operator of an existing
@@ -37,7 +45,8 @@ func loadLayout(path string, cfg Config) (layout, error) {
 		if name == "" {
 			name = newNodeName()
 		}
-		l := layout{layoutVersion, name, cfg.Operator, cfg.Chain, cfg.Shards, cfg.Frontiers}
+		l := layout{layoutVersion, name, cfg.Operator, cfg.Chain, cfg.Shards, cfg.Frontiers, ""}
+		l.Check = l.sum()
 		return l, durable.WriteFile(path, 0o600, func(w io.Writer) error {
 			enc := json.NewEncoder(w)
 			enc.SetIndent("", "  ")
@@ -53,6 +62,9 @@ func loadLayout(path string, cfg Config) (layout, error) {
 	}
 	if l.Version != layoutVersion {
 		return layout{}, concord.Errorf(concord.Invalid, "%s has version %d, this program knows %d: use a newer program", path, l.Version, layoutVersion)
+	}
+	if l.Check != "" && l.Check != l.sum() {
+		return layout{}, concord.Errorf(concord.Corrupt, "%s is damaged, or was changed by hand: restore it from a backup; everything else in the data directory depends on it", path)
 	}
 	if err := l.agrees(cfg); err != nil {
 		return layout{}, fmt.Errorf("%s: %w", path, err)

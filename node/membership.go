@@ -3,6 +3,7 @@ package node
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -32,6 +33,9 @@ type membership struct {
 	Peers []string `json:"peers,omitempty"` // cluster addresses of other nodes, as heard of last
 	// Ledger is set on the node that runs the operator's validator. It moves only by hand: two of one key would be taken for a fraud.
 	Ledger bool `json:"ledger,omitempty"`
+	// Epoch counts how often the cluster was made again from its archive. Message engines of different epochs do not speak to each other: one
+	// that has what was before would take the new for its own.
+	Epoch int `json:"epoch,omitempty"`
 
 	path string
 	mu   sync.Mutex // of all but path: the door and the node's parts read while stage and peers change
@@ -86,7 +90,7 @@ func (m *membership) set(s stage, peers []string) error {
 	if m.Stage == s && slices.Equal(m.Peers, peers) {
 		return nil
 	}
-	next := membership{Stage: s, Peers: peers, Ledger: m.Ledger}
+	next := membership{Stage: s, Peers: peers, Ledger: m.Ledger, Epoch: m.Epoch}
 	err := durable.WriteFile(m.path, 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(&next) })
 	if err == nil {
 		m.Stage, m.Peers = s, peers
@@ -113,4 +117,33 @@ func engineAddrs(cluster []string) []string {
 		}
 	}
 	return list
+}
+
+// enter sets the epoch of the cluster that this node is to be a member of, durably.
+func (m *membership) enter(epoch int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.Epoch == epoch {
+		return nil
+	}
+	next := membership{Stage: m.Stage, Peers: m.Peers, Ledger: m.Ledger, Epoch: epoch}
+	err := durable.WriteFile(m.path, 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(&next) })
+	if err == nil {
+		m.Epoch = epoch
+	}
+	return err
+}
+
+func (m *membership) epoch() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.Epoch
+}
+
+// clusterName is what the message engines of a cluster know each other by.
+func (m *membership) clusterName(name string) string {
+	if e := m.epoch(); e > 0 {
+		return fmt.Sprintf("%s-%d", name, e)
+	}
+	return name
 }

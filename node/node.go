@@ -76,6 +76,7 @@ type Node struct {
 	members      *cluster.Members
 	keeper       *cluster.Keeper
 	known        knownCell
+	mends        mends
 	ending       context.Context // ends when the process is to end
 
 	readyMu sync.Mutex

@@ -98,6 +98,10 @@ func (n *Node) runFrontier(ctx context.Context, i int, f *crawl.Frontier, fence 
 	if !n.clustered() {
 		return f.Run(ctx, fence)
 	}
+	return n.mended(ctx, f.Name(), f.Dir(), func() error { return n.runSharedFrontier(ctx, i, f, fence) })
+}
+
+func (n *Node) runSharedFrontier(ctx context.Context, i int, f *crawl.Frontier, fence uint64) error {
 	o, err := n.take(ctx, f.Name(), f.Dir(), fence, crawl.Peek)
 	if err != nil {
 		return err
@@ -283,6 +287,10 @@ func (n *Node) runAttestor(ctx context.Context, fence uint64) error {
 		defer release()
 		return a.Run(ctx)
 	}
+	return n.mended(ctx, attestorName, n.path("attest"), func() error { return n.runSharedAttestor(ctx, fence) })
+}
+
+func (n *Node) runSharedAttestor(ctx context.Context, fence uint64) error {
 	o, err := n.take(ctx, attestorName, n.path("attest"), fence, attest.Peek)
 	if err != nil {
 		return err
@@ -301,6 +309,7 @@ func (n *Node) runAttestor(ctx context.Context, fence uint64) error {
 		trim, stop := context.WithCancel(ctx)
 		defer stop()
 		go n.trimLoop(trim, o)
+		go n.scrubLoop(trim)
 		return a.RunOwned(ctx, fence)
 	})
 	n.attestor.set(nil)

@@ -38,8 +38,11 @@ func RebuildParts() []string { return []string{PartLogs, PartFrontier, PartIndex
 
 // RebuildOptions say what to make again. By default it is what is missing or damaged.
 type RebuildOptions struct {
-	Only     []string // these parts, whatever their state
-	All      bool     // all parts
+	Only []string // these parts, whatever their state
+	All  bool     // all parts
+	// From makes the whole of a cluster again whose nodes have lost logs and states: on the node with the ledger, of its archive and those of the
+	// other nodes. They are data directories or archive directories, or FromBlobs: the store of blobs that the operator runs.
+	From     []string
 	Progress func(RebuildProgress)
 }
 
@@ -65,6 +68,7 @@ type RebuildReport struct {
 	Damaged    int64    `json:"damaged"` // places of the archive and notes that could not be used
 	Problems   []string `json:"problems,omitempty"`
 	Resumed    bool     `json:"resumed,omitempty"` // an earlier rebuild was complete and has been put in place
+	Sources    []string `json:"sources,omitempty"` // of a cluster: the archives it was made of, each with what came from it
 }
 
 // rebuilder is one rebuild under way.
@@ -76,6 +80,9 @@ type rebuilder struct {
 	shownAt   time.Time
 	stage     string
 	roomAt    time.Time
+	members   bool // the archive has files of several machines
+	late      lateApplied
+	founds    *swapFounder // of a member of a cluster: it becomes the first of it anew
 	scratch   *scratch
 	crawl     *crawl.Rebuild
 	shards    *foldedShards
@@ -120,6 +127,12 @@ func (r *rebuilder) run(ctx context.Context) error {
 	}
 	r.report.Resumed = exists(r.path(rebuildDir, swapFile))
 	if err := r.openDir(ctx); err != nil {
+		return err
+	}
+	if r.report.Resumed && len(r.opt.From) > 0 {
+		return nil
+	}
+	if err := r.ofCluster(ctx); err != nil {
 		return err
 	}
 	for _, part := range []string{"archive", "keys/" + note.KeysFile, "chain"} {
@@ -169,7 +182,7 @@ func (r *rebuilder) choose(ctx context.Context) error {
 		r.report.Made[PartLogs] = err.Error()
 	}
 	switch {
-	case r.opt.All:
+	case r.opt.All, r.founds != nil:
 		for _, p := range RebuildParts() {
 			r.report.Made[p] = "asked for"
 		}
@@ -250,7 +263,7 @@ func (r *rebuilder) swapAndClose(ok bool) error {
 	r.unlock = nil
 	err := r.Close()
 	if ok && err == nil && len(r.report.Made) > 0 {
-		s := &swap{NewLog: r.makes(PartLogs), RestartAttestor: r.makes(PartLogs) && !r.makes(PartReceipts)}
+		s := &swap{NewLog: r.makes(PartLogs), RestartAttestor: r.makes(PartLogs) && !r.makes(PartReceipts), Founder: r.founds}
 		for _, p := range slices.Sorted(maps.Keys(r.report.Made)) {
 			s.Parts = append(s.Parts, partDirs[p])
 		}

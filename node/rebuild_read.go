@@ -78,7 +78,11 @@ func (r *rebuilder) walk(ctx context.Context, work, order chan<- *task) error {
 		}
 		return nil
 	}
-	return r.archive.Walk(ctx, hand, func(n int64) { r.read.Store(n) }, func(p string) { r.unreadable = append(r.unreadable, p) })
+	walk := r.archive.Walk
+	if a, ok := r.archive.(*warc.Archive); ok && r.members {
+		walk = a.WalkMerged
+	}
+	return walk(ctx, hand, func(n int64) { r.read.Store(n) }, func(p string) { r.unreadable = append(r.unreadable, p) })
 }
 
 func (r *rebuilder) fold(ctx context.Context, order <-chan *task) error {
@@ -94,7 +98,7 @@ func (r *rebuilder) fold(ctx context.Context, order <-chan *task) error {
 			return ctx.Err()
 		}
 		if !ok {
-			break
+			return r.applyLate(ctx, "")
 		}
 		var p *crawl.Prepared
 		select {
@@ -102,7 +106,7 @@ func (r *rebuilder) fold(ctx context.Context, order <-chan *task) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := r.apply(ctx, p); err != nil {
+		if err := r.inOrder(ctx, p); err != nil {
 			return err
 		}
 		r.show("reading the archive", r.read.Load())
@@ -110,7 +114,6 @@ func (r *rebuilder) fold(ctx context.Context, order <-chan *task) error {
 			return err
 		}
 	}
-	return nil
 }
 
 // apply folds one entry.

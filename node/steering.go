@@ -110,7 +110,7 @@ func (s steering) Status(ctx context.Context) (web.ClusterStatus, error) {
 	}
 	st.Transfers = known.moving
 	p := n.vault.Progress()
-	st.Warnings = p.Problems
+	st.Warnings = append(p.Problems, known.scrub.warnings()...)
 	if !known.ready {
 		st.State = web.ClusterGrowing
 		st.Growing = &web.ClusterGrowth{Stage: "save", PartitionsSaved: known.saved, Partitions: len(n.partitionNames()),
@@ -141,8 +141,9 @@ type known struct {
 	last   []uint64 // newest message of each shard's log
 	blobs  uint64   // bytes of them, once
 	moving []web.ClusterTransfer
-	ready  bool // the cluster works: see sayReady
-	saved  int  // partitions that are saved: all of them, before it does
+	scrub  scrubbed // what the last comparison of the logs' copies found
+	ready  bool     // the cluster works: see sayReady
+	saved  int      // partitions that are saved: all of them, before it does
 }
 
 // knownCell keeps it, and remembers when somebody wanted it last.
@@ -196,6 +197,7 @@ func (n *Node) keepKnown(ctx context.Context) error {
 			last, _ := n.captures.Last(ctx, concord.CaptureSubject(i))
 			k.last = append(k.last, last)
 		}
+		k.scrub, _, _ = n.lastScrub(ctx)
 		k.moving = transfers(n.layout.Node, n.states.Moving())
 		for _, a := range askOthers[none, []state.Transfer](ctx, n, serviceMoving, none{}) {
 			k.moving = append(k.moving, transfers(a.Node, a.Answer)...)

@@ -34,6 +34,8 @@ type swap struct {
 	NewLog bool `json:"newLog"`
 	// RestartAttestor: the attestor's store stays and stands at a position of the old log.
 	RestartAttestor bool `json:"restartAttestor"`
+	// Founder: the node was a member of a cluster, and is to be the first of it anew.
+	Founder *swapFounder `json:"founder,omitempty"`
 }
 
 func (s *swap) save(dir string) error {
@@ -84,6 +86,11 @@ func (s *swap) finish(dir string) error {
 	}
 	if s.RestartAttestor {
 		if err := attest.Restart(filepath.Join(dir, "attest"), 0); err != nil {
+			return err
+		}
+	}
+	if s.Founder != nil {
+		if err := s.Founder.finish(dir); err != nil {
 			return err
 		}
 	}

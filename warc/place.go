@@ -70,6 +70,16 @@ func (a *Archive) Replace(name string, fill func(io.Writer) error) error {
 	return nil
 }
 
+// Seal seals the open file: nothing is appended to any file that is there now.
+func (a *Archive) Seal() error {
+	a.commit.Lock()
+	defer a.commit.Unlock()
+	if a.failed != nil || a.out == nil {
+		return a.failed
+	}
+	return a.seal()
+}
+
 // sealNamed seals the file if it is the open one.
 func (a *Archive) sealNamed(name string) error {
 	a.commit.Lock()

@@ -15,7 +15,7 @@ import (
 )
 
 func rebuildCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, rejoin bool
 	var opt node.RebuildOptions
 	cmd := &cobra.Command{
 		Use:   "rebuild",
@@ -33,14 +33,25 @@ they hold. New parts are made beside the old ones, verified, and then put in
 their place; until then the disk holds both. On a disk that is nearly full it
 stops and changes nothing. After a kill at any moment, run it again.
 
+On a member of a cluster the other nodes have copies. --rejoin deletes logs,
+index, frontier and receipts of this node alone, and it gets them from the
+others when it is started. When all nodes have lost them, stop all; run
+rebuild --from on the node with the ledger, with the data or archive directory
+of each other node, copied or mounted (or --from blobs, when the operator's own
+store has the blobs); run rebuild --rejoin on the others; start all.
+
 Give it the node's configuration file, if the node has one.`,
 		Example: `  concord rebuild
+  concord rebuild --from /mnt/node-2 --from /mnt/node-3
+  concord rebuild --rejoin
   concord rebuild --only index
   concord rebuild --all --config /etc/concord.yaml`,
 		Args: noArgs,
 	}
 	cmd.Flags().StringSliceVar(&opt.Only, "only", nil, "make these again, whatever their state: index, frontier, receipts, logs")
 	cmd.Flags().BoolVar(&opt.All, "all", false, "make all parts again")
+	cmd.Flags().StringArrayVar(&opt.From, "from", nil, "of a whole cluster, with the archive in this directory, or \"blobs\"")
+	cmd.Flags().BoolVar(&rejoin, "rejoin", false, "let this member get everything from the other nodes at its next start")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the summary as JSON")
 	cmd.Flags().String("config", "", "YAML configuration file")
 	cmd.Flags().String("log", "warn", "what to log on standard error: debug, info, warn or error")
@@ -48,9 +59,19 @@ Give it the node's configuration file, if the node has one.`,
 		if opt.All && len(opt.Only) > 0 {
 			return concord.Errorf(concord.Invalid, "--all and --only exclude each other")
 		}
+		if len(opt.From) > 0 && (opt.All || len(opt.Only) > 0 || rejoin) || rejoin && (opt.All || len(opt.Only) > 0) {
+			return concord.Errorf(concord.Invalid, "--from and --rejoin stand alone: they are about all parts")
+		}
 		cfg, err := loadConfig(cmd)
 		if err != nil {
 			return err
+		}
+		if rejoin {
+			if err := node.Rejoin(cmd.Context(), cfg); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "this node gets everything from the others when it is started again")
+			return nil
 		}
 		line := &progressLine{w: os.Stderr, began: time.Now()}
 		shown := !asJSON && isTerminal(os.Stderr)
@@ -81,6 +102,9 @@ func printRebuild(w io.Writer, r *node.RebuildReport) {
 	if len(r.Made) == 0 {
 		fmt.Fprintln(w, "nothing is missing or damaged; to make parts again all the same, use --only or --all")
 		return
+	}
+	for _, s := range r.Sources {
+		printWrapped(w, "from      ", printable(s))
 	}
 	f := &r.Found
 	for _, part := range slices.Sorted(maps.Keys(r.Made)) {
