@@ -154,6 +154,9 @@ func (r *clusterRun) well(f nemesis.Fault) []string {
 // Questions go on while one node has a fault, whichever; what it costs them, and the crawl, is measured. The node is the one whose loss costs
 // most: it leads the captures log.
 func TestClusterAvailability(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: takes five minutes; what a fault costs was not measured: run it without -short")
+	}
 	each := *clusterEachFlag
 	kinds := []nemesis.Kind{nemesis.Kill, nemesis.Stop, nemesis.Pause, nemesis.Isolate, nemesis.Slow, nemesis.LowDisk, nemesis.FullDisk}
 	if each > 30*time.Second { // the whole run

@@ -188,7 +188,7 @@ func TestGrowKilled(t *testing.T) {
 // for ever for a cluster that did not come about.
 func TestGrowFails(t *testing.T) {
 	if testing.Short() {
-		t.Skip("SKIPPED: takes four minutes")
+		t.Skip("SKIPPED: takes four minutes; growing that fails was not tried: run it without -short")
 	}
 	t.Parallel()
 	w := smallWeb(t, 93, 10, 30)
