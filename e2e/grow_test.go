@@ -232,7 +232,7 @@ func TestGrowFails(t *testing.T) {
 // The first node stands still for two minutes while it grows, or is away so long: the others wait, and go on with it.
 func TestGrowInterrupted(t *testing.T) {
 	if testing.Short() {
-		t.Skip("SKIPPED: takes three minutes")
+		t.Skip("SKIPPED: takes three minutes; growing that is interrupted was not tried: run it without -short")
 	}
 	t.Parallel()
 	w := smallWeb(t, 94, 10, 30)
