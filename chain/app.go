@@ -102,6 +102,9 @@ func blockOf(height int64, at time.Time, misbehavior []abci.Misbehavior, txs [][
 
 func (a *app) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (_ *abci.ResponseFinalizeBlock, err error) {
 	defer a.guard("execute a block", &err)
+	if v := a.c.validator.Load(); v != nil {
+		v.saw(req.Height-1, req.DecidedLastCommit.Votes)
+	}
 	b := blockOf(req.Height, req.Time, req.Misbehavior, req.Txs)
 	copy(b.Hash[:], req.Hash)
 	copy(b.NextValidators[:], req.NextValidatorsHash)
@@ -136,21 +139,20 @@ func (a *app) Commit(context.Context, *abci.RequestCommit) (_ *abci.ResponseComm
 	a.c.last.Store(b.time * 1e9)
 	a.c.busy.Store(len(b.entries) > 0)
 	if len(b.entries) > 0 {
+		a.c.addHead(a.c.headOf(b.next))
 		a.c.wake()
 	}
 	return &abci.ResponseCommit{}, nil
 }
 
-// Query answers CometBFT's question whether a peer may connect: members' nodes only, by key, from any address.
+// Query answers CometBFT's question whether a peer may connect: by its key, from any address.
 func (a *app) Query(_ context.Context, req *abci.RequestQuery) (*abci.ResponseQuery, error) {
 	if strings.HasPrefix(req.Path, "/p2p/filter/addr/") {
 		return &abci.ResponseQuery{Code: codeOK}, nil
 	}
 	if id, ok := strings.CutPrefix(req.Path, "/p2p/filter/id/"); ok {
-		for _, m := range a.c.machine.Load().State().Members {
-			if m.Node == id {
-				return &abci.ResponseQuery{Code: codeOK}, nil
-			}
+		if a.c.admits(id) {
+			return &abci.ResponseQuery{Code: codeOK}, nil
 		}
 	}
 	return &abci.ResponseQuery{Code: 1 + uint32(concord.Unauthorized), Log: "not a member"}, nil

@@ -12,7 +12,9 @@
 //   - A transaction that Submit acknowledged is in the log, on disk, and under a checkpoint that was signed.
 //   - The cosigning key signs one root for a size, and never a smaller size after a larger one: what it signed last is on
 //     disk before the signature leaves.
-//   - An idle chain makes no blocks, opens no port and uses no processor time.
+//   - An idle chain makes no blocks. One of a single operator opens no port and uses no processor time.
+//   - Only members and who was invited may connect, by the key of their node.
+//   - Who finds its files older than they were signs nothing that could contradict what it signed before.
 //   - Damaged files are errors. The process is never ended from here.
 package chain
 
@@ -40,6 +42,9 @@ type Config struct {
 	ChainName string     // for example "net-1"; used when the chain is founded, checked afterwards
 	Keys      *note.Keys // the operator's keys; the log key's name is the origin of the log
 	Logger    *slog.Logger
+	// Addr is where the nodes of other operators reach this one, HOST:PORT; empty: a chain of one operator stays one. It is listened on
+	// only when there is another member, or one was invited. Advertise is what the others are told when it is not Addr.
+	Addr, Advertise string
 	// StallAfter is how long transactions may wait without a new block before Run gives up; default DefaultStall.
 	StallAfter time.Duration
 }
@@ -60,6 +65,10 @@ func (c *Config) Validate() error {
 		return concord.Errorf(concord.Invalid, "chain config: keys are missing")
 	case c.Keys.Op.Key().Name != c.Operator || c.Keys.Cosign.Key().Name != c.Operator:
 		return concord.Errorf(concord.Invalid, "chain config: the keys are those of %q, not of %q", c.Keys.Op.Key().Name, c.Operator)
+	case c.Addr != "" && CheckAddr(c.Addr) != nil:
+		return CheckAddr(c.Addr)
+	case c.Advertise != "" && CheckAddr(c.Advertise) != nil:
+		return CheckAddr(c.Advertise)
 	case c.Logger == nil:
 		return concord.Errorf(concord.Invalid, "chain config: Logger is nil")
 	}
@@ -80,14 +89,30 @@ type Chain struct {
 	busy    atomic.Bool                        // the last block appended, so that another, empty one follows at once
 	running atomic.Pointer[engine]             // nil: Run does not run
 
-	signer  *cosigner
+	book      *book
+	ballots   ballots
+	validator atomic.Pointer[validator]
+	agreed    atomic.Pointer[concord.Checkpoint] // the newest with a quorum of cosignatures
+	inbox     chan letter
+	reopen    chan struct{} // capacity 1: there are others now, and no port yet
+	opened    time.Time
+	met       chan struct{} // closed when a peer has said what it has seen
+	metOnce   sync.Once
+
+	// Owned by the loop of Run.
+	signer     *cosigner
+	early      map[uint64][][]byte // notes of heads beyond this log, by size
+	earlyCount int
+	stirred    bool // the newest heads have signatures that the others may not have
+
 	waiters waiters
 	grown   chan struct{} // capacity 1: the log may have grown beyond head
 	started chan struct{} // closed when Run has started consensus
 
-	mu     sync.Mutex
-	halted error // why the chain stopped; Run returns it
-	failed chan struct{}
+	mu       sync.Mutex
+	unsigned []head // committed, not signed yet
+	halted   error  // why the chain stopped; Run returns it
+	failed   chan struct{}
 }
 
 // Open opens the chain of a directory; on first use it founds one: keys of the validator, a genesis file with the
@@ -107,7 +132,8 @@ func Open(cfg Config) (*Chain, error) {
 		return nil, fmt.Errorf("open chain: %w", err)
 	}
 	c := &Chain{cfg: cfg, store: st, grown: make(chan struct{}, 1),
-		started: make(chan struct{}), failed: make(chan struct{})}
+		started: make(chan struct{}), failed: make(chan struct{}), inbox: make(chan letter, inboxSize), reopen: make(chan struct{}, 1),
+		opened: time.Now(), met: make(chan struct{}), early: map[uint64][][]byte{}}
 	c.waiters.byLeaf = map[concord.Digest][]*waiter{}
 	if err := c.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open chain: %w", err), st.close())
@@ -122,6 +148,9 @@ func (c *Chain) load() (err error) {
 		return err
 	}
 	if c.genesis, err = loadOrFound(&c.cfg, m == nil); err != nil {
+		return err
+	}
+	if c.book, err = openBook(c.cfg.Dir); err != nil {
 		return err
 	}
 	c.id = c.genesis.chainID
@@ -144,6 +173,12 @@ func (c *Chain) load() (err error) {
 	if head != nil {
 		c.head.Store(head)
 	}
+	if err := c.loadAgreed(); err != nil {
+		return err
+	}
+	if err := c.loadBallots(); err != nil {
+		return err
+	}
 	if last, err := c.store.lastTime(); err == nil {
 		c.last.Store(last.UnixNano())
 	}
@@ -164,8 +199,11 @@ func (c *Chain) checkMachine(m *ledger.Machine) error {
 		return concord.Errorf(concord.Corrupt, "the stored hashes of %d entries do not add up to the root of the state", m.Size())
 	}
 	me := m.State().Member(c.cfg.Operator)
-	if me == nil {
-		return concord.Errorf(concord.Conflict, "operator %s is not a member of chain %s", c.cfg.Operator, c.id)
+	if me == nil || me.Status == ledger.Left {
+		if me == nil && len(c.book.all()) == 0 {
+			return concord.Errorf(concord.Conflict, "operator %s is not a member of chain %s", c.cfg.Operator, c.id)
+		}
+		return nil // it joined, and follows
 	}
 	k := c.cfg.Keys
 	if me.Op != k.Op.Key() || me.Cosign != k.Cosign.Key() || me.Log != k.Log.Key() {
@@ -175,6 +213,18 @@ func (c *Chain) checkMachine(m *ledger.Machine) error {
 		return concord.Errorf(concord.Unauthorized, "the consensus key is not the one that chain %s knows; restore it from your backup", c.id)
 	}
 	return nil
+}
+
+// loadAgreed finds the newest head with a quorum.
+func (c *Chain) loadAgreed() error {
+	list, err := c.store.checkpoints(0, searched)
+	for i := range list {
+		if c.hasQuorum(&list[i]) {
+			c.agreed.Store(&list[i])
+			break
+		}
+	}
+	return err
 }
 
 // Close closes the store. Run must have returned.
@@ -194,17 +244,21 @@ func (c *Chain) Origin() string { return c.machine.Load().State().Origin }
 // Genesis returns the genesis file, byte for byte. Its hash is the chain's identity. The caller must not change it.
 func (c *Chain) Genesis() []byte { return c.genesis.file }
 
-// Policy returns the tlog-policy text under which receipts of this chain verify: the members' log keys as alternatives,
-// their cosigning keys, and as quorum more than two thirds of them.
+// Policy returns the tlog-policy text under which receipts of this chain verify: the active members' log keys as alternatives,
+// their cosigning keys, and as quorum more than two thirds of them. The candidates' cosigning keys are listed too, because they
+// vouch for the candidates' own statements; for the quorum they do not count.
 func (c *Chain) Policy() string {
-	var logs, witnesses []note.Key
+	var logs, witnesses, further []note.Key
 	for _, m := range c.machine.Load().State().Members {
-		if m.Status == ledger.Active {
+		switch m.Status {
+		case ledger.Active:
 			logs = append(logs, m.Log)
 			witnesses = append(witnesses, m.Cosign)
+		case ledger.Candidate:
+			further = append(further, m.Cosign)
 		}
 	}
-	return receipt.FormatPolicy(logs, witnesses, ledger.Quorum(len(witnesses)))
+	return receipt.FormatPolicy(logs, witnesses, ledger.Quorum(len(witnesses)), further...)
 }
 
 // Next returns what the operator's next attestation must carry: its seq, and the root of its last batch.
@@ -238,29 +292,39 @@ func (c *Chain) Run(ctx context.Context) error {
 	if err := c.failure(); err != nil {
 		return concord.Errorf(concord.Conflict, "run chain: it has stopped and must be opened again: %w", err)
 	}
+	for first := true; ; first = false {
+		again, err := c.runEngine(ctx, first)
+		if err != nil {
+			c.fail(err)
+			return fmt.Errorf("run chain: %w", err)
+		}
+		if !again {
+			return nil
+		}
+	}
+}
+
+// runEngine runs consensus until ctx ends, or until it must start anew because there are others now to talk to.
+func (c *Chain) runEngine(ctx context.Context, first bool) (again bool, err error) {
 	e, err := startEngine(c)
 	if err != nil {
-		c.fail(err)
-		return fmt.Errorf("run chain: %w", err)
+		return false, err
 	}
 	c.running.Store(e)
-	close(c.started)
+	if first {
+		close(c.started)
+	}
 	c.wake()
-	err = c.tend(ctx)
+	again, err = c.tend(ctx, e)
 	c.running.Store(nil)
-	if err != nil {
+	switch {
+	case err != nil:
 		c.fail(err)
-	} else {
+	case !again:
 		c.fail(concord.Errorf(concord.Unavailable, "the chain was stopped"))
 	}
 	c.settle()
-	if stopErr := e.stop(); err == nil {
-		err = stopErr
-	}
-	if err != nil {
-		return fmt.Errorf("run chain: %w", err)
-	}
-	return nil
+	return again, errors.Join(err, e.stop())
 }
 
 // settleWithin bounds how long a stop waits for the empty block that follows one with transactions.
@@ -273,32 +337,91 @@ func (c *Chain) settle() {
 	}
 }
 
-// tend signs new heads and watches over consensus until ctx ends or something fails.
-func (c *Chain) tend(ctx context.Context) error {
-	tick := time.NewTicker(max(c.cfg.StallAfter/8, time.Millisecond))
+// tendEvery is how often connections, ballots and what peers may have missed are looked after.
+const tendEvery = time.Second
+
+// tend signs new heads, reads what peers send, keeps connections and watches over consensus, until ctx ends, something fails, or
+// the engine must start anew with a port.
+func (c *Chain) tend(ctx context.Context, e *engine) (again bool, err error) {
+	watch := time.NewTicker(max(c.cfg.StallAfter/8, time.Millisecond))
+	defer watch.Stop()
+	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
-	height, since := c.machine.Load().Height(), time.Now()
+	if !e.networked {
+		tick.Stop() // an idle chain of one operator uses no processor time
+	}
+	d := dialer{c: c, e: e, tries: map[string]*dialTry{}}
+	if e.networked {
+		d.tick(time.Now())
+	}
+	stalled := stall{height: c.machine.Load().Height(), since: time.Now()}
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return false, nil
 		case <-c.failed:
-			return c.failure()
+			return false, c.failure()
+		case <-c.reopen:
+			if !e.networked && c.networked() {
+				return true, nil
+			}
 		case <-c.grown:
 			if err := c.sign(); err != nil {
-				return err
+				return false, err
 			}
-		case <-tick.C:
-			if h := c.machine.Load().Height(); h != height || c.waiters.len() == 0 {
-				height, since = h, time.Now()
-			} else if d := time.Since(since); d >= c.cfg.StallAfter {
-				if n := c.executable(); n > 0 {
-					return concord.Errorf(concord.Unavailable, "%d transactions have waited for %s and no block came after height %d", n, d.Round(time.Second), height)
-				}
-				since = time.Now()
+			c.cast()
+			if !e.networked && c.networked() {
+				return true, nil
+			}
+		case l := <-c.inbox:
+			if err := c.read(l); err != nil {
+				return false, err
+			}
+		case now := <-tick.C:
+			d.tick(now)
+			c.repeat()
+		case <-watch.C:
+			if err := c.watch(&stalled); err != nil {
+				return false, err
 			}
 		}
 	}
+}
+
+// repeat tells the peers what they may have missed.
+func (c *Chain) repeat() {
+	c.cast()
+	if c.stirred {
+		c.stirred = false
+		c.tell(kindHeads, c.greeting("")...)
+	}
+}
+
+// stall is what the watchdog remembers.
+type stall struct {
+	height int64
+	since  time.Time
+}
+
+// watch notices that transactions wait and no block comes, although nobody else is needed for one. With other voters that is no failure: a
+// chain halts while too few are up, and goes on by itself.
+func (c *Chain) watch(s *stall) error {
+	if h := c.machine.Load().Height(); h != s.height || c.waiters.len() == 0 || !c.alone() {
+		*s = stall{h, time.Now()}
+	} else if d := time.Since(s.since); d >= c.cfg.StallAfter {
+		if n := c.executable(); n > 0 {
+			return concord.Errorf(concord.Unavailable, "%d transactions have waited for %s and no block came after height %d", n, d.Round(time.Second), s.height)
+		}
+		s.since = time.Now()
+	}
+	return nil
+}
+
+// alone reports whether this node is the only voter, and may vote.
+func (c *Chain) alone() bool {
+	m := c.machine.Load().State().Member(c.cfg.Operator)
+	v := c.validator.Load()
+	return m != nil && m.Power > 0 && c.voters() == 1 && (v == nil || v.why() == nil)
 }
 
 // executable counts the waiting transactions that a block could take now. Others wait for one that has not come, which is

@@ -25,11 +25,28 @@ const (
 	maxCosign  = 1024
 )
 
+// remember takes a head that the key signed, as others have shown.
+func (c *cosigner) remember(head note.Checkpoint) error {
+	if head.Size < c.last.Size || head == c.last {
+		return nil
+	}
+	if head.Size == c.last.Size || head.Size == c.beyond.Size && head != c.beyond {
+		return concord.Errorf(concord.Conflict, "the cosigning key signed two roots for %d entries; it must be rotated", head.Size)
+	}
+	if head.Size > c.beyond.Size {
+		c.beyond = head
+	}
+	return nil
+}
+
 // cosigner signs heads of one log. It has one user at a time.
 type cosigner struct {
 	path string
 	keys *note.Keys
 	last note.Checkpoint // the largest signed; zero: none
+	// beyond is a larger head that this key signed, as others have shown: the file is older than it was. Nothing is signed until
+	// the log is known to hold that head.
+	beyond note.Checkpoint
 }
 
 // openCosigner reads what was signed last. Its file may be missing only before the first head was stored.
@@ -72,6 +89,8 @@ func parseCosigned(s string) (note.Checkpoint, error) {
 // check reports whether a head may be signed after what was signed before.
 func (c *cosigner) check(head note.Checkpoint) error {
 	switch {
+	case c.beyond.Size >= head.Size && c.beyond != head:
+		return concord.Errorf(concord.Conflict, "refuse to sign a head of %d entries: others hold one of %d that this key signed, and its state does not know of it, as after the restore of a backup", head.Size, c.beyond.Size)
 	case c.last.Size > head.Size:
 		return concord.Errorf(concord.Conflict, "refuse to sign a head of %d entries: one of %d was signed before. The log's files are older than the cosigner state, as after the restore of a backup", head.Size, c.last.Size)
 	case c.last.Size == head.Size && c.last != head && c.last.Size > 0:
@@ -107,24 +126,3 @@ func (c *cosigner) sign(head note.Checkpoint, now time.Time) ([]byte, error) {
 	return n.Bytes(), nil
 }
 
-// sign signs the log's head when it has grown, stores the checkpoint, and wakes those who wait for it.
-func (c *Chain) sign() error {
-	m := c.machine.Load()
-	if h := c.head.Load(); h == nil || h.Size < m.Size() {
-		head := note.Checkpoint{Origin: m.State().Origin, Size: m.Size(), Root: m.Root()}
-		n, err := c.signer.sign(head, time.Now())
-		if err != nil {
-			return fmt.Errorf("sign the log's head: %w", err)
-		}
-		cp := concord.Checkpoint{Origin: head.Origin, Size: head.Size, Root: head.Root, Height: m.Height(),
-			Time: time.Unix(0, c.last.Load()).UTC().Truncate(time.Second), Note: string(n)}
-		if err := c.store.putCheckpoint(cp); err != nil {
-			return fmt.Errorf("store checkpoint: %w", err)
-		}
-		c.head.Store(&cp)
-	} else if err := c.signer.check(note.Checkpoint{Origin: m.State().Origin, Size: m.Size(), Root: m.Root()}); err != nil {
-		return fmt.Errorf("check the log's head: %w", err)
-	}
-	c.wakeWaiters()
-	return nil
-}

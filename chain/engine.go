@@ -1,12 +1,14 @@
 package chain
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,10 +17,12 @@ import (
 	cmtcfg "github.com/cometbft/cometbft/config"
 	"github.com/cometbft/cometbft/mempool"
 	"github.com/cometbft/cometbft/node"
+	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/proxy"
 	cmttypes "github.com/cometbft/cometbft/types"
 
 	"concord"
+	"concord/ledger"
 	"concord/note"
 )
 
@@ -27,12 +31,13 @@ const stopWithin = 2 * time.Second
 
 // engine is CometBFT, running.
 type engine struct {
-	node *node.Node
-	mu   sync.Mutex
-	dbs  []dbm.DB
+	node      *node.Node
+	networked bool // it listens, and has peers
+	mu        sync.Mutex
+	dbs       []dbm.DB
 }
 
-// startEngine starts consensus on the chain's files. A chain of one validator opens no port: CometBFT's node always
+// startEngine starts consensus on the chain's files. A chain of one operator opens no port: CometBFT's node always
 // listens when it is started as a whole, so its parts are started without the transport (DESIGN.md).
 func startEngine(c *Chain) (*engine, error) {
 	f := filesOf(c.cfg.Dir)
@@ -44,29 +49,99 @@ func startEngine(c *Chain) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if me := c.machine.Load().State().Member(c.cfg.Operator); me.Node != string(nodeKey.ID()) {
+	if me := c.machine.Load().State().Member(c.cfg.Operator); me != nil && me.Status != ledger.Left && me.Node != string(nodeKey.ID()) {
 		return nil, concord.Errorf(concord.Unauthorized, "node key %s is not the one that chain %s knows; restore it from your backup", f.nodeKey, c.id)
 	}
+	e := &engine{networked: c.networked()}
 	cfg := engineConfig(f.home)
+	cfg.Moniker = c.cfg.Operator
+	if e.networked {
+		c.shareConfig(cfg)
+	}
 	if err := cfg.ValidateBasic(); err != nil {
 		return nil, fmt.Errorf("engine configuration: %w", err)
 	}
-	e := new(engine)
 	genesisDoc := func() (*cmttypes.GenesisDoc, error) { return c.genesis.doc, nil }
 	signed := pv.LastSignState.Height
-	e.node, err = newNode(cfg, pv, nodeKey, proxy.NewConnSyncLocalClientCreator(&app{c: c}), genesisDoc, e.openDB, logger{c: c, to: c.cfg.Logger})
+	v := newValidator(f, pv, c.awaitMeeting)
+	c.validator.Store(v)
+	e.node, err = newNode(cfg, v, nodeKey, proxy.NewConnSyncLocalClientCreator(&app{c: c}), genesisDoc, e.openDB, logger{c: c, to: c.cfg.Logger}, c.gossipOption(e.networked)...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start consensus: %w", err), c.failure(), e.closeDBs())
 	}
-	if stored := e.node.BlockStore().Height(); len(c.genesis.doc.Validators) == 1 && stored > signed {
-		err = concord.Errorf(concord.Conflict, "the validator's state has signed up to height %d, but block %d is stored: the state is older than it was. It must never be restored from a backup", signed, stored)
-	} else {
-		err = e.node.Switch().Start()
+	if err = e.checkSigned(pv.Key.Address, signed); err == nil {
+		err = e.start()
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start consensus: %w", err), e.stop())
 	}
 	return e, nil
+}
+
+// checkSigned refuses a validator's state that is older than the last block that could not be without its vote: one of a chain whose only
+// voter it was.
+func (e *engine) checkSigned(me cmttypes.Address, signed int64) error {
+	stored := e.node.BlockStore().Height()
+	last := e.node.BlockStore().LoadSeenCommit(stored)
+	if stored <= signed || last == nil || len(last.Signatures) != 1 || !bytes.Equal(last.Signatures[0].ValidatorAddress, me) {
+		return nil
+	}
+	return concord.Errorf(concord.Conflict, "the validator's state has signed up to height %d, but block %d is stored: the state is older than it was. It must never be restored from a backup", signed, stored)
+}
+
+// start starts consensus: with a port, or only what needs none.
+func (e *engine) start() error {
+	if e.networked {
+		return e.node.Start()
+	}
+	return e.node.Switch().Start()
+}
+
+// shareConfig is the configuration of a chain of several.
+func (c *Chain) shareConfig(cfg *cmtcfg.Config) {
+	cfg.P2P.ListenAddress = "tcp://" + c.cfg.Addr
+	cfg.P2P.ExternalAddress = c.advertised()
+	cfg.P2P.AllowDuplicateIP = true // operators are told apart by their keys
+	cfg.P2P.AddrBookStrict = false
+	cfg.P2P.MaxNumInboundPeers, cfg.P2P.MaxNumOutboundPeers = maxPeers, maxPeers
+	cfg.Consensus.TimeoutPropose = proposeWithin
+	cfg.Consensus.TimeoutPrevote, cfg.Consensus.TimeoutPrecommit = voteWithin, voteWithin
+	cfg.Consensus.PeerGossipSleepDuration = gossipPause
+}
+
+const (
+	// proposeWithin is above a round trip around the world and the time to make a block of 2 MiB and send it.
+	proposeWithin = 2 * time.Second
+	// voteWithin is how long more votes are waited for once two thirds are there, and do not agree.
+	voteWithin = 500 * time.Millisecond
+	// gossipPause is how long a sender rests that has nothing to send. CometBFT's 100 ms make a block take 200 ms; each tenth of it costs
+	// some processor time while idle (DESIGN.md).
+	gossipPause = 25 * time.Millisecond
+)
+
+func (c *Chain) advertised() string {
+	if c.cfg.Advertise != "" {
+		return c.cfg.Advertise
+	}
+	return c.cfg.Addr
+}
+
+func trimScheme(addr string) string { return strings.TrimPrefix(addr, "tcp://") }
+
+// gossipOption adds our channel to CometBFT's.
+func (c *Chain) gossipOption(networked bool) []node.Option {
+	if !networked {
+		return nil
+	}
+	return []node.Option{node.CustomReactors(map[string]p2p.Reactor{gossipName: newGossip(c)})}
+}
+
+// dial connects to a peer. That it does not answer is seen by its absence.
+func (e *engine) dial(p Peer) {
+	addr, err := p2p.NewNetAddressString(p2p.IDAddressString(p2p.ID(p.Node), p.Addr))
+	if err == nil && e.node.IsRunning() {
+		_ = e.node.Switch().DialPeerWithAddress(addr)
+	}
 }
 
 // engineConfig returns CometBFT's configuration: our departures from its defaults.
@@ -92,13 +167,13 @@ func engineConfig(home string) *cmtcfg.Config {
 }
 
 // newNode calls NewNode and makes an error of its panics, which damaged stores cause.
-func newNode(cfg *cmtcfg.Config, pv cmttypes.PrivValidator, nodeKey *nodeKey, creator proxy.ClientCreator, genesis node.GenesisDocProvider, dbs cmtcfg.DBProvider, l logger) (n *node.Node, err error) {
+func newNode(cfg *cmtcfg.Config, pv cmttypes.PrivValidator, nodeKey *nodeKey, creator proxy.ClientCreator, genesis node.GenesisDocProvider, dbs cmtcfg.DBProvider, l logger, options ...node.Option) (n *node.Node, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = concord.Errorf(concord.Corrupt, "consensus could not start from its files: %v", p)
 		}
 	}()
-	n, err = node.NewNode(cfg, pv, nodeKey, creator, genesis, dbs, node.DefaultMetricsProvider(cfg.Instrumentation), l)
+	n, err = node.NewNode(cfg, pv, nodeKey, creator, genesis, dbs, node.DefaultMetricsProvider(cfg.Instrumentation), l, options...)
 	if err != nil && concord.KindOf(err) == concord.Internal {
 		err = concord.Errorf(concord.Corrupt, "the files of consensus in %s are damaged or do not fit the log: %w", cfg.RootDir, err)
 	}
@@ -162,7 +237,11 @@ func (e *engine) stop() error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		e.node.OnStop() // not Stop: the node as a whole was never started
+		if e.node.IsRunning() {
+			_ = e.node.Stop()
+		} else {
+			e.node.OnStop() // not Stop: the node as a whole was never started
+		}
 		if err := e.node.ProxyApp().Stop(); err != nil {
 			_ = err // it was not running
 		}

@@ -96,17 +96,7 @@ func loadOrFound(cfg *Config, fresh bool) (*genesis, error) {
 
 // found makes the validator's keys and the genesis file of a new chain.
 func found(cfg *Config) ([]byte, error) {
-	f := filesOf(cfg.Dir)
-	for _, d := range []string{filepath.Dir(f.consKey), filepath.Dir(f.consState)} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return nil, err
-		}
-	}
-	pv, err := loadOrMakeValidator(f)
-	if err != nil {
-		return nil, err
-	}
-	node, err := loadOrMakeNodeKey(f)
+	pv, node, err := makeEngineKeys(filesOf(cfg.Dir))
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +118,21 @@ func found(cfg *Config) ([]byte, error) {
 	return cmtjson.MarshalIndent(doc, "", "  ")
 }
 
+// makeEngineKeys makes the consensus key, its state and the node key, or returns those that are there.
+func makeEngineKeys(f engineFiles) (*privval.FilePV, *p2p.NodeKey, error) {
+	for _, d := range []string{filepath.Dir(f.consKey), filepath.Dir(f.consState)} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, nil, err
+		}
+	}
+	pv, err := loadOrMakeValidator(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	node, err := loadOrMakeNodeKey(f)
+	return pv, node, err
+}
+
 // foundingNotes returns the admission of the operator and the grant of power to it.
 func foundingNotes(cfg *Config, pv *privval.FilePV, nodeID string) ([]string, error) {
 	k := cfg.Keys
@@ -138,17 +143,9 @@ func foundingNotes(cfg *Config, pv *privval.FilePV, nodeID string) ([]string, er
 	g := &ledger.Gov{Chain: ledger.FoundingID(cfg.ChainName), Epoch: 1, Admit: &ledger.Admission{Operator: cfg.Operator, Op: k.Op.Key(),
 		Cosign: k.Cosign.Key(), Log: k.Log.Key(), Cons: cons.Key().Public, Node: nodeID}}
 	text := g.String()
-	cosig, err := k.Cosign.Cosign(text, time.Now().Unix())
+	sigs, err := prove(text, k, cons, time.Now().Unix())
 	if err != nil {
 		return nil, err
-	}
-	sigs := []note.Sig{cosig}
-	for _, s := range []*note.Signer{k.Op, k.Log, cons} {
-		sig, err := s.Sign(text)
-		if err != nil {
-			return nil, err
-		}
-		sigs = append(sigs, sig)
 	}
 	power := &ledger.Gov{Chain: g.Chain, Epoch: 2, Powers: []ledger.Power{{Operator: cfg.Operator, Power: 1}}}
 	second, err := note.Sign(power.String(), k.Op)

@@ -19,30 +19,44 @@ func (c *Chain) Lookup(leaf concord.Digest) (index uint64, ok bool) {
 	return index, ok && err == nil
 }
 
-// Checkpoint returns the newest head that was signed and cosigned and is durable; the zero value before the first.
+// Checkpoint returns the newest head that more than two thirds of the active members cosigned; while none is, the newest that this
+// node signed; the zero value before the first. It is durable.
 func (c *Chain) Checkpoint() concord.Checkpoint {
-	if cp := c.head.Load(); cp != nil {
-		return *cp
+	if cp := c.agreed.Load(); cp != nil {
+		return c.presentable(*cp)
 	}
-	return concord.Checkpoint{}
+	return c.presentable(c.signed())
 }
 
-// Covering returns the earliest signed head that covers an entry: a receipt under it bounds the entry's time closest.
-// Unavailable when none does yet.
+// Covering returns the earliest head with a quorum of cosignatures that covers an entry: a receipt under it bounds the entry's
+// time closest. While there is none, one with fewer cosignatures, for a receipt of a lower level: asked again later,
+// Covering knows a better one. Unavailable when nobody has signed one yet.
 func (c *Chain) Covering(index uint64) (concord.Checkpoint, error) {
-	cp, err := c.store.covering(index)
-	if err == nil && cp == nil {
-		err = concord.Errorf(concord.Unavailable, "no checkpoint covers entry %d yet; try again in a few seconds", index)
-	}
+	list, err := c.store.covering(index, searched)
 	if err != nil {
 		return concord.Checkpoint{}, err
 	}
-	return *cp, nil
+	for i := range list {
+		if c.hasQuorum(&list[i]) {
+			return c.presentable(list[i]), nil
+		}
+	}
+	if a := c.agreed.Load(); a != nil && a.Size > index {
+		return c.presentable(*a), nil
+	}
+	if len(list) == 0 {
+		return concord.Checkpoint{}, concord.Errorf(concord.Unavailable, "no checkpoint covers entry %d yet; try again in a few seconds", index)
+	}
+	return c.presentable(list[0]), nil
 }
 
 // Checkpoints returns the signed heads, newest first, at most n, of sizes at most upTo; upTo 0: from the newest.
 func (c *Chain) Checkpoints(upTo uint64, n int) ([]concord.Checkpoint, error) {
-	return c.store.checkpoints(upTo, min(n, MaxEntries))
+	list, err := c.store.checkpoints(upTo, min(n, MaxEntries))
+	for i := range list {
+		list[i] = c.presentable(list[i])
+	}
+	return list, err
 }
 
 // Proof returns the RFC 6962 inclusion path of an entry in the tree of the first size entries, the leaf's sibling first.

@@ -25,6 +25,8 @@ import (
 //	l <leaf hash>   u64 index of the entry with this leaf hash
 //	a <operator>    u64 index of the gov entry that admitted it
 //	c <u64 size>    checkpoint: u64 height, u64 unix seconds of the block, the signed note
+//	n <operator>    u64 size of the newest checkpoint that it cosigned
+//	g <text hash>   a gov note that waits for signatures
 //	s               the state machine after the last block (ledger.Machine.Marshal)
 const (
 	keyEntry      = 'e'
@@ -32,6 +34,8 @@ const (
 	keyLeaf       = 'l'
 	keyAdmission  = 'a'
 	keyCheckpoint = 'c'
+	keyCosigned   = 'n'
+	keyBallot     = 'g'
 	keyState      = 's'
 )
 
@@ -280,9 +284,67 @@ func (s *store) lastTime() (t time.Time, err error) {
 	return t, err
 }
 
-// putCheckpoint makes a signed checkpoint durable.
-func (s *store) putCheckpoint(cp concord.Checkpoint) error {
-	return s.db.Set(key(keyCheckpoint, cp.Size), rawEntry{cp.Height, cp.Time, []byte(cp.Note)}.stamped(), pebble.Sync)
+// putCheckpoint keeps a signed checkpoint, durably if sync is set, and remembers who cosigned it.
+func (s *store) putCheckpoint(cp concord.Checkpoint, sigs []note.Sig, sync bool) error {
+	w := s.db.NewBatch()
+	defer w.Close()
+	err := w.Set(key(keyCheckpoint, cp.Size), rawEntry{cp.Height, cp.Time, []byte(cp.Note)}.stamped(), nil)
+	for _, sig := range sigs {
+		if _, ok := sig.Time(); !ok {
+			continue
+		}
+		k := append([]byte{keyCosigned}, sig.Name...)
+		if size, _, err2 := s.number(k); err2 != nil || size <= cp.Size {
+			err = errors.Join(err, err2, w.Set(k, binary.BigEndian.AppendUint64(nil, cp.Size), nil))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if sync {
+		return w.Commit(pebble.Sync)
+	}
+	return w.Commit(pebble.NoSync)
+}
+
+// checkpointAt returns the checkpoint of a size; nil: there is none.
+func (s *store) checkpointAt(size uint64) (*concord.Checkpoint, error) {
+	v, err := s.get(key(keyCheckpoint, size))
+	if err != nil || v == nil {
+		return nil, err
+	}
+	cp, err := readCheckpoint(v)
+	return &cp, err
+}
+
+// cosignedBy returns the newest checkpoint that an operator cosigned; nil: there is none.
+func (s *store) cosignedBy(operator string) (*concord.Checkpoint, error) {
+	size, ok, err := s.number(append([]byte{keyCosigned}, operator...))
+	if err != nil || !ok {
+		return nil, err
+	}
+	return s.checkpointAt(size)
+}
+
+// putBallot keeps a gov note under the hash of its text, and dropBallot forgets it.
+func (s *store) putBallot(id concord.Digest, note []byte) error {
+	return s.db.Set(append([]byte{keyBallot}, id[:]...), note, pebble.Sync)
+}
+
+func (s *store) dropBallot(id concord.Digest) error {
+	return s.db.Delete(append([]byte{keyBallot}, id[:]...), pebble.NoSync)
+}
+
+// loadBallots returns the gov notes that wait.
+func (s *store) loadBallots() (list [][]byte, err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyBallot}, UpperBound: []byte{keyBallot + 1}})
+	if err != nil {
+		return nil, err
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		list = append(list, slices.Clone(it.Value()))
+	}
+	return list, errors.Join(it.Error(), it.Close())
 }
 
 func (s *store) lastCheckpoint() (*concord.Checkpoint, error) {
@@ -310,14 +372,14 @@ func (s *store) checkpoints(upTo uint64, n int) (list []concord.Checkpoint, err 
 	return list, err
 }
 
-// covering returns the smallest signed head of more than index entries; nil: there is none.
-func (s *store) covering(index uint64) (found *concord.Checkpoint, err error) {
+// covering returns up to n signed heads of more than index entries, the smallest first.
+func (s *store) covering(index uint64, n int) (list []concord.Checkpoint, err error) {
 	err = s.scan(keyCheckpoint, index+1, ^uint64(0), false, func(_ uint64, v []byte) (bool, error) {
 		cp, err := readCheckpoint(v)
-		found = &cp
-		return false, err
+		list = append(list, cp)
+		return len(list) < n, err
 	})
-	return found, err
+	return list, err
 }
 
 func readCheckpoint(v []byte) (concord.Checkpoint, error) {

@@ -134,7 +134,7 @@ func (c *Chain) Submit(ctx context.Context, tx []byte) (index uint64, err error)
 // signedIndex returns the index of an entry that a signed checkpoint covers.
 func (c *Chain) signedIndex(leaf concord.Digest) (uint64, bool) {
 	index, ok := c.Lookup(leaf)
-	return index, ok && index < c.Checkpoint().Size
+	return index, ok && index < c.signed().Size
 }
 
 // offer gives a transaction to the mempool, unless Run does not run yet or it is in the log by now.
@@ -161,7 +161,7 @@ func (c *Chain) unlessLogged(leaf concord.Digest, err error) error {
 
 // wakeWaiters tells callers of Submit what became of their transactions.
 func (c *Chain) wakeWaiters() {
-	m, signed := c.machine.Load(), c.Checkpoint().Size
+	m, signed := c.machine.Load(), c.signed().Size
 	c.waiters.each(func(leaf concord.Digest, tx []byte) (uint64, bool, error) {
 		if index, ok := c.Lookup(leaf); ok {
 			return index, index < signed, nil

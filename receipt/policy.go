@@ -2,6 +2,7 @@ package receipt
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -190,13 +191,13 @@ func (p *Policy) witness(k note.Key) int {
 }
 
 // FormatPolicy returns the text of a policy: the log keys as alternatives, the witnesses under the names of their keys,
-// and need of them as the quorum.
-func FormatPolicy(logs, witnesses []note.Key, need int) string {
+// and need of them as the quorum. Further witnesses are known by their keys and do not count for the quorum.
+func FormatPolicy(logs, witnesses []note.Key, need int, further ...note.Key) string {
 	var b strings.Builder
 	for _, k := range logs {
 		fmt.Fprintf(&b, "log %s\n", k)
 	}
-	for _, k := range witnesses {
+	for _, k := range append(slices.Clone(witnesses), further...) {
 		fmt.Fprintf(&b, "witness %s %s\n", k.Name, k)
 	}
 	if len(witnesses) == 1 && need == 1 {
