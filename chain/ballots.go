@@ -132,7 +132,9 @@ func (c *Chain) addBallot(data []byte) (n *note.Note, fresh bool, err error) {
 	switch {
 	case !fresh && old != nil:
 		return old, false, nil
-	case !slices.ContainsFunc(out.Sigs, func(s note.Sig) bool { return slices.ContainsFunc(electors, func(k note.Key) bool { return k.Made(s) }) }):
+	case !slices.ContainsFunc(out.Sigs, func(s note.Sig) bool {
+		return slices.ContainsFunc(electors, func(k note.Key) bool { return k.Made(s) })
+	}):
 		return nil, false, concord.Errorf(concord.Unauthorized, "no elector has signed this gov note")
 	case old == nil && len(c.ballots.byID) >= maxBallots:
 		return nil, false, concord.Errorf(concord.Unavailable, "%d gov notes wait for signatures already", maxBallots)

@@ -286,7 +286,7 @@ func (c *Chain) failure() error {
 	return c.halted
 }
 
-// Run runs the validator until ctx ends (it then returns nil, within about two seconds) or the chain cannot go on. It may be
+// Run runs the validator until ctx ends (it then returns nil, within stopWithin) or the chain cannot go on. It may be
 // called once.
 func (c *Chain) Run(ctx context.Context) error {
 	if err := c.failure(); err != nil {

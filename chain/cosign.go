@@ -125,4 +125,3 @@ func (c *cosigner) sign(head note.Checkpoint, now time.Time) ([]byte, error) {
 	n := note.Note{Text: text, Sigs: []note.Sig{logSig, cosig}}
 	return n.Bytes(), nil
 }
-

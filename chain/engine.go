@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	dbm "github.com/cometbft/cometbft-db"
@@ -26,13 +27,14 @@ import (
 	"concord/note"
 )
 
-// stopWithin bounds the stop of the engine. Everything acknowledged is on disk: what does not end in time may be left.
-const stopWithin = 2 * time.Second
+// stopWithin bounds the stop of the engine, connections to others included. Everything acknowledged is on disk: what does not end in time may be left.
+const stopWithin = 4 * time.Second
 
 // engine is CometBFT, running.
 type engine struct {
 	node      *node.Node
-	networked bool // it listens, and has peers
+	networked bool          // it listens, and has peers
+	quit      chan struct{} // closed when it is to end
 	mu        sync.Mutex
 	dbs       []dbm.DB
 }
@@ -52,7 +54,7 @@ func startEngine(c *Chain) (*engine, error) {
 	if me := c.machine.Load().State().Member(c.cfg.Operator); me != nil && me.Status != ledger.Left && me.Node != string(nodeKey.ID()) {
 		return nil, concord.Errorf(concord.Unauthorized, "node key %s is not the one that chain %s knows; restore it from your backup", f.nodeKey, c.id)
 	}
-	e := &engine{networked: c.networked()}
+	e := &engine{networked: c.networked(), quit: make(chan struct{})}
 	cfg := engineConfig(f.home)
 	cfg.Moniker = c.cfg.Operator
 	if e.networked {
@@ -63,7 +65,11 @@ func startEngine(c *Chain) (*engine, error) {
 	}
 	genesisDoc := func() (*cmttypes.GenesisDoc, error) { return c.genesis.doc, nil }
 	signed := pv.LastSignState.Height
-	v := newValidator(f, pv, c.awaitMeeting)
+	v := newValidator(f, pv, func() {
+		if e.networked {
+			c.awaitMeeting(e.quit)
+		}
+	})
 	c.validator.Store(v)
 	e.node, err = newNode(cfg, v, nodeKey, proxy.NewConnSyncLocalClientCreator(&app{c: c}), genesisDoc, e.openDB, logger{c: c, to: c.cfg.Logger}, c.gossipOption(e.networked)...)
 	if err != nil {
@@ -196,7 +202,35 @@ func (e *engine) openDB(ctx *cmtcfg.DBContext) (db dbm.DB, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.dbs = append(e.dbs, db)
-	return db, nil
+	return &lateDB{DB: db}, nil
+}
+
+// lateDB is a database that may be read after it was closed: it is empty then. CometBFT closes its stores while the goroutines that
+// serve a peer still sleep; what they read when they wake they would panic over, and the process end with them.
+type lateDB struct {
+	dbm.DB
+	closed atomic.Bool
+}
+
+func (d *lateDB) Close() error {
+	d.closed.Store(true)
+	return d.DB.Close()
+}
+
+func (d *lateDB) Get(key []byte) ([]byte, error) {
+	v, err := d.DB.Get(key)
+	if err != nil && d.closed.Load() {
+		return nil, nil
+	}
+	return v, err
+}
+
+func (d *lateDB) Has(key []byte) (bool, error) {
+	ok, err := d.DB.Has(key)
+	if err != nil && d.closed.Load() {
+		return false, nil
+	}
+	return ok, err
 }
 
 // dropUnborn removes a database whose making was cut short: it names no manifest, and nothing was ever written to it.
@@ -234,6 +268,7 @@ func (e *engine) closeDBs() (err error) {
 
 // stop ends consensus and closes its files, within stopWithin.
 func (e *engine) stop() error {
+	close(e.quit)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -3,14 +3,19 @@ package chain
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"concord"
 	"concord/note"
+	"concord/receipt"
 )
 
 // patience bounds what a test waits for; the machine may be busy with others.
@@ -161,7 +166,7 @@ func (p *party) attest(t testing.TB, within time.Duration) (tx []byte, index uin
 	if err != nil {
 		return nil, 0, err
 	}
-	root := concord.Sum(fmt.Appendf(nil, "%s batch %d", p.name, seq))
+	root := concord.Sum(fmt.Appendf(nil, "%s batch %d at %d", p.name, seq, time.Now().UnixNano()))
 	a := concord.Attestation{Chain: p.ID(), From: p.name, Seq: seq, Count: 1, Root: root, First: 1, Last: 2, Prev: prev}
 	if tx, err = note.Sign(a.String(), p.cfg.Keys.Op); err != nil {
 		return nil, 0, err
@@ -213,5 +218,269 @@ func TestFederationGrows(t *testing.T) {
 		if n := strings.Count(cp.Note, "\n— "); n < 4 {
 			t.Errorf("%s: the head has %d signatures, want that of the log and three of the four operators:\n%s", p.name, n, cp.Note)
 		}
+	}
+}
+
+// restart stops a party and starts it again on the same files.
+func (p *party) restart(t testing.TB) {
+	t.Helper()
+	p.halt(t)
+	p.running = start(t, p.cfg)
+}
+
+func (p *party) halt(t testing.TB) {
+	t.Helper()
+	if err := p.stop(); err != nil {
+		t.Errorf("%s: stop: %v", p.name, err)
+	}
+}
+
+func TestFederationFaults(t *testing.T) {
+	f := newFederation(t, 4)
+	f.promote()
+	alice, bob, carol, dave := f.list[0], f.list[1], f.list[2], f.list[3]
+	acked := map[string]uint64{}
+	do := func(p *party) {
+		tx, index := f.attest(p)
+		acked[string(tx)] = index
+	}
+	for _, p := range f.list {
+		do(p)
+	}
+	f.agree()
+
+	t.Log("one of four stops: the others go on")
+	dave.halt(t)
+	for range 3 {
+		do(alice)
+		do(bob)
+	}
+	f.agree(alice, bob, carol)
+
+	t.Log("two of four stop: the ledger halts, and goes on when one is back")
+	carol.halt(t)
+	if _, _, err := alice.attest(t, 3*time.Second); concord.KindOf(err) != concord.Unavailable {
+		t.Errorf("with two of four, a transaction gives %v; want Unavailable", err)
+	}
+	if s := alice.Status(); s.Halted != "" || !s.Running {
+		t.Errorf("a halted ledger ended the node: %+v", s)
+	}
+	carol.running = start(t, carol.cfg)
+	do(bob)
+	f.until("what was sent while it halted is in the log", func() bool {
+		seq, _, err := alice.Next(alice.name)
+		return err == nil && seq == alice.machine.Load().State().Member(alice.name).Seq+1
+	})
+	do(alice)
+	dave.running = start(t, dave.cfg)
+	f.agree()
+
+	t.Log("all stop, all start")
+	for _, p := range f.list {
+		p.halt(t)
+	}
+	for _, p := range f.list {
+		p.running = start(t, p.cfg)
+	}
+	for _, p := range f.list {
+		do(p)
+	}
+	f.agree()
+	for tx, index := range acked {
+		for _, p := range f.list {
+			if e, err := p.Entry(index); err != nil || e.Text != tx {
+				t.Errorf("%s: entry %d is not what was acknowledged: %v", p.name, index, err)
+			}
+		}
+	}
+}
+
+// A node whose files come from a backup must not vote or sign heads as if what it did since had not been.
+func TestFederationOldBackup(t *testing.T) {
+	f := newFederation(t, 4)
+	f.promote()
+	for _, p := range f.list {
+		f.attest(p)
+	}
+	f.agree()
+	dave := f.list[3]
+	dave.halt(t)
+	backup := t.TempDir()
+	copyTree(t, dave.cfg.Dir, backup)
+	dave.running = start(t, dave.cfg)
+	for range 3 {
+		for _, p := range f.list {
+			f.attest(p)
+		}
+	}
+	f.agree()
+	dave.halt(t)
+	restored := dave.cfg
+	restored.Dir = backup
+	dave.running = start(t, restored)
+	for range 3 {
+		for _, p := range f.list[:3] {
+			f.attest(p)
+		}
+	}
+	f.agree()
+	f.until("dave knows that its files are old", func() bool { return strings.Contains(dave.Status().Barred, "backup") })
+	t.Log(dave.Status().Barred)
+	for _, p := range f.list {
+		for _, m := range p.Members() {
+			if m.Status != "active" {
+				t.Errorf("%s: %s is %s", p.name, m.Name, m.Status)
+			}
+		}
+	}
+}
+
+// A founder with partners is the only voter; from an old backup it alone could make another history.
+func TestFederationOldBackupOfOnlyVoter(t *testing.T) {
+	f := newFederation(t, 2)
+	alice, bob := f.list[0], f.list[1]
+	f.attest(alice)
+	f.agree()
+	alice.halt(t)
+	backup := t.TempDir()
+	copyTree(t, alice.cfg.Dir, backup)
+	alice.running = start(t, alice.cfg)
+	f.attest(alice)
+	f.attest(alice)
+	f.agree()
+	alice.halt(t)
+	size := bob.Status().Size
+	alice.cfg.Dir = backup
+	alice.running = start(t, alice.cfg)
+	f.until("alice knows that its files are old", func() bool { return alice.Status().Barred != "" })
+	f.until("alice has bob's log", func() bool { return alice.Status().Root == bob.Status().Root })
+	if _, _, err := alice.attest(t, 3*time.Second); concord.KindOf(err) != concord.Unavailable {
+		t.Errorf("the only voter, restored, took a transaction: %v", err)
+	}
+	if got := bob.Status().Size; got != size {
+		t.Errorf("bob's log went on, to %d entries", got)
+	}
+}
+
+func copyTree(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(to, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		mode := fs.FileMode(0o600)
+		if d.IsDir() {
+			mode = 0o700
+		}
+		return os.Chmod(path, mode)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Who is no member and was not invited may not connect, whatever it knows.
+func TestFederationRefusesStrangers(t *testing.T) {
+	f := newFederation(t, 2)
+	b, err := f.list[0].Bundle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := partyConfig(t, "mallory", b.Origin)
+	if _, err := Join(cfg, &b); err != nil {
+		t.Fatal(err)
+	}
+	mallory := start(t, cfg)
+	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		for _, p := range f.list {
+			if p.Status().Peers > 1 { // each other
+				t.Fatalf("%s let a stranger in: %+v", p.name, p.Status())
+			}
+		}
+	}
+	if mallory.Status().Height != 0 {
+		t.Error("a stranger got blocks")
+	}
+}
+
+// receiptOf attests one made-up capture and returns its receipt.
+func (f *federation) receiptOf(p *party) func() []byte {
+	f.t.Helper()
+	d := concord.Sum([]byte("page of " + p.name))
+	e := concord.Entry{Time: 1_795_320_042, Status: 200, Raw: d, Text: d, Profile: "text-1", Record: d, URL: "https://example.com/" + p.name}
+	seq, prev, err := p.Next(p.name)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	a := concord.Attestation{Chain: p.ID(), From: p.name, Seq: seq, Count: 1, Root: concord.Digest(tlog.RecordHash([]byte(e.String()))), First: e.Time, Last: e.Time, Prev: prev}
+	tx, err := note.Sign(a.String(), p.cfg.Keys.Op)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	defer cancel()
+	index, err := p.Submit(ctx, tx)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return func() []byte {
+		f.t.Helper()
+		cp, err := p.Covering(index)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		path, err := p.Proof(index, cp.Size)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		admit, err := p.Admission(p.name)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		r, err := receipt.Build(receipt.Parts{Entry: e, BatchCount: 1, Attest: tx, Admit: admit, Index: index, Path: path, Checkpoint: []byte(cp.Note)})
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		return r
+	}
+}
+
+func TestFederationReceipts(t *testing.T) {
+	f := newFederation(t, 4)
+	early := f.receiptOf(f.list[1]) // bob is a candidate: alice alone orders, all cosign
+	f.agree()
+	one := early()
+	onePolicy := []byte(f.list[2].Policy())
+	if r, err := receipt.Verify(one, onePolicy, receipt.Options{}); err != nil {
+		t.Errorf("a candidate's receipt: %v", err)
+	} else {
+		t.Logf("one voter, three candidates: level %d, %d of %d, %d bytes", r.Level, r.Cosigners, r.Witnesses, r.SizeBytes)
+	}
+	f.promote()
+	var later []func() []byte
+	for _, p := range f.list {
+		later = append(later, f.receiptOf(p))
+	}
+	f.agree()
+	policy := []byte(f.list[3].Policy())
+	for _, p := range f.list {
+		if p.Policy() != string(policy) {
+			t.Errorf("%s has another policy", p.name)
+		}
+	}
+	for i, proof := range append(later, early) {
+		r, err := receipt.Verify(proof(), policy, receipt.Options{})
+		if err != nil {
+			t.Fatalf("receipt %d: %v", i, err)
+		}
+		if r.Level != 2 || r.Cosigners < 3 || r.SizeBytes > 4096 {
+			t.Errorf("receipt %d: level %d, k=%d, %d bytes; want level 2, k of at least 3, below 4 KB", i, r.Level, r.Cosigners, r.SizeBytes)
+		}
+	}
+	if _, err := receipt.Verify(one, onePolicy, receipt.Options{}); err != nil {
+		t.Errorf("the receipt of before under the policy of before: %v", err)
 	}
 }

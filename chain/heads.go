@@ -349,14 +349,14 @@ func (c *Chain) greeting(operator string) (notes [][]byte) {
 }
 
 // awaitMeeting returns when this node may vote: at once, unless it is the only voter and has partners who could say that it
-// voted before. It does not wait for long: partners may be away, and then nobody else can go on either.
-func (c *Chain) awaitMeeting() {
-	if !c.networked() || c.voters() > 1 {
+// voted before. It does not wait for long: partners may be away, and then nobody else can go on either. quit ends it.
+func (c *Chain) awaitMeeting(quit <-chan struct{}) {
+	if c.others() == 0 || c.voters() > 1 {
 		return
 	}
 	select {
 	case <-c.met:
-	case <-c.failed:
+	case <-quit:
 	case <-time.After(time.Until(c.opened.Add(meetWithin))):
 	}
 }

@@ -244,4 +244,3 @@ func (c *Chain) Invite(id Identity) (Ballot, error) {
 	}
 	return b, nil
 }
-

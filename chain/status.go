@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"slices"
 	"time"
 
 	"concord"
@@ -22,24 +23,38 @@ type Status struct {
 	Validators int            `json:"validators"`
 	Peers      int            `json:"peers"`
 	Waiting    int            `json:"waiting"` // callers of Submit that wait
+	// Of a chain of several operators:
+	Address string   `json:"address,omitempty"` // where this node listens for the others
+	Agreed  uint64   `json:"agreed"`            // entries under the newest checkpoint with a quorum of cosignatures
+	Up      []string `json:"up,omitempty"`      // other operators whose nodes are connected
+	Barred  string   `json:"barred,omitempty"`  // why this node votes no more
 }
 
 // Status returns the chain's condition now.
 func (c *Chain) Status() Status {
 	m := c.machine.Load()
 	s := Status{Chain: c.id, Origin: m.State().Origin, Operator: c.cfg.Operator, Height: m.Height(), Size: m.Size(), Root: m.Root(),
-		Signed: c.Checkpoint().Size, Members: len(m.State().Members), Waiting: c.waiters.len()}
-	for _, mem := range m.State().Members {
-		if mem.Power > 0 {
-			s.Validators++
-		}
-	}
+		Signed: c.signed().Size, Members: len(m.State().Members), Waiting: c.waiters.len()}
+	s.Validators = c.voters()
 	if t := c.last.Load(); t != 0 {
 		s.LastBlock = time.Unix(0, t).UTC()
 	}
 	if e := c.running.Load(); e != nil {
 		s.Running = true
 		s.Peers = e.peers()
+		if e.networked {
+			s.Address = c.advertised()
+			for _, p := range e.node.Switch().Peers().Copy() {
+				s.Up = append(s.Up, c.operatorOf(string(p.ID())))
+			}
+			slices.Sort(s.Up)
+		}
+	}
+	if a := c.agreed.Load(); a != nil {
+		s.Agreed = a.Size
+	}
+	if v := c.validator.Load(); v != nil && v.why() != nil {
+		s.Barred = v.why().Error()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
