@@ -2,6 +2,8 @@ package chain
 
 import (
 	"time"
+
+	"concord/ledger"
 )
 
 // Member is one operator of the ledger, as people see it.
@@ -9,14 +11,18 @@ type Member struct {
 	Name   string
 	Status string // "active", "candidate", "faulted"
 	Power  uint64
-	Keys   map[string]string // verifier keys by purpose: "op", "cosign", "log"
+	URL    string // where it serves the log; empty: not known
+	// Cosigned is the size of the newest checkpoint that it cosigned, as far as this node knows.
+	Cosigned uint64
+	Keys     map[string]string // verifier keys by purpose: "op", "cosign", "log"
 }
 
 // Members returns the operators of the ledger, sorted by name.
 func (c *Chain) Members() []Member {
 	var list []Member
 	for _, m := range c.machine.Load().State().Members {
-		list = append(list, Member{Name: m.Operator, Status: string(m.Status), Power: m.Power,
+		cosigned, _, _ := c.store.number(append([]byte{keyCosigned}, m.Operator...)) // what cannot be read is not known
+		list = append(list, Member{Name: m.Operator, Status: string(m.Status), Power: m.Power, URL: m.URL, Cosigned: cosigned,
 			Keys: map[string]string{"op": m.Op.String(), "cosign": m.Cosign.String(), "log": m.Log.String()}})
 	}
 	return list
@@ -24,3 +30,9 @@ func (c *Chain) Members() []Member {
 
 // Founded returns when the chain began, by its founder's clock.
 func (c *Chain) Founded() time.Time { return c.genesis.doc.GenesisTime.UTC() }
+
+// Active is the status of a member that has a vote.
+const Active = string(ledger.Active)
+
+// Quorum returns how many of n members, or voters of equal power, must agree: more than two thirds.
+func Quorum(n int) int { return ledger.Quorum(n) }

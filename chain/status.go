@@ -14,6 +14,7 @@ type Status struct {
 	Operator   string         `json:"operator"`
 	Running    bool           `json:"running"`
 	Halted     string         `json:"halted,omitempty"` // why the chain stopped
+	Epoch      uint64         `json:"epoch"`            // decisions made so far
 	Height     int64          `json:"height"`
 	Size       uint64         `json:"size"` // entries of the log
 	Root       concord.Digest `json:"root"`
@@ -33,7 +34,7 @@ type Status struct {
 // Status returns the chain's condition now.
 func (c *Chain) Status() Status {
 	m := c.machine.Load()
-	s := Status{Chain: c.id, Origin: m.State().Origin, Operator: c.cfg.Operator, Height: m.Height(), Size: m.Size(), Root: m.Root(),
+	s := Status{Chain: c.id, Origin: m.State().Origin, Operator: c.cfg.Operator, Epoch: m.State().Epoch, Height: m.Height(), Size: m.Size(), Root: m.Root(),
 		Signed: c.signed().Size, Members: len(m.State().Members), Waiting: c.waiters.len()}
 	s.Validators = c.voters()
 	if t := c.last.Load(); t != 0 {

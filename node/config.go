@@ -30,8 +30,10 @@ type Config struct {
 
 	Node    string        `koanf:"node"`    // name of this node in its cluster; empty: one is made up
 	Cluster ClusterConfig `koanf:"cluster"` // for an operator with several machines
-	NATS    string        `koanf:"nats"`    // NATS servers of the operator's own, instead of those that the nodes bring: "nats://…"
-	Blobs   string        `koanf:"blobs"`   // where a cluster keeps files, instead of with its nodes: "s3://bucket/prefix", "file:///dir"
+	// Federation is for a ledger that several operators share.
+	Federation FederationConfig `koanf:"federation"`
+	NATS       string           `koanf:"nats"`  // NATS servers of the operator's own, instead of those that the nodes bring: "nats://…"
+	Blobs      string           `koanf:"blobs"` // where a cluster keeps files, instead of with its nodes: "s3://bucket/prefix", "file:///dir"
 
 	Traces        string  `koanf:"traces"`         // OpenTelemetry collector that traces are sent to over HTTP: "http://127.0.0.1:4318"; empty: none are made
 	TracesPages   float64 `koanf:"traces_pages"`   // share of the pages whose life is traced, 0 to 1; the same on all nodes
@@ -85,7 +87,8 @@ type CrawlConfig struct {
 func Defaults() Config {
 	return Config{
 		HTTP: "127.0.0.1:7667", Operator: defaultOperator(), Chain: "concord", Shards: 4, Frontiers: 4, TracesPages: 0.01, TracesQueries: 1,
-		Cluster: ClusterConfig{Addr: "127.0.0.1:7668", Capacity: 1, Replicas: 2, Lease: 15 * time.Second, Save: 30 * time.Second, Scrub: 24 * time.Hour},
+		Cluster:    ClusterConfig{Addr: "127.0.0.1:7668", Capacity: 1, Replicas: 2, Lease: 15 * time.Second, Save: 30 * time.Second, Scrub: 24 * time.Hour},
+		Federation: FederationConfig{Addr: "127.0.0.1:7670"},
 		Crawl: CrawlConfig{
 			Concurrency: 64, MinDelay: time.Second, MaxDelay: 30 * time.Second, AddressDelay: 500 * time.Millisecond,
 			MaxBody: 10 << 20, FreeSpace: 1 << 30, FirstRecrawl: 7 * 24 * time.Hour,
@@ -127,6 +130,9 @@ func (c *Config) Validate() error {
 		return err
 	}
 	if err := c.validateTraces(); err != nil {
+		return err
+	}
+	if err := c.Federation.validate(); err != nil {
 		return err
 	}
 	if c.Logger == nil {

@@ -75,20 +75,20 @@ func (n *Node) openLedger(ctx context.Context) error {
 			return err
 		}
 	}
-	var err error
-	if n.keys, err = note.LoadOrCreateKeys(n.path("keys"), n.layout.Operator, n.origin()); err != nil {
+	origin, err := originOf(n.cfg.Data, n.layout, !n.keepsLedger())
+	if err != nil {
+		return err
+	}
+	if n.keys, err = note.LoadOrCreateKeys(n.path("keys"), n.layout.Operator, origin); err != nil {
 		return err
 	}
 	if !n.keepsLedger() {
 		n.remoteLedger, err = openRemoteLedger(ctx, n.bus, n.path(clusterDir, "ledger.json"))
 		return err
 	}
-	n.chain, err = chain.Open(chain.Config{Dir: n.path("chain"), Operator: n.layout.Operator, ChainName: n.layout.Chain, Keys: n.keys, Logger: n.log("chain")})
+	n.chain, err = chain.Open(n.chainConfig())
 	return err
 }
-
-// origin names the ledger's log in its checkpoints.
-func (n *Node) origin() string { return n.layout.Operator + "/" + n.layout.Chain }
 
 func (n *Node) openArchive(context.Context) error {
 	a, err := warc.Open(warc.Config{Dir: n.path("archive"), Operator: n.layout.Operator, Log: n.log("archive")})

@@ -167,8 +167,11 @@ func (r *rebuilder) openSources(ctx context.Context) error {
 }
 
 func (r *rebuilder) openKeysAndChain(context.Context) error {
-	var err error
-	if r.keys, err = note.LoadOrCreateKeys(r.path("keys"), r.layout.Operator, r.origin()); err != nil {
+	origin, err := originOf(r.cfg.Data, r.layout)
+	if err != nil {
+		return err
+	}
+	if r.keys, err = note.LoadOrCreateKeys(r.path("keys"), r.layout.Operator, origin); err != nil {
 		return err
 	}
 	r.chain, err = chain.Open(chain.Config{Dir: r.path("chain"), Operator: r.layout.Operator, ChainName: r.layout.Chain, Keys: r.keys, Logger: r.log("chain")})

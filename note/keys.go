@@ -70,6 +70,29 @@ func LoadOrCreateKeys(dir, operator, origin string) (*Keys, error) {
 	return k, nil
 }
 
+// LogOf returns the name of the log that the keys in dir are for. NotFound: there are none; Corrupt.
+func LogOf(dir string) (string, error) {
+	path := filepath.Join(dir, KeysFile)
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", concord.Errorf(concord.NotFound, "there are no operator keys in %s", dir)
+	case err != nil:
+		return "", fmt.Errorf("read operator keys: %w", err)
+	case info.Size() > maxKeysFile:
+		return "", concord.Errorf(concord.Corrupt, "operator keys %s: %d bytes is too long for this file", path, info.Size())
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read operator keys: %w", err)
+	}
+	k, err := parseKeys(string(b))
+	if err != nil {
+		return "", concord.Errorf(concord.Corrupt, "operator keys %s: %w; restore the file from your backup", path, err)
+	}
+	return k.Log.key.Name, nil
+}
+
 func createKeys(dir, path, operator, origin string) (*Keys, error) {
 	k := new(Keys)
 	for _, f := range k.fields() {

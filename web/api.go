@@ -58,6 +58,7 @@ func (s *Server) api(mux *http.ServeMux) {
 	s.captureAPI(api)
 	s.crawlAPI(api)
 	s.ledgerAPI(api)
+	s.federationAPI(api)
 	s.nodeAPI(api)
 	s.clusterAPI(api)
 	s.transferAPI(api)

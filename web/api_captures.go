@@ -113,6 +113,7 @@ func (s *Server) captureAPI(api huma.API) {
 
 const (
 	plainType  = "text/plain; charset=utf-8"
+	jsonType   = "application/json"
 	binaryType = "application/octet-stream"
 )
 

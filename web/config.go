@@ -24,6 +24,8 @@ type Config struct {
 	Transfer Transfer
 	// Cluster is what this node is a member of, or may become one of; nil: it is alone and cannot be more. Optional.
 	Cluster Cluster
+	// Federation is the operators that share the ledger; nil: another node of the cluster keeps it. Optional.
+	Federation Federation
 	// Status gathers the node's facts; it is called on every page and should answer in a few milliseconds.
 	Status func(ctx context.Context) (Status, error)
 	// Ready says why the node cannot serve yet; nil: it can.

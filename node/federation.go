@@ -1,0 +1,161 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"concord"
+	"concord/chain"
+	"concord/durable"
+	"concord/note"
+	"concord/web"
+)
+
+// FederationConfig is this node's place among the operators that share the ledger.
+type FederationConfig struct {
+	Addr      string `koanf:"addr"`      // where the other operators' nodes reach this one; listened on only when there are any
+	Advertise string `koanf:"advertise"` // what the others are told when it is not Addr
+}
+
+func (c *FederationConfig) validate() error {
+	if c.Addr != "" {
+		if err := chain.CheckAddr(c.Addr); err != nil {
+			return concord.Errorf(concord.Invalid, "federation.addr: %w", err)
+		}
+	}
+	if c.Advertise != "" {
+		if err := chain.CheckAddr(c.Advertise); err != nil {
+			return concord.Errorf(concord.Invalid, "federation.advertise: %w", err)
+		}
+	}
+	return nil
+}
+
+// chainConfig is how this node runs the ledger.
+func (n *Node) chainConfig() chain.Config {
+	return chain.Config{Dir: n.path("chain"), Operator: n.layout.Operator, ChainName: n.layout.Chain, Keys: n.keys, Logger: n.log("chain"),
+		Addr: n.cfg.Federation.Addr, Advertise: n.cfg.Federation.Advertise}
+}
+
+// originOf names the ledger's log in its checkpoints: after its founder. Where another node of a cluster keeps the ledger, the operator's
+// keys say so; for a ledger that is not there yet it is this operator.
+func originOf(dir string, l layout, elsewhere bool) (string, error) {
+	origin, err := chain.Origin(filepath.Join(dir, "chain"))
+	if concord.KindOf(err) == concord.NotFound && elsewhere {
+		origin, err = note.LogOf(filepath.Join(dir, "keys"))
+	}
+	if concord.KindOf(err) == concord.NotFound {
+		return l.Operator + "/" + l.Chain, nil
+	}
+	return origin, err
+}
+
+// JoinFederation makes an empty data directory one of an operator that joins a ledger of others, and returns its identity, to be shown to
+// one of them. Repeating it with a newer bundle renews the others' addresses. The node must not run.
+func JoinFederation(cfg Config, bundle []byte, url string) (identity []byte, chainID string, err error) {
+	b, err := chain.ParseBundle(bundle)
+	if err != nil {
+		return nil, "", err
+	}
+	cfg.Chain = b.Name()
+	if err := cfg.Validate(); err != nil {
+		return nil, "", err
+	}
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, "", err
+	}
+	unlock, err := durable.Lock(filepath.Join(cfg.Data, "LOCK"))
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { _ = unlock() }() // the process ends soon, and gives it up anyway
+	l, err := loadLayout(filepath.Join(cfg.Data, "layout.json"), cfg)
+	if err != nil {
+		return nil, "", err
+	}
+	keys, err := note.LoadOrCreateKeys(filepath.Join(cfg.Data, "keys"), l.Operator, b.Origin)
+	if err != nil {
+		return nil, "", err
+	}
+	n := &Node{cfg: cfg, layout: l, keys: keys}
+	id, err := chain.Join(n.chainConfig(), b)
+	if err != nil {
+		return nil, "", err
+	}
+	id.URL = url
+	identity, err = json.MarshalIndent(id, "", "  ")
+	return append(identity, '\n'), b.Chain, err
+}
+
+// federation implements web.Federation.
+type federation struct{ c *chain.Chain }
+
+// federationHere is nil on a node of a cluster that does not keep the ledger.
+func (n *Node) federationHere() web.Federation {
+	if n.chain == nil {
+		return nil
+	}
+	return federation{n.chain}
+}
+
+func (f federation) Bundle(context.Context) ([]byte, error) {
+	b, err := f.c.Bundle()
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.MarshalIndent(b, "", "  ")
+	return append(data, '\n'), err
+}
+
+func (f federation) Invite(_ context.Context, identity []byte) (web.FederationBallot, error) {
+	var id chain.Identity
+	if err := json.Unmarshal(identity, &id); err != nil || id.Operator == "" {
+		return web.FederationBallot{}, concord.Errorf(concord.Invalid, "this is not an operator's identity, the file that concord federation join writes")
+	}
+	return ballot(f.c.Invite(id))
+}
+
+func (f federation) Propose(_ context.Context, action string) (web.FederationBallot, error) {
+	return ballot(f.c.Propose(action))
+}
+
+func (f federation) Sign(_ context.Context, idOrNote string) (web.FederationBallot, error) {
+	return ballot(f.c.Sign(idOrNote))
+}
+
+func ballot(b chain.Ballot, err error) (web.FederationBallot, error) {
+	return web.FederationBallot{ID: b.ID, Epoch: b.Epoch, Action: b.Action, Signed: b.Signed, Need: b.Need, Missing: b.Missing, Note: b.Note}, err
+}
+
+func (f federation) Status(context.Context) (web.FederationStatus, error) {
+	st := f.c.Status()
+	s := web.FederationStatus{State: web.FederationAlone, Chain: st.Chain, Origin: st.Origin, Self: st.Operator, Height: st.Height, Size: st.Size,
+		Agreed: st.Agreed, Time: st.LastBlock, Epoch: st.Epoch, Voters: st.Validators, Need: chain.Quorum(st.Validators), Barred: st.Barred, Error: st.Halted}
+	active := 0
+	for _, m := range f.c.Members() {
+		fm := web.FederationMember{Name: m.Name, State: m.Status, Power: m.Power, URL: m.URL, Cosigned: m.Cosigned,
+			Up: m.Name == st.Operator && st.Running || slices.Contains(st.Up, m.Name)}
+		if m.Power > 0 && fm.Up {
+			s.VotersUp++
+		}
+		if m.Status == chain.Active {
+			active++
+		}
+		s.Members = append(s.Members, fm)
+	}
+	s.Decide = chain.Quorum(active)
+	if len(s.Members) > 1 {
+		s.State = web.FederationRunning
+		if s.VotersUp < s.Need {
+			s.State = web.FederationHalted
+		}
+	}
+	for _, b := range f.c.Ballots() {
+		wb, _ := ballot(b, nil)
+		s.Ballots = append(s.Ballots, wb)
+	}
+	return s, nil
+}
