@@ -54,11 +54,14 @@ func originOf(dir string, l layout, elsewhere bool) (string, error) {
 }
 
 // JoinFederation makes an empty data directory one of an operator that joins a ledger of others, and returns its identity, to be shown to
-// one of them. Repeating it with a newer bundle renews the others' addresses. The node must not run.
-func JoinFederation(cfg Config, bundle []byte, url string) (identity []byte, chainID string, err error) {
+// one of them. A ledger other than want is refused, unless want is empty. Repeating it with a newer bundle renews the others' addresses. The node must not run.
+func JoinFederation(cfg Config, bundle []byte, url, want string) (identity []byte, chainID string, err error) {
 	b, err := chain.ParseBundle(bundle)
 	if err != nil {
 		return nil, "", err
+	}
+	if want != "" && b.Chain != want {
+		return nil, "", concord.Errorf(concord.Conflict, "the bundle is of ledger %s, not of %s", b.Chain, concord.Clip(want, 80))
 	}
 	cfg.Chain = b.Name()
 	if err := cfg.Validate(); err != nil {

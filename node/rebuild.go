@@ -167,7 +167,7 @@ func (r *rebuilder) openSources(ctx context.Context) error {
 }
 
 func (r *rebuilder) openKeysAndChain(context.Context) error {
-	origin, err := originOf(r.cfg.Data, r.layout)
+	origin, err := originOf(r.cfg.Data, r.layout, false)
 	if err != nil {
 		return err
 	}

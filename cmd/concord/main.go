@@ -91,6 +91,6 @@ stopped); 5 an answer from only some of the shards.`,
 	// Flags are listed within helpWidth; templates of subcommands are inherited.
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages |", fmt.Sprintf("Flags.FlagUsagesWrapped %d |", helpWidth)))
 	root.AddCommand(upCommand(), crawlCommand(), searchCommand(), receiptCommand(), verifyCommand(), policyCommand(),
-		statusCommand(), clusterCommand(), ledgerCommand(), explainCommand(), whyCommand(), deleteCommand(), archiveCommand(), rebuildCommand(), versionCommand(), pdfTextCommand())
+		statusCommand(), clusterCommand(), ledgerCommand(), federationCommand(), explainCommand(), whyCommand(), deleteCommand(), archiveCommand(), rebuildCommand(), versionCommand(), pdfTextCommand())
 	return root
 }

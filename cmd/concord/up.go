@@ -43,12 +43,11 @@ and --token.`,
   concord up --join 10.0.0.1:7668 --token concord-… --cluster-addr 10.0.0.2:7668`,
 		Args: noArgs,
 	}
+	addNodeFlags(cmd)
 	cmd.Flags().String("http", "", "address of pages and API (default 127.0.0.1:7667)")
-	cmd.Flags().String("config", "", "YAML configuration file")
 	cmd.Flags().String("join", "", "cluster address of a node whose cluster this new one joins")
 	cmd.Flags().String("token", "", "what lets it join: concord cluster token prints one")
 	cmd.Flags().String("cluster-addr", "", "where other nodes reach this one; the port after it is used as well (default 127.0.0.1:7668)")
-	cmd.Flags().String("log", "info", "what to log on standard error: debug, info, warn or error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := loadConfig(cmd)
 		if err != nil {
@@ -57,6 +56,13 @@ and --token.`,
 		return up(cmd.Context(), cfg, cmd)
 	}
 	return cmd
+}
+
+// addNodeFlags adds the flags that every command has which reads a node's configuration.
+func addNodeFlags(cmd *cobra.Command) {
+	cmd.Flags().String("config", "", "YAML configuration file")
+	cmd.Flags().String("federation-addr", "", "where other operators' nodes reach this one (default 127.0.0.1:7670)")
+	cmd.Flags().String("log", "info", "what to log on standard error: debug, info, warn or error")
 }
 
 // up runs the node until a signal. A node that grows into a cluster begins to serve once more.
@@ -134,8 +140,10 @@ func finishConfig(cmd *cobra.Command, cfg *node.Config) error {
 	if http, _ := cmd.Flags().GetString("http"); http != "" {
 		cfg.HTTP = http
 	}
-	if addr, _ := cmd.Flags().GetString("cluster-addr"); addr != "" {
-		cfg.Cluster.Addr = addr
+	for flag, to := range map[string]*string{"cluster-addr": &cfg.Cluster.Addr, "federation-addr": &cfg.Federation.Addr} {
+		if v, _ := cmd.Flags().GetString(flag); v != "" {
+			*to = v
+		}
 	}
 	joinConfig(cmd, cfg)
 	if cmd.Flags().Changed("data") || cfg.Data == "" {
