@@ -3,7 +3,7 @@
 GO ?= go
 BIN := bin/concord
 
-.PHONY: build demo demo-stop demo-cluster demo-cluster-stop test race e2e lint fuzz bench bench-index bench-cluster microbench clean
+.PHONY: build demo demo-stop demo-cluster demo-cluster-stop demo-federation test race e2e lint fuzz bench bench-index bench-cluster microbench clean
 
 build: $(BIN)
 
@@ -17,6 +17,11 @@ demo: build
 
 demo-stop:
 	@sh e2e/demo.sh --stop demo-data
+
+# Four operators on this machine share one ledger: the ceremony, receipts that three of four cosigned, one and two of them stopped. Exits 0
+# only if everything it shows was true.
+demo-federation: build
+	@sh e2e/demo-federation.sh $(BIN) demo-federation-data
 
 # Three nodes on this machine: they grow into a cluster, crawl their manuals and any URL=…, answer when one is killed, and have it back.
 # They go on serving; `make demo-cluster-stop` ends them.
@@ -71,4 +76,4 @@ microbench:
 	$(GO) test -run '^$$' -bench . ./...
 
 clean:
-	rm -rf bin demo-data demo-cluster-data
+	rm -rf bin demo-data demo-cluster-data demo-federation-data

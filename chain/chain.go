@@ -261,13 +261,41 @@ func (c *Chain) Policy() string {
 	return receipt.FormatPolicy(logs, witnesses, ledger.Quorum(len(witnesses)), further...)
 }
 
-// Next returns what the operator's next attestation must carry: its seq, and the root of its last batch.
+// Next returns what the operator's next attestation must carry: its seq, and the root of its last batch. Of this node's operator it is told
+// only when it is known for sure: Unavailable while the node catches up with the others, and while the operator is no member in
+// good standing, which the others may change.
 func (c *Chain) Next(operator string) (seq uint64, prev concord.Digest, err error) {
+	if operator == c.cfg.Operator {
+		if err := c.mayAttest(); err != nil {
+			return 0, prev, err
+		}
+	}
 	m := c.machine.Load().State().Member(operator)
 	if m == nil {
 		return 0, prev, concord.Errorf(concord.NotFound, "operator %q is not a member of chain %s", concord.Clip(operator, 80), c.id)
 	}
 	return m.Seq + 1, m.LastRoot, nil
+}
+
+// mayAttest reports why this operator's transactions must wait.
+func (c *Chain) mayAttest() error {
+	if e := c.running.Load(); c.networked() && (e == nil || e.networked && e.node.ConsensusReactor().WaitSync()) {
+		return concord.Errorf(concord.Unavailable, "this node catches up with the other operators")
+	}
+	return c.standing()
+}
+
+// standing reports why this operator's transactions are not taken.
+func (c *Chain) standing() error {
+	m := c.machine.Load().State().Member(c.cfg.Operator)
+	if m == nil || m.Status == ledger.Left || m.Status == ledger.Faulted {
+		status := "not a member"
+		if m != nil {
+			status = string(m.Status)
+		}
+		return concord.Errorf(concord.Unavailable, "operator %s is %s on ledger %s; the other operators decide", c.cfg.Operator, status, c.id)
+	}
+	return nil
 }
 
 // fail stops the chain for good: the first reason counts, Run returns it.
@@ -340,6 +368,9 @@ func (c *Chain) settle() {
 // tendEvery is how often connections, ballots and what peers may have missed are looked after.
 const tendEvery = time.Second
 
+// tellPeersEvery is after how many of those the others are told where members are reached: some may not have known a member before.
+const tellPeersEvery = 10
+
 // tend signs new heads, reads what peers send, keeps connections and watches over consensus, until ctx ends, something fails, or
 // the engine must start anew with a port.
 func (c *Chain) tend(ctx context.Context, e *engine) (again bool, err error) {
@@ -354,6 +385,7 @@ func (c *Chain) tend(ctx context.Context, e *engine) (again bool, err error) {
 	if e.networked {
 		d.tick(time.Now())
 	}
+	ticks := 0
 	stalled := stall{height: c.machine.Load().Height(), since: time.Now()}
 	for {
 		select {
@@ -379,6 +411,9 @@ func (c *Chain) tend(ctx context.Context, e *engine) (again bool, err error) {
 			}
 		case now := <-tick.C:
 			d.tick(now)
+			if ticks++; ticks%tellPeersEvery == 0 {
+				c.tell(kindPeers, c.addresses()...)
+			}
 			c.repeat()
 		case <-watch.C:
 			if err := c.watch(&stalled); err != nil {

@@ -77,6 +77,7 @@ func (f *federation) join(name string) *party {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	b.Peers = b.Peers[:1] // an old bundle, of when alice was alone
 	p := &party{name: name + ".example", cfg: partyConfig(f.t, name, b.Origin)}
 	id, err := Join(p.cfg, &b)
 	if err != nil {
@@ -213,6 +214,14 @@ func TestFederationGrows(t *testing.T) {
 		f.attest(f.list[i%4])
 	}
 	f.agree()
+	f.until("everybody is connected with everybody, though all joined by alice alone", func() bool {
+		for _, p := range f.list {
+			if len(p.Status().Up) != 3 {
+				return false
+			}
+		}
+		return true
+	})
 	for _, p := range f.list {
 		cp := p.Checkpoint()
 		if n := strings.Count(cp.Note, "\n— "); n < 4 {

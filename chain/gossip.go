@@ -1,17 +1,21 @@
 package chain
 
 import (
+	"encoding/json"
 	"net"
 	"time"
 
 	"github.com/cometbft/cometbft/p2p"
 	memproto "github.com/cometbft/cometbft/proto/tendermint/mempool"
+
+	"concord/ledger"
 )
 
-// Operators' nodes tell each other two things besides what consensus needs: heads of the log that they signed, and gov notes that wait for
-// signatures. Both are signed notes, checked by who receives them, so it does not matter who passes them on. They travel over CometBFT's
+// Operators' nodes tell each other three things besides what consensus needs: heads of the log that they signed, gov notes that wait for
+// signatures, and where members are reached. The first two are signed notes, checked by who receives them, so it does not matter who
+// passes them on; a wrong address leads to nobody, as who answers must have the member's key. They travel over CometBFT's
 // connections, which are encrypted and open to members only, on a channel of their own, as a list of byte strings: the first
-// names the kind, each other is a note.
+// names the kind.
 
 const (
 	gossipName    = "CONCORD"
@@ -30,6 +34,7 @@ const (
 	kindHeads = "heads"
 	kindGov   = "gov"
 	kindHello = "hello" // as heads, and the first from this peer; may be empty
+	kindPeers = "peers" // where members' nodes are reached: []Peer as JSON, unsigned
 )
 
 // letter is a message from a peer.
@@ -62,6 +67,7 @@ func (g *gossip) GetChannels() []*p2p.ChannelDescriptor {
 func (g *gossip) AddPeer(p p2p.Peer) {
 	g.c.meet(p)
 	post(p, kindHello, g.c.greeting(g.c.operatorOf(string(p.ID()))))
+	post(p, kindPeers, g.c.addresses())
 	for _, n := range g.c.ballots.notes() {
 		post(p, kindGov, [][]byte{n})
 	}
@@ -109,6 +115,44 @@ func (c *Chain) meet(p p2p.Peer) {
 	}
 	if err := c.book.put(at); err != nil {
 		c.cfg.Logger.Debug("a peer's address is not kept", "peer", op, "address", at.Addr, "error", err)
+	}
+}
+
+// addresses returns where members are reached as far as this node knows.
+func (c *Chain) addresses() [][]byte {
+	var list []Peer
+	for _, p := range c.book.all() {
+		if c.isMember(p) {
+			list = append(list, p)
+		}
+	}
+	data, err := json.Marshal(list)
+	if err != nil || len(list) == 0 {
+		return nil
+	}
+	return [][]byte{data}
+}
+
+// isMember reports whether a node is that of a member, as the ledger has it.
+func (c *Chain) isMember(p Peer) bool {
+	m := c.machine.Load().State().Member(p.Operator)
+	return m != nil && m.Node == p.Node && m.Status != ledger.Left
+}
+
+// takeAddresses keeps addresses of members that this node is not connected to: those it knows better by itself.
+func (c *Chain) takeAddresses(data []byte) {
+	var list []Peer
+	e := c.running.Load()
+	if err := json.Unmarshal(data, &list); err != nil || e == nil || len(list) > maxPeers {
+		return
+	}
+	for _, p := range list {
+		if p.Operator == c.cfg.Operator || !c.isMember(p) || e.node.Switch().Peers().Has(p2p.ID(p.Node)) {
+			continue
+		}
+		if err := c.book.put(p); err != nil {
+			c.cfg.Logger.Debug("a peer's address is not kept", "peer", p.Operator, "error", err)
+		}
 	}
 }
 

@@ -386,6 +386,10 @@ func (c *Chain) read(l letter) error {
 		for _, n := range l.notes {
 			c.takeBallot(n)
 		}
+	case kindPeers:
+		for _, n := range l.notes {
+			c.takeAddresses(n)
+		}
 	}
 	return nil
 }

@@ -156,7 +156,17 @@ func (c *Chain) unlessLogged(leaf concord.Digest, err error) error {
 	if _, ok := c.Lookup(leaf); ok {
 		return nil
 	}
-	return concord.Errorf(concord.KindOf(err), "submit transaction: %w", err)
+	return concord.Errorf(c.kindOf(err), "submit transaction: %w", err)
+}
+
+// kindOf returns the kind of an error about a transaction. What this operator may not do now it may again when the others have decided so: it
+// waits.
+func (c *Chain) kindOf(err error) concord.Kind {
+	kind := concord.KindOf(err)
+	if kind == concord.Unauthorized && c.standing() != nil {
+		return concord.Unavailable
+	}
+	return kind
 }
 
 // wakeWaiters tells callers of Submit what became of their transactions.
@@ -173,6 +183,6 @@ func (c *Chain) wakeWaiters() {
 		if _, ok := c.Lookup(leaf); ok { // committed between the two looks; the next round finds it signed
 			return 0, false, nil
 		}
-		return 0, true, concord.Errorf(concord.KindOf(err), "submit transaction: %w", err)
+		return 0, true, concord.Errorf(c.kindOf(err), "submit transaction: %w", err)
 	})
 }
