@@ -21,7 +21,7 @@ const meetWithin = 15 * time.Second
 
 // validator signs this node's votes. Beyond CometBFT's own file signer, which refuses to go back behind its state, it
 // notices that the state itself is older than it was, as after the restore of a backup: a decided block carries a vote of this
-// key that the state knows nothing of. From then on it signs nothing; the remedy is a new key. The state is durable before a vote leaves.
+// key that the state knows nothing of. From then on it signs nothing. The operator comes back with new keys: dropped and admitted anew. The state is durable before a vote leaves.
 type validator struct {
 	dir  string // of the state file
 	wait func() // returns when the others were heard, or could not be
@@ -70,7 +70,7 @@ func (v *validator) saw(height int64, votes []abci.VoteInfo) {
 	me := v.pv.Key.Address
 	for _, x := range votes {
 		if x.BlockIdFlag != cmtproto.BlockIDFlagAbsent && bytes.Equal(x.Validator.Address, me) {
-			v.barred = concord.Errorf(concord.Conflict, "this node's consensus key voted at height %d, but its state knows of height %d only: the state is older than it was, as after the restore of a backup. It votes no more, so that it cannot contradict itself; rotate the key", height, v.pv.LastSignState.Height)
+			v.barred = concord.Errorf(concord.Conflict, "this node's consensus key voted at height %d, but its state knows of height %d only: the state is older than it was, as after the restore of a backup. It votes no more, so that it cannot contradict itself; let the others drop this operator and admit it again with new keys", height, v.pv.LastSignState.Height)
 			return
 		}
 	}

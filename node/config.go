@@ -66,6 +66,12 @@ func (c *ClusterConfig) advertised() string {
 	return c.Addr
 }
 
+// FederationConfig is this node's place among the operators that share the ledger.
+type FederationConfig struct {
+	Addr      string `koanf:"addr"`      // where the other operators' nodes reach this one; listened on only when there are any
+	Advertise string `koanf:"advertise"` // what the others are told when it is not Addr
+}
+
 // CrawlConfig is how the crawler behaves towards other people's machines.
 type CrawlConfig struct {
 	Concurrency  int             `koanf:"concurrency"`   // fetches at a time, over all hosts

@@ -14,12 +14,6 @@ import (
 	"concord/web"
 )
 
-// FederationConfig is this node's place among the operators that share the ledger.
-type FederationConfig struct {
-	Addr      string `koanf:"addr"`      // where the other operators' nodes reach this one; listened on only when there are any
-	Advertise string `koanf:"advertise"` // what the others are told when it is not Addr
-}
-
 func (c *FederationConfig) validate() error {
 	if c.Addr != "" {
 		if err := chain.CheckAddr(c.Addr); err != nil {

@@ -96,6 +96,8 @@ func TestManualIsComplete(t *testing.T) {
 				name = "ledger " + name
 			case "token", "drain", "remove":
 				name = "cluster " + name
+			case "init", "join", "invite", "sign":
+				name = "federation " + name
 			}
 			if !strings.Contains(text, "concord "+name) && !strings.Contains(text, "`"+name+"`") {
 				t.Errorf("the manual does not mention concord %s", name)
@@ -112,9 +114,9 @@ func TestManualIsComplete(t *testing.T) {
 func configKeys(source string) []string {
 	var keys []string
 	for _, typ := range configType.FindAllStringSubmatch(source, -1) {
-		prefix := map[string]string{"CrawlConfig": "crawl.", "ClusterConfig": "cluster."}[typ[1]]
+		prefix := map[string]string{"CrawlConfig": "crawl.", "ClusterConfig": "cluster.", "FederationConfig": "federation."}[typ[1]]
 		for _, tag := range configTag.FindAllStringSubmatch(typ[2], -1) {
-			if tag[1] != "crawl" && tag[1] != "cluster" && tag[1] != "-" {
+			if tag[1] != "crawl" && tag[1] != "cluster" && tag[1] != "federation" && tag[1] != "-" {
 				keys = append(keys, prefix+tag[1])
 			}
 		}

@@ -93,7 +93,7 @@ func federationJoinCommand() *cobra.Command {
 its keys, the ledger's genesis file, and where the others are. It writes the
 identity that one of them invites. The node must not run; "concord up" with the
 same --federation-addr then follows the ledger as soon as it was invited.`,
-		Example: "  concord federation join net-1.bundle --operator bob.example --federation-addr ledger.bob.example:7670 --out bob.identity",
+		Example: "  concord federation join net-1.bundle --operator bob.example \\\n    --federation-addr ledger.bob.example:7670 --out bob.identity",
 	}
 	cmd.Flags().StringVar(&out, "out", "", "file to write the identity to (default: standard output)")
 	cmd.Flags().StringVar(&chainID, "chain-id", "", "refuse any other ledger than this")
@@ -202,7 +202,8 @@ ledger by itself. Two or three voters are worse than one, since any of them
 that stops halts the ledger: go from one to four in one step, or say so with
 --voters.`,
 		Example: `  concord federation sign 3f9c41d07ab3
-  concord federation sign --power bob.example=1 --power carol.example=1 --power dave.example=1
+  concord federation sign --power bob.example=1 --power carol.example=1 \
+    --power dave.example=1
   concord federation sign --drop dave.example --voters 3
   concord federation sign --place bob.example=AS64500,RIPE`,
 	}
