@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"concord"
+	"concord/ledger"
 	"concord/note"
 	"concord/receipt"
 )
@@ -129,7 +131,7 @@ func (f *federation) decide(action string) {
 			continue
 		}
 		f.until("the ballot reached "+p.name, func() bool {
-			return p.machine.Load().State().Epoch > epoch || len(p.Ballots()) > 0
+			return p.machine.Load().State().Epoch > epoch || p.knows(b.ID)
 		})
 		if _, err := p.Sign(b.ID); err != nil && p.machine.Load().State().Epoch == epoch {
 			f.t.Fatal(err)
@@ -143,6 +145,10 @@ func (f *federation) decide(action string) {
 		}
 		return true
 	})
+}
+
+func (p *party) knows(ballot string) bool {
+	return slices.ContainsFunc(p.Ballots(), func(b Ballot) bool { return b.ID == ballot })
 }
 
 // promote makes the first four voters in one step.
@@ -268,7 +274,8 @@ func TestFederationFaults(t *testing.T) {
 
 	t.Log("two of four stop: the ledger halts, and goes on when one is back")
 	carol.halt(t)
-	if _, _, err := alice.attest(t, 3*time.Second); concord.KindOf(err) != concord.Unavailable {
+	waits, _, err := alice.attest(t, 3*time.Second)
+	if concord.KindOf(err) != concord.Unavailable {
 		t.Errorf("with two of four, a transaction gives %v; want Unavailable", err)
 	}
 	if s := alice.Status(); s.Halted != "" || !s.Running {
@@ -277,8 +284,8 @@ func TestFederationFaults(t *testing.T) {
 	carol.running = start(t, carol.cfg)
 	do(bob)
 	f.until("what was sent while it halted is in the log", func() bool {
-		seq, _, err := alice.Next(alice.name)
-		return err == nil && seq == alice.machine.Load().State().Member(alice.name).Seq+1
+		_, ok := alice.Lookup(ledger.LeafHash(waits))
+		return ok
 	})
 	do(alice)
 	dave.running = start(t, dave.cfg)
@@ -492,4 +499,82 @@ func TestFederationReceipts(t *testing.T) {
 	if _, err := receipt.Verify(one, onePolicy, receipt.Options{}); err != nil {
 		t.Errorf("the receipt of before under the policy of before: %v", err)
 	}
+}
+
+// Decisions of four need three; who is dropped is cut off, and comes back under its name with new keys.
+func TestFederationDecides(t *testing.T) {
+	f := newFederation(t, 4)
+	f.promote()
+	alice, bob, carol, dave := f.list[0], f.list[1], f.list[2], f.list[3]
+	if _, err := alice.Propose("drop dave.example\n"); err != nil {
+		t.Fatal(err) // it can be proposed, and never decided: the note does not say that three voters are wanted
+	}
+	f.decide("set txbytes 16384\n")
+	if len(alice.Ballots()) > 0 {
+		f.until("a ballot whose epoch has passed is forgotten", func() bool { return len(alice.Ballots()) == 0 })
+	}
+	if _, err := bob.Propose("admit what\n"); concord.KindOf(err) != concord.Invalid {
+		t.Errorf("a malformed action: %v", err)
+	}
+	if _, err := bob.Sign("000000000000"); concord.KindOf(err) != concord.NotFound {
+		t.Errorf("no such ballot: %v", err)
+	}
+
+	b, err := bob.Propose("drop dave.example\nvoters 3\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Need != 3 || len(b.Signed) != 1 {
+		t.Errorf("needs 3, has 1, not %+v", b)
+	}
+	for _, p := range []*party{alice, carol} {
+		f.until("the ballot reached "+p.name, func() bool { return p.knows(b.ID) })
+		if _, err := p.Sign(b.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.list = []*party{alice, bob, carol}
+	f.until("dave is cut off", func() bool {
+		for _, p := range f.list {
+			if s := p.Status(); s.Validators != 3 || slices.Contains(s.Up, "dave.example") {
+				return false
+			}
+		}
+		return true
+	})
+	f.attest(bob)
+	f.agree()
+	dave.halt(t)
+
+	bundle, err := carol.Bundle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := &party{name: dave.name, cfg: partyConfig(t, "dave", bundle.Origin)}
+	id, err := Join(again.cfg, &bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = carol.Invite(id); err != nil {
+		t.Fatal(err)
+	}
+	again.running = start(t, again.cfg)
+	for _, p := range []*party{alice, bob} {
+		f.until("the admission reached "+p.name, func() bool { return p.knows(b.ID) })
+		if _, err := p.Sign(b.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.list = append(f.list, again)
+	f.until("dave is back", func() bool {
+		for _, p := range f.list {
+			if m := p.machine.Load().State().Member(dave.name); m == nil || m.Status != "candidate" {
+				return false
+			}
+		}
+		return true
+	})
+	f.until("dave may attest", func() bool { _, _, err := again.Next(dave.name); return err == nil })
+	f.attest(again)
+	f.agree()
 }
