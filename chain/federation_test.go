@@ -236,13 +236,6 @@ func TestFederationGrows(t *testing.T) {
 	}
 }
 
-// restart stops a party and starts it again on the same files.
-func (p *party) restart(t testing.TB) {
-	t.Helper()
-	p.halt(t)
-	p.running = start(t, p.cfg)
-}
-
 func (p *party) halt(t testing.TB) {
 	t.Helper()
 	if err := p.stop(); err != nil {
