@@ -170,6 +170,9 @@ func (f *federation) attest(p *party) (tx []byte, index uint64) {
 func (p *party) attest(t testing.TB, within time.Duration) (tx []byte, index uint64, err error) {
 	t.Helper()
 	seq, prev, err := p.Next(p.name)
+	for end := time.Now().Add(within); concord.KindOf(err) == concord.Unavailable && time.Now().Before(end); seq, prev, err = p.Next(p.name) {
+		time.Sleep(20 * time.Millisecond) // it catches up
+	}
 	if err != nil {
 		return nil, 0, err
 	}
