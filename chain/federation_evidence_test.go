@@ -14,6 +14,7 @@ import (
 // Two votes of one key for one height and round, which only two copies of a node or a lie can make, take the operator's vote away on every
 // node, by the block that holds the evidence.
 func TestFederationDoubleVote(t *testing.T) {
+	t.Parallel()
 	f := newFederation(t, 4)
 	f.promote()
 	for range 2 {

@@ -210,6 +210,7 @@ func (f *federation) agree(list ...*party) {
 }
 
 func TestFederationGrows(t *testing.T) {
+	t.Parallel()
 	f := newFederation(t, 4)
 	for _, p := range f.list {
 		f.attest(p)
@@ -247,6 +248,7 @@ func (p *party) halt(t testing.TB) {
 }
 
 func TestFederationFaults(t *testing.T) {
+	t.Parallel()
 	f := newFederation(t, 4)
 	f.promote()
 	alice, bob, carol, dave := f.list[0], f.list[1], f.list[2], f.list[3]
@@ -309,6 +311,7 @@ func TestFederationFaults(t *testing.T) {
 
 // A node whose files come from a backup must not vote or sign heads as if what it did since had not been.
 func TestFederationOldBackup(t *testing.T) {
+	t.Parallel()
 	f := newFederation(t, 4)
 	f.promote()
 	for _, p := range f.list {
@@ -349,6 +352,7 @@ func TestFederationOldBackup(t *testing.T) {
 
 // A founder with partners is the only voter; from an old backup it alone could make another history.
 func TestFederationOldBackupOfOnlyVoter(t *testing.T) {
+	t.Parallel()
 	f := newFederation(t, 2)
 	alice, bob := f.list[0], f.list[1]
 	f.attest(alice)
@@ -396,6 +400,7 @@ func copyTree(t testing.TB, from, to string) {
 
 // Who is no member and was not invited may not connect, whatever it knows.
 func TestFederationRefusesStrangers(t *testing.T) {
+	t.Parallel()
 	f := newFederation(t, 2)
 	b, err := f.list[0].Bundle()
 	if err != nil {
@@ -461,6 +466,7 @@ func (f *federation) receiptOf(p *party) func() []byte {
 }
 
 func TestFederationReceipts(t *testing.T) {
+	t.Parallel()
 	f := newFederation(t, 4)
 	early := f.receiptOf(f.list[1]) // bob is a candidate: alice alone orders, all cosign
 	f.agree()
@@ -499,6 +505,7 @@ func TestFederationReceipts(t *testing.T) {
 
 // Decisions of four need three; who is dropped is cut off, and comes back under its name with new keys.
 func TestFederationDecides(t *testing.T) {
+	t.Parallel()
 	f := newFederation(t, 4)
 	f.promote()
 	alice, bob, carol, dave := f.list[0], f.list[1], f.list[2], f.list[3]

@@ -87,10 +87,14 @@ func (l ledger) Info() web.LedgerInfo {
 	b := l.n.book()
 	st := b.Status()
 	info := web.LedgerInfo{Chain: st.Chain, Origin: st.Origin, Height: st.Height}
+	active := 0
 	for _, m := range b.Members() {
+		if m.Status == chain.Active {
+			active++
+		}
 		info.Operators = append(info.Operators, web.OperatorInfo{Name: m.Name, State: m.Status, Power: int64(m.Power), Keys: m.Keys})
 	}
 	info.Genesis = b.Founded()
-	info.Quorum = fmt.Sprintf("%d of %d operators must cosign", st.Members*2/3+1, st.Members)
+	info.Quorum = fmt.Sprintf("%d of %d operators must cosign", chain.Quorum(active), active)
 	return info
 }
