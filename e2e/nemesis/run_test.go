@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -28,7 +29,8 @@ func TestRun(t *testing.T) {
 	plan := NewPlan(5, cfg)
 	seen := map[Kind]int{}
 	var lines []string
-	starts, settled := 0, 0
+	settled := 0
+	var starts atomic.Int64 // nodes are started side by side
 	err := plan.Run(context.Background(), Field{Net: n, LowDisk: 1 << 20,
 		Settle: func(_ context.Context, h *Host) error {
 			if settled++; settled%2 == 1 {
@@ -36,7 +38,7 @@ func TestRun(t *testing.T) {
 			}
 			return nil
 		},
-		Start: func(_ context.Context, h *Host) error { starts++; sleeper(t, h); return nil },
+		Start: func(_ context.Context, h *Host) error { starts.Add(1); sleeper(t, h); return nil },
 		Check: func(_ context.Context, f Fault) (string, error) {
 			seen[f.Kind]++
 			for _, name := range f.Hosts {
@@ -53,8 +55,8 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\nso far:\n%s", err, strings.Join(lines, "\n"))
 	}
-	if len(lines) != len(plan.Faults) || starts == 0 || settled == 0 {
-		t.Errorf("%d lines of %d faults, %d starts, %d nodes that went on on a full disk", len(lines), len(plan.Faults), starts, settled)
+	if len(lines) != len(plan.Faults) || starts.Load() == 0 || settled == 0 {
+		t.Errorf("%d lines of %d faults, %d starts, %d nodes that went on on a full disk", len(lines), len(plan.Faults), starts.Load(), settled)
 	}
 	for _, k := range Kinds {
 		if seen[k] == 0 {
