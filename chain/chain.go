@@ -423,10 +423,11 @@ func (c *Chain) tend(ctx context.Context, e *engine) (again bool, err error) {
 	}
 }
 
-// repeat tells the peers what they may have missed.
+// repeat tells the peers what they may have missed: signatures that came in since, and, as long as the newest head that this node signed has
+// no quorum, its own once more, which a peer with a full queue or a new connection does not have.
 func (c *Chain) repeat() {
 	c.cast()
-	if c.stirred {
+	if agreed := c.agreed.Load(); c.stirred || agreed == nil || agreed.Size < c.signed().Size {
 		c.stirred = false
 		c.tell(kindHeads, c.greeting("")...)
 	}

@@ -60,7 +60,7 @@ func (c *Chain) headOf(m *ledger.Machine) head {
 // sign signs what the log has grown by, stores the checkpoints, and wakes those who wait for them.
 func (c *Chain) sign() error {
 	list := c.takeHeads()
-	if now := c.headOf(c.machine.Load()); len(list) == 0 && now.Size > c.signed().Size {
+	if now := c.headOf(c.machine.Load()); len(list) == 0 && c.unsignedHere(now.Size) {
 		list = []head{now} // committed before the last stop
 	}
 	for _, h := range list {
@@ -89,9 +89,15 @@ func (c *Chain) mayCosign() error {
 	return nil
 }
 
+// unsignedHere reports whether this node has yet to sign the head of a size. That others have signed it, and were heard of before this node
+// came to it, changes nothing.
+func (c *Chain) unsignedHere(size uint64) bool {
+	return size > c.signed().Size || size > c.signer.last.Size
+}
+
 // signHead signs one head and tells the others.
 func (c *Chain) signHead(h head) error {
-	if c.mayCosign() != nil || h.Size <= c.signed().Size {
+	if c.mayCosign() != nil || !c.unsignedHere(h.Size) {
 		return c.takeEarly(h.Size)
 	}
 	if ok, err := c.reached(h); err != nil || !ok {
