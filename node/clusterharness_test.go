@@ -1,3 +1,5 @@
+//go:build e2e
+
 package node
 
 import (
@@ -25,6 +27,11 @@ import (
 
 // The tests of a cluster run its nodes in processes of their own, on loopback: this test program started with memberVar is one.
 const memberVar = "CONCORD_TEST_MEMBER"
+
+func init() {
+	children[memberVar] = member
+	thorough = true
+}
 
 // memberSpec says what a node of a cluster is started with.
 type memberSpec struct {

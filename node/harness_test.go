@@ -32,15 +32,17 @@ const (
 	freeSpaceVar = "CONCORD_TEST_FREE_SPACE"
 )
 
+// children says what this test program is when it is started with a variable, whose value it is given, and returns its exit status.
+var children = map[string]func(value string) int{childVar: child, rebuildVar: rebuildChild}
+
+// thorough makes some tests try all cases where they otherwise try the most telling ones. Tests with the tag e2e set it.
+var thorough bool
+
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(childVar); dir != "" {
-		os.Exit(child(dir))
-	}
-	if spec := os.Getenv(memberVar); spec != "" {
-		os.Exit(member(spec))
-	}
-	if dir := os.Getenv(rebuildVar); dir != "" {
-		os.Exit(rebuildChild(dir))
+	for name, run := range children {
+		if value := os.Getenv(name); value != "" {
+			os.Exit(run(value))
+		}
 	}
 	os.Exit(m.Run())
 }
