@@ -70,7 +70,7 @@ func (v *Vault) Repair(ctx context.Context, file string) error {
 		return fmt.Errorf("repair %s: %w", file, err)
 	}
 	if !before.Sealed { // nothing is appended while it is put together
-		if err := v.local.Rotate(); err != nil {
+		if err := v.local.Seal(); err != nil {
 			return fmt.Errorf("repair %s: %w", file, err)
 		}
 		before, _ = v.local.File(file)

@@ -67,7 +67,7 @@ func (v *Vault) checkOpen(ctx context.Context) error {
 				return ctx.Err()
 			}
 			v.log.Error("the archive file stays as it is; a new one is begun", "file", f.Name, "error", err)
-			if err := v.local.Rotate(); err != nil {
+			if err := v.local.Seal(); err != nil {
 				return err
 			}
 		}

@@ -74,16 +74,3 @@ func Examine(name string, src io.Reader) ([]string, error) {
 	}
 	return append(s.damages, s.tail...), nil
 }
-
-// Rotate seals the open file, when there is one: the next record goes into a new one.
-func (a *Archive) Rotate() error {
-	a.commit.Lock()
-	defer a.commit.Unlock()
-	if a.failed != nil {
-		return a.failed
-	}
-	if a.out == nil {
-		return nil
-	}
-	return a.seal()
-}

@@ -37,7 +37,7 @@ func Place(dir, name string, fill func(io.Writer) error) (damages []string, err 
 // changes unless they are records from first to last, and no fewer bytes than the file has. The open file is sealed first. Errors:
 // NotFound for a file that the archive does not have, Corrupt for bytes that are refused.
 func (a *Archive) Replace(name string, fill func(io.Writer) error) error {
-	if err := a.sealNamed(name); err != nil {
+	if err := a.sealOpen(name); err != nil {
 		return err
 	}
 	s, err := a.fillTemp(name, fill)
@@ -70,25 +70,15 @@ func (a *Archive) Replace(name string, fill func(io.Writer) error) error {
 	return nil
 }
 
-// Seal seals the open file: nothing is appended to any file that is there now.
-func (a *Archive) Seal() error {
-	a.commit.Lock()
-	defer a.commit.Unlock()
-	if a.failed != nil || a.out == nil {
-		return a.failed
-	}
-	return a.seal()
-}
+// Seal seals the open file, when there is one: nothing is appended to any file that is there now, and the next record begins a new one.
+func (a *Archive) Seal() error { return a.sealOpen("") }
 
-// sealNamed seals the file if it is the open one.
-func (a *Archive) sealNamed(name string) error {
+// sealOpen seals the open file, if it has that name; "" is any.
+func (a *Archive) sealOpen(name string) error {
 	a.commit.Lock()
 	defer a.commit.Unlock()
-	if a.failed != nil {
+	if a.failed != nil || a.out == nil || name != "" && a.out.name != name {
 		return a.failed
-	}
-	if a.out == nil || a.out.name != name {
-		return nil
 	}
 	return a.seal()
 }
