@@ -14,7 +14,7 @@ const mergeAhead = 5 * time.Minute
 
 // WalkMerged is Walk of an archive whose files come from several machines that wrote at the same time: it hands out what they hold in the
 // order of time, and what one file holds in the order of that file. Where the clocks of the machines differ, so does the order.
-func (a *Archive) WalkMerged(ctx context.Context, fn func(Entry) error, read func(bytes int64), damaged func(problem string)) (err error) {
+func (a *Archive) WalkMerged(ctx context.Context, fn func(Entry) error, read func(bytes int64), damaged func(problem string)) error {
 	if read == nil {
 		read = func(int64) {}
 	}
@@ -23,9 +23,6 @@ func (a *Archive) WalkMerged(ctx context.Context, fn func(Entry) error, read fun
 	defer func() {
 		for _, f := range m.open {
 			f.stop()
-		}
-		if err == nil {
-			err = m.err
 		}
 	}()
 	for {
