@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"io"
@@ -94,11 +95,8 @@ func (v *Vault) finish(ctx context.Context, file string) error {
 	if !work {
 		return nil
 	}
-	err := v.patiently(ctx, "list archive file "+file, func() (err error) {
-		j.ps, err = listFile(ctx, v.cfg.Blobs, file)
-		return err
-	})
-	if err != nil {
+	var err error
+	if j.ps, err = v.list(ctx, file); err != nil {
 		return err
 	}
 	v.mu.Lock()
@@ -246,13 +244,14 @@ func (j *job) putWhole(ctx context.Context, p piece, covered bool) (done bool, e
 // bytes returns what a whole piece is to hold.
 func (j *job) bytes(ctx context.Context, p piece, covered bool) ([]byte, error) {
 	if covered {
-		var buf buffer
+		var buf bytes.Buffer
 		err := j.v.patiently(ctx, "read small blobs", func() error {
-			buf.b = make([]byte, 0, p.size)
+			buf.Reset()
+			buf.Grow(int(p.size))
 			return compose(ctx, j.v.cfg.Blobs, j.file, j.ps, span{p.off, p.end()}, nil, &buf)
 		})
 		if concord.KindOf(err) != concord.Corrupt || !j.readable(ctx) {
-			return buf.b, err
+			return buf.Bytes(), err
 		}
 		j.v.log.Error("a blob of the archive is damaged; its bytes are put again", "file", j.file, "error", err)
 	}
@@ -265,10 +264,6 @@ func (j *job) bytes(ctx context.Context, p piece, covered bool) ([]byte, error) 
 	}
 	return data, nil
 }
-
-type buffer struct{ b []byte }
-
-func (b *buffer) Write(p []byte) (int, error) { b.b = append(b.b, p...); return len(p), nil }
 
 // readable reports whether the local file is whole records, after it was mended if need be.
 func (j *job) readable(ctx context.Context) bool {

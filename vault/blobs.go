@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -62,12 +63,7 @@ func parseName(b concord.BlobInfo) (file string, p piece, ok bool) {
 type pieces []piece
 
 func (ps pieces) sort() {
-	slices.SortFunc(ps, func(a, b piece) int {
-		if a.off != b.off {
-			return int(min(max(a.off-b.off, -1), 1))
-		}
-		return int(a.size - b.size)
-	})
+	slices.SortFunc(ps, func(a, b piece) int { return cmp.Or(cmp.Compare(a.off, b.off), cmp.Compare(a.size, b.size)) })
 }
 
 // end is behind the last byte that a blob has.
@@ -80,7 +76,7 @@ func (ps pieces) end() (end int64) {
 
 // from returns the index of the first piece that may reach beyond off.
 func (ps pieces) from(off int64) int {
-	i, _ := slices.BinarySearchFunc(ps, off-pieceBytes+1, func(p piece, off int64) int { return int(min(max(p.off-off, -1), 1)) })
+	i, _ := slices.BinarySearchFunc(ps, off-pieceBytes+1, func(p piece, off int64) int { return cmp.Compare(p.off, off) })
 	return i
 }
 

@@ -14,7 +14,7 @@ func (v *Vault) Export(ctx context.Context, dir string, keep func(url string) bo
 	var more []warc.Elsewhere
 	err := eachFile(ctx, v.cfg.Blobs, func(file string, _ pieces) error {
 		if _, here := v.local.File(file); !here {
-			more = append(more, warc.Elsewhere{Name: file, Fetch: func(ctx context.Context, dir string) error { return fetch(ctx, v, file, dir) }})
+			more = append(more, warc.Elsewhere{Name: file, Fetch: func(ctx context.Context, dir string) error { return v.fetch(ctx, file, dir) }})
 		}
 		return nil
 	})
@@ -25,7 +25,7 @@ func (v *Vault) Export(ctx context.Context, dir string, keep func(url string) bo
 }
 
 // fetch writes a file from the blobs into a directory.
-func fetch(ctx context.Context, v *Vault, file, dir string) error {
+func (v *Vault) fetch(ctx context.Context, file, dir string) error {
 	ps, err := listFile(ctx, v.cfg.Blobs, file)
 	if err != nil {
 		return err

@@ -125,9 +125,9 @@ type Restored struct {
 }
 
 // Restore writes all archive files that the blobs have into a directory, each durable, sealed and with its index. A file that is there and at
-// least as long stays as it is, of a shorter one what the blobs lack is kept. No Archive may have the directory open. Files are written one after another; after an error or a kill those that are
-// there are whole, and a second Restore goes on. done, which may be nil, is told of each file. Errors: those of the blobs and of the disk; what is
-// missing or damaged is none, and listed.
+// least as long stays as it is, of a shorter one what the blobs lack is kept. No Archive may have the directory open. Files are written one
+// after another; after an error or a kill those that are there are whole, and a second Restore goes on. done, which may be nil, is told of
+// each file. Errors: those of the blobs and of the disk; what is missing or damaged is none, and listed.
 func Restore(ctx context.Context, blobs concord.Blobs, dir string, done func(Restored)) (sum Restored, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return sum, err

@@ -50,11 +50,7 @@ func (v *Vault) checkOpen(ctx context.Context) error {
 		if f.Sealed {
 			continue
 		}
-		var ps pieces
-		err := v.patiently(ctx, "list archive file "+f.Name, func() (err error) {
-			ps, err = listFile(ctx, v.cfg.Blobs, f.Name)
-			return err
-		})
+		ps, err := v.list(ctx, f.Name)
 		if err != nil {
 			return err
 		}
@@ -134,6 +130,15 @@ func (v *Vault) putSmall(ctx context.Context, file string, off int64, data []byt
 		off, data = off+n, data[n:]
 	}
 	return nil
+}
+
+// list lists the blobs of a file, patiently.
+func (v *Vault) list(ctx context.Context, file string) (ps pieces, err error) {
+	err = v.patiently(ctx, "list archive file "+file, func() (err error) {
+		ps, err = listFile(ctx, v.cfg.Blobs, file)
+		return err
+	})
+	return ps, err
 }
 
 // put puts a blob, patiently. A Conflict is returned, and so is the end of ctx.

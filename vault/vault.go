@@ -164,10 +164,10 @@ func (v *Vault) await(done func() bool) error {
 		v.mu.Lock()
 		ok, err, changed := done(), v.stopped, v.changed
 		v.mu.Unlock()
-		if ok || err != nil {
-			if ok {
-				err = nil
-			}
+		if ok {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		<-changed
