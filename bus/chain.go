@@ -84,11 +84,11 @@ func (s *lanes) give(l *lane) {
 	}
 }
 
-// chains is what a reader remembers: of each chain the newest link. It is of what the reader has applied (recent, older) and, until it
-// has, of what it got since (ahead): another copy that it turns to delivers that once more. The half that was not used for the longest
-// time is forgotten when there are too many.
+// chains is what a reader remembers: of each chain the newest link. When there are too many, the half that was not used for the longest
+// time is forgotten. Another copy that the reader turns to delivers nothing of it once more: what is added is applied before that, or the
+// reader ends.
 type chains struct {
-	ahead, recent, older map[chain]seen
+	recent, older map[chain]seen
 }
 
 type chain struct{ subject, lane string }
@@ -97,37 +97,24 @@ type chain struct{ subject, lane string }
 type seen struct{ n, seq uint64 }
 
 func newChains() *chains {
-	return &chains{ahead: map[chain]seen{}, recent: map[chain]seen{}, older: map[chain]seen{}}
+	return &chains{recent: map[chain]seen{}}
 }
 
 // add notes a message and returns the one before it in its chain. whole is false when some between the two are missing. One that is not
 // newer is no damage: it was stored twice.
 func (c *chains) add(subject string, k link, seq uint64) (before seen, whole bool) {
 	key := chain{subject, k.lane}
-	before, known := c.ahead[key]
-	if !known {
-		before, known = c.recent[key]
-	}
-	if !known {
+	before, recent := c.recent[key]
+	known := recent
+	if !recent {
 		before, known = c.older[key]
 	}
 	if known && k.n > before.n+1 {
 		return before, false
 	}
-	c.ahead[key] = seen{max(k.n, before.n), seq}
+	if !recent && len(c.recent) >= maxChains/2 {
+		c.recent, c.older = map[chain]seen{}, c.recent
+	}
+	c.recent[key] = seen{max(k.n, before.n), seq}
 	return before, true
 }
-
-// keep says that what was added is applied.
-func (c *chains) keep() {
-	for key, s := range c.ahead {
-		if _, there := c.recent[key]; !there && len(c.recent) >= maxChains/2 {
-			c.recent, c.older = map[chain]seen{}, c.recent
-		}
-		c.recent[key] = s
-	}
-	clear(c.ahead)
-}
-
-// back says that what was added since keep will come again.
-func (c *chains) back() { clear(c.ahead) }

@@ -30,24 +30,21 @@ func TestChains(t *testing.T) {
 	add("s.0", a, 10, 5, false)
 	add("s.0", a, 8, 5, true) // stored twice
 	add("s.0", a, 9, 6, true)
-	c.keep()
-	add("s.0", a, 10, 7, true)
-	add("s.0", a, 11, 8, true)
-	c.back() // 10 and 11 come from another copy, which lacks 10
 	add("s.0", a, 11, 8, false)
+	add("s.0", a, 11, 8, false) // from another copy, which lacks 10 as well
 	if before, _ := c.add("s.0", link{a, 11}, 8); before != (seen{9, 6}) {
 		t.Fatalf("before the gap: %+v", before)
 	}
+	add("s.0", a, 10, 7, true) // a third has it
+	add("s.0", a, 11, 8, true)
 	for i := range uint64(maxChains / 2) { // half of what it remembers is the newest for sure
 		add("s.0", fmt.Sprintf("%013d", i), 1, 9, true)
-		c.keep()
 	}
-	add("s.0", a, 12, 10, false)
+	add("s.0", a, 13, 10, false)
 	for i := range uint64(2 * maxChains) {
 		add("s.1", fmt.Sprintf("%013d", i), 1, 11, true)
-		c.keep()
 	}
-	if n := len(c.ahead) + len(c.recent) + len(c.older); n > maxChains {
+	if n := len(c.recent) + len(c.older); n > maxChains {
 		t.Fatalf("%d chains are remembered", n)
 	}
 	add("s.0", a, 20, 12, true) // forgotten

@@ -83,7 +83,6 @@ type follower struct {
 
 // read makes a consumer and applies what it delivers until it fails.
 func (f *follower) read(ctx context.Context) error {
-	f.chains.back()
 	return f.log.bus.read(ctx, f.log.stream, f.subject, f.after, maxFollowBatch, func(ctx context.Context, r *reading) error {
 		f.left = r.cons.CachedInfo().NumPending
 		return f.drain(ctx, r)
@@ -115,7 +114,6 @@ func (f *follower) drain(ctx context.Context, r *reading) error {
 					return applyError{err}
 				}
 				f.after, f.stalls = batch[len(batch)-1].Seq, 0
-				f.chains.keep()
 				clear(batch)
 			}
 			if damage != nil {
