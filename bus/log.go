@@ -181,36 +181,33 @@ func checksum(data []byte) string {
 }
 
 // first returns the number of the oldest message of a subject, 0 when there is none.
-func (l *log) first(ctx context.Context, subject string) (first uint64, err error) {
-	err = l.bus.patiently(ctx, func(ctx context.Context) error {
-		m, err := l.stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(subject))
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			first = 0
-			return nil
-		}
-		if err == nil {
-			first = m.Sequence
-		}
-		return err
+func (l *log) first(ctx context.Context, subject string) (uint64, error) {
+	return l.number(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return l.stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(subject))
 	})
-	return first, err
 }
 
 // Last implements concord.Log.
 func (l *log) Last(ctx context.Context, subject string) (uint64, error) {
-	var last uint64
-	err := l.bus.patiently(ctx, func(ctx context.Context) error {
-		m, err := l.stream.GetLastMsgForSubject(ctx, subject)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			last = 0
-			return nil
-		}
-		if err == nil {
-			last = m.Sequence
+	last, err := l.number(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return l.stream.GetLastMsgForSubject(ctx, subject)
+	})
+	return last, wrap("last message of "+subject, err)
+}
+
+// number returns the number of the message that get gets, 0 when there is none.
+func (l *log) number(ctx context.Context, get func(context.Context) (*jetstream.RawStreamMsg, error)) (seq uint64, err error) {
+	err = l.bus.patiently(ctx, func(ctx context.Context) error {
+		m, err := get(ctx)
+		switch {
+		case err == nil:
+			seq = m.Sequence
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			seq, err = 0, nil
 		}
 		return err
 	})
-	return last, wrap("last message of "+subject, err)
+	return seq, err
 }
 
 // Trim implements concord.Log.
