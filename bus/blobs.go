@@ -57,13 +57,27 @@ type blobs struct {
 	swept    time.Time // when the last sweep began
 }
 
-// NoBound lets a store of blobs take all the room that the engine has.
-const NoBound int64 = -1
+const (
+	// NoBound, in the place of bytes for blobs, lets them take all the room there is.
+	NoBound int64 = -1
+	// moreThanADisk is NoBound to the engine in this process, which has to know how much its streams may take together.
+	moreThanADisk = 64 << 40
+)
 
-// Blobs opens the cluster's store of blobs, creating it when it is new; it holds at most maxBytes on each of the nodes that keep a copy,
-// or as much as there is room for with NoBound, which is for an operator's own servers: they set aside what a store is promised. A
-// full store refuses Puts (Unavailable) until something is deleted; what was deleted leaves the disk within minutes, when the engine compacts. Chunks of Puts whose process died are removed hours later.
+// blobBound returns what the engine is to be told of a bound. An operator's own servers set aside what a stream is promised, so they are
+// promised nothing where there is no bound.
+func (b *Bus) blobBound(bytes int64) int64 {
+	if bytes == NoBound && b.cfg.URL == "" {
+		return moreThanADisk
+	}
+	return bytes
+}
+
+// Blobs opens the cluster's store of blobs, creating it when it is new; it holds at most maxBytes (or NoBound) on each of the nodes
+// that keep a copy. A full store refuses Puts (Unavailable) until something is deleted; what was deleted leaves the disk within minutes, when
+// the engine compacts. Chunks of Puts whose process died are removed hours later.
 func (b *Bus) Blobs(ctx context.Context, maxBytes int64) (concord.Blobs, error) {
+	maxBytes = b.blobBound(maxBytes)
 	nameBytes := max(blobNameBytes, maxBytes/256)
 	if maxBytes == NoBound {
 		nameBytes = NoBound

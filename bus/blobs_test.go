@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -286,6 +287,24 @@ func TestBlobsAndManifestsGrow(t *testing.T) {
 		}
 	}
 	wantNoOrphans(t, openBlobs(t, c.buses[1], 64<<20))
+}
+
+// A store without bound is one that was given more than any disk has, so that a setting may come and go.
+func TestBlobsWithoutBound(t *testing.T) {
+	b, err := Open(t.Context(), Config{Dir: t.TempDir(), NodeName: "n", MaxBlobBytes: NoBound, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	for _, bound := range []int64{NoBound, 64 << 40, 64 << 20, NoBound} {
+		s, err := b.Blobs(t.Context(), bound)
+		if err != nil {
+			t.Fatalf("a bound of %d: %v", bound, err)
+		}
+		if err := s.Put(t.Context(), fmt.Sprintf("a%d", bound), strings.NewReader("data"), 4); err != nil && concord.KindOf(err) != concord.Conflict {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestBlobsRefuse(t *testing.T) {

@@ -57,7 +57,7 @@ type Config struct {
 	// MaxLogBytes bounds each log. A full log refuses appends (Unavailable) until its consumers have committed and
 	// Trim made room, so that nothing unapplied is ever dropped. Default 2 GiB.
 	MaxLogBytes int64
-	// MaxBlobBytes is the room for blobs beside the logs: at least what Blobs is asked for.
+	// MaxBlobBytes is the room for blobs beside the logs, in the engine of this process: at least what Blobs is asked for.
 	MaxBlobBytes int64
 	// Replicas is how many machines keep each log: 1, 3 or 5. Default 1 for a node alone, else 3. A stream never gets fewer than it
 	// has; in a cluster it has one copy until that many nodes are there, see Cluster.
@@ -137,6 +137,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 
 // options are those of an engine in this process that no client can reach from outside.
 func (b *Bus) options() *server.Options {
+	blobBytes := b.blobBound(b.cfg.MaxBlobBytes)
 	return &server.Options{
 		ServerName:         b.cfg.NodeName,
 		DontListen:         true,
@@ -145,7 +146,7 @@ func (b *Bus) options() *server.Options {
 		MaxPending:         64 << 20,
 		JetStream:          true,
 		StoreDir:           b.cfg.Dir,
-		JetStreamMaxStore:  8*b.cfg.MaxLogBytes + b.cfg.MaxBlobBytes + b.cfg.MaxBlobBytes/64, // the names of blobs are a stream too
+		JetStreamMaxStore:  8*b.cfg.MaxLogBytes + blobBytes + blobBytes/64, // the names of blobs are a stream too
 		JetStreamMaxMemory: maxMemoryBytes,
 		SyncAlways:         true,
 	}

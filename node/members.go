@@ -71,11 +71,7 @@ func (n *Node) openMembers(ctx context.Context) error {
 
 func (n *Node) openBlobs(ctx context.Context) (err error) {
 	if n.cfg.Blobs == "" {
-		space := n.blobSpace()
-		if n.cfg.NATS != "" && n.cfg.Cluster.BlobSpace == 0 {
-			space = bus.NoBound
-		}
-		n.blobs, err = n.bus.Blobs(ctx, space)
+		n.blobs, err = n.bus.Blobs(ctx, n.blobSpace())
 		return err
 	}
 	place, err := blob.Parse(n.cfg.Blobs)
@@ -92,7 +88,7 @@ func (n *Node) blobSpace() int64 {
 	if n.cfg.Cluster.BlobSpace > 0 {
 		return n.cfg.Cluster.BlobSpace
 	}
-	return 64 << 40
+	return bus.NoBound
 }
 
 // view returns the cluster as this node knows it; alone it has no members.
