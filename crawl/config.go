@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/durable"
 	"concord/page"
 	"concord/trace"
 	"concord/warc"
@@ -61,8 +62,8 @@ type Config struct {
 	// Hooks for tests and unusual networks; nil means the real thing.
 	Resolve   func(ctx context.Context, host string) ([]netip.Addr, error)
 	Dial      func(ctx context.Context, network, address string) (net.Conn, error)
-	Roots     *x509.CertPool                  // certificate authorities; nil: the system's
-	FreeSpace func(dir string) (int64, error) // free bytes of the disk that holds dir
+	Roots     *x509.CertPool                                   // certificate authorities; nil: the system's
+	FreeSpace func(dir string) (free, total uint64, err error) // bytes of the disk that holds dir
 }
 
 // Archive keeps exchanges. *warc.Archive is one.
@@ -178,7 +179,7 @@ func (c Config) withDefaults() Config {
 		c.Dial = (&net.Dialer{}).DialContext
 	}
 	if c.FreeSpace == nil {
-		c.FreeSpace = freeSpace
+		c.FreeSpace = durable.FreeSpace
 	}
 	return c
 }

@@ -4,22 +4,11 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // diskEvery is how often free space is looked at: at full speed the archive grows by some 100 MB meanwhile, which is
 // what the floor leaves room for.
 const diskEvery = time.Second
-
-// freeSpace is what a person without privileges may still write on the disk that holds dir.
-func freeSpace(dir string) (int64, error) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		return 0, fmt.Errorf("free space of %s: %w", dir, err)
-	}
-	return int64(s.Bavail) * int64(s.Bsize), nil //nolint:unconvert // the types differ between systems
-}
 
 // watchDisk stops fetching while the disk is nearly full, and lets it go on when there is space again.
 func (c *Crawler) watchDisk(ctx context.Context) error {
@@ -39,12 +28,12 @@ func (c *Crawler) checkDisk() {
 	if c.cfg.FreeSpaceFloor < 0 {
 		return
 	}
-	free, err := c.cfg.FreeSpace(c.cfg.Dir)
+	free, _, err := c.cfg.FreeSpace(c.cfg.Dir)
 	was := c.low.Load()
 	switch {
 	case err != nil:
 		c.log.Warn("free space is not known", "error", err)
-	case free < c.cfg.FreeSpaceFloor:
+	case free < uint64(c.cfg.FreeSpaceFloor):
 		c.lowReason.Store(fmt.Sprintf("the disk has %d MB left, nothing is fetched below %d MB", free>>20, c.cfg.FreeSpaceFloor>>20))
 		c.low.Store(true)
 		if !was {

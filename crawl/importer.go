@@ -93,6 +93,13 @@ func (i *Importer) item(f *Frontier, u weburl.URL, it *warc.Item) (Imported, *re
 // submit hands a result to the committer.
 func (i *Importer) submit(res *result) error {
 	i.used[res.f] = struct{}{}
+	select {
+	case i.slots <- struct{}{}:
+	case <-i.ctx.Done():
+		i.c.committer.settled(res)
+		return i.ctx.Err()
+	}
+	i.open.Add(1)
 	durable := false
 	res.learn(func() { durable = true })
 	res.over = func() {
@@ -102,26 +109,13 @@ func (i *Importer) submit(res *result) error {
 		<-i.slots
 		i.open.Done()
 	}
-	var err error
 	select {
-	case i.slots <- struct{}{}:
-		i.open.Add(1)
-		select {
-		case i.c.committer.in <- res:
-			return nil
-		case <-i.ctx.Done():
-			err = i.ctx.Err()
-		}
-		<-i.slots
-		i.open.Done()
+	case i.c.committer.in <- res:
+		return nil
 	case <-i.ctx.Done():
-		err = i.ctx.Err()
+		i.c.committer.settled(res)
+		return i.ctx.Err()
 	}
-	i.c.held.Add(-res.held)
-	if res.awaited {
-		res.f.submitted.Add(-1)
-	}
-	return err
 }
 
 // known reports whether an item is on record, or about to be.
@@ -161,10 +155,13 @@ func (i *Importer) Flush() error {
 	for f := range i.used {
 		f.awaitApplied(wait, ^uint64(0))
 	}
+	if err := i.ctx.Err(); err != nil {
+		return err
+	}
 	if i.lost.Load() {
 		return errElsewhere
 	}
-	return i.ctx.Err()
+	return nil
 }
 
 // importItem makes capture and page of an item, and decides what becomes of it.

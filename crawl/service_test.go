@@ -57,11 +57,11 @@ func TestNothingIsLostWhenALogIsNotThere(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	s := mesh(t, 5)
-	var free atomic.Int64
+	var free atomic.Uint64
 	free.Store(1)
 	r := newRig(t, func(c *Config) {
 		c.FreeSpaceFloor = 1 << 20
-		c.FreeSpace = func(string) (int64, error) { return free.Load(), nil }
+		c.FreeSpace = func(string) (uint64, uint64, error) { return free.Load(), 1 << 40, nil }
 	})
 	until(t, "the floor", func() bool { return r.c.stalled() != "" })
 	id := r.begin(concord.CrawlSpec{Seeds: []string{s.host + "/p0"}})
@@ -346,7 +346,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	r := newRig(t, func(c *Config) {
 		c.Partitions = 1
 		c.FreeSpaceFloor = 1 << 20
-		c.FreeSpace = func(string) (int64, error) { return 0, nil } // take up, but fetch nothing
+		c.FreeSpace = func(string) (uint64, uint64, error) { return 0, 1 << 40, nil } // take up, but fetch nothing
 	})
 	until(t, "the floor", func() bool { return r.c.stalled() != "" })
 	id := r.begin(concord.CrawlSpec{Seeds: []string{"http://127.0.0.1/"}, Scope: concord.ScopeSite})
