@@ -82,12 +82,8 @@ func killConfig(dir string) (Config, error) {
 		Politeness: p, Recrawl: Recrawl{Off: true}, FreeSpaceFloor: -1, Concurrency: killWidth}, nil
 }
 
-// TestKillChild is the process that TestKill kills. It is no test of its own.
-func TestKillChild(t *testing.T) {
-	dir := os.Getenv(killEnv)
-	if dir == "" {
-		t.Skip("no " + killEnv + ": this is no test but the child of TestKill; run go test -run '^TestKill$' instead")
-	}
+// killChild is the process that TestKill kills.
+func killChild(t *testing.T, dir string) {
 	cfg, err := killConfig(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -123,6 +119,10 @@ func TestKillChild(t *testing.T) {
 // TestKill kills a crawl at random moments and lets it go on: in the end there is every page, once, and what was fetched
 // twice was in flight at a kill. No host is asked again before its delay is over, not even across a kill.
 func TestKill(t *testing.T) {
+	if dir := os.Getenv(killEnv); dir != "" {
+		killChild(t, dir)
+		return
+	}
 	t.Parallel()
 	const kills, hosts, pages = 6, 8, 24
 	dir := t.TempDir()
@@ -138,7 +138,7 @@ func TestKill(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	out := ""
 	for round := range kills + 1 {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestKillChild$", "-test.v")
+		cmd := exec.Command(os.Args[0], "-test.run=^TestKill$", "-test.v")
 		cmd.Env = append(os.Environ(), killEnv+"="+dir)
 		if round < kills {
 			if err := cmd.Start(); err != nil {
