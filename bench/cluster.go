@@ -123,8 +123,7 @@ func runCluster(ctx context.Context, c config) error {
 		if !slices.Contains(c.only, p) {
 			continue
 		}
-		now := stamp{At: time.Now().UTC().Truncate(time.Second), LoadBefore: loadAverage(), Revision: revision()}
-		logf("%s: load %.1f", p, now.LoadBefore)
+		now := begin(p)
 		if err := measureCluster(ctx, c, p, res); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", p, err))
 		}

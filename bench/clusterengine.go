@@ -15,6 +15,8 @@ import (
 	"concord"
 	"concord/bus"
 	"concord/join"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // engineResult is what the message engine costs with one copy of everything and with three, in this process: the engine's nodes
@@ -60,7 +62,9 @@ type benchBuses struct {
 
 func (b *benchBuses) close() {
 	for _, x := range b.buses {
-		x.Close()
+		if x != nil { // it did open
+			x.Close()
+		}
 	}
 	os.RemoveAll(b.dir)
 }
@@ -70,47 +74,45 @@ func openBuses(ctx context.Context, c config, n int) (*benchBuses, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &benchBuses{dir: dir}
-	log := slog.New(slog.DiscardHandler)
-	if n == 1 {
-		one, err := bus.Open(ctx, bus.Config{Dir: filepath.Join(dir, "1"), NodeName: "n1", Logger: log, MaxBlobBytes: 1 << 30})
-		if err == nil {
-			b.buses = append(b.buses, one)
-		}
-		return b, err
-	}
-	id, err := join.Create(filepath.Join(dir, "id"), "n1", log)
-	if err != nil {
-		return b, err
-	}
-	var addrs []string
-	for range n {
-		a, err := freePorts()
-		if err != nil {
-			return b, err
-		}
-		addrs = append(addrs, a)
-	}
-	b.buses = make([]*bus.Bus, n)
-	errs := make([]error, n)
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() {
-			var peers []string
-			if i > 0 {
-				peers = addrs[:1]
-			}
-			b.buses[i], errs[i] = bus.Open(ctx, bus.Config{Dir: filepath.Join(dir, fmt.Sprint(i+1)), NodeName: fmt.Sprintf("n%d", i+1), Logger: log, MaxBlobBytes: 1 << 30,
-				Cluster: &bus.Cluster{Name: "bench", Listen: addrs[i], Peers: peers, TLS: id.ServerTLS()}})
-		})
-	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return b, err
-		}
+	b := &benchBuses{dir: dir, buses: make([]*bus.Bus, n)}
+	if err := b.open(ctx); err != nil {
+		b.close()
+		return nil, err
 	}
 	return b, nil
+}
+
+// open opens one engine alone, or all of them at once as one cluster.
+func (b *benchBuses) open(ctx context.Context) error {
+	log := slog.New(slog.DiscardHandler)
+	configs := make([]bus.Config, len(b.buses))
+	for i := range configs {
+		configs[i] = bus.Config{Dir: filepath.Join(b.dir, fmt.Sprint(i+1)), NodeName: fmt.Sprintf("n%d", i+1), Logger: log, MaxBlobBytes: 1 << 30}
+	}
+	if len(configs) > 1 {
+		id, err := join.Create(filepath.Join(b.dir, "id"), "n1", log)
+		if err != nil {
+			return err
+		}
+		for i := range configs {
+			addr, err := freePorts()
+			if err != nil {
+				return err
+			}
+			configs[i].Cluster = &bus.Cluster{Name: "bench", Listen: addr, TLS: id.ServerTLS()}
+			if i > 0 {
+				configs[i].Cluster.Peers = []string{configs[0].Cluster.Listen}
+			}
+		}
+	}
+	var g errgroup.Group
+	for i, cfg := range configs {
+		g.Go(func() (err error) {
+			b.buses[i], err = bus.Open(ctx, cfg)
+			return err
+		})
+	}
+	return g.Wait()
 }
 
 func measureEngine(ctx context.Context, c config) (*engineResult, error) {
@@ -373,23 +375,20 @@ func (r *engineResult) watch(ctx context.Context, buses []*bus.Bus, count int) e
 // perSecond calls do again and again in several goroutines, with the goroutine's number and how often it was called there.
 func perSecond(ctx context.Context, writers int, d time.Duration, do func(ctx context.Context, k, i int) error) (float64, error) {
 	var count atomic.Int64
-	errs := make(chan error, writers)
 	began := time.Now()
-	var wg sync.WaitGroup
+	g, ctx := errgroup.WithContext(ctx)
 	for k := range writers {
-		wg.Go(func() {
+		g.Go(func() error {
 			for i := 0; time.Since(began) < d; i++ {
 				if err := do(ctx, k, i); err != nil {
-					errs <- err
-					return
+					return err
 				}
 				count.Add(1)
 			}
+			return nil
 		})
 	}
-	wg.Wait()
-	close(errs)
-	for err := range errs {
+	if err := g.Wait(); err != nil {
 		return 0, err
 	}
 	return float64(count.Load()) / time.Since(began).Seconds(), nil

@@ -10,11 +10,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	api "concord/web"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // quantiles sums measurements up, in milliseconds.
@@ -180,27 +180,16 @@ func cpuBetween(before, after []nodeUse) (seconds float64) {
 
 // askAtOnce asks all questions, parallelAsks at a time, at every node in turn.
 func (l nodes) askAtOnce(ctx context.Context, list []string) error {
-	var next atomic.Int64
-	errs := make(chan error, parallelAsks)
-	var wg sync.WaitGroup
-	for range parallelAsks {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(list) {
-					return
-				}
-				if _, _, err := l[i%len(l)].ask(list[i]); err != nil {
-					errs <- err
-					return
-				}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelAsks)
+	for i, q := range list {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
 			}
+			_, _, err := l[i%len(l)].ask(q)
+			return err
 		})
 	}
-	wg.Wait()
-	close(errs)
-	for err := range errs {
-		return err
-	}
-	return ctx.Err()
+	return g.Wait()
 }

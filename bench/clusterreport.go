@@ -23,15 +23,6 @@ var modelledNodes = []float64{10, 100, 1000}
 
 // writeScaling replaces the tables of the report, and writes its plots beside it.
 func writeScaling(path string, r *clusterResults) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	before, rest, ok := strings.Cut(string(data), scalingBegin)
-	_, after, ok2 := strings.Cut(rest, tablesEnd)
-	if !ok || !ok2 {
-		return fmt.Errorf("%s has no lines %q and %q between which to write", path, scalingBegin, tablesEnd)
-	}
 	var b strings.Builder
 	measuredTables(&b, r)
 	var plots map[string]string
@@ -49,18 +40,11 @@ func writeScaling(path string, r *clusterResults) error {
 			return err
 		}
 	}
-	return os.WriteFile(path, []byte(before+scalingBegin+"\n\n"+b.String()+"\n"+tablesEnd+after), 0o644)
+	return replaceTables(path, scalingBegin, b.String())
 }
 
 func measuredTables(b *strings.Builder, r *clusterResults) {
-	m := r.Machine
-	fmt.Fprintf(b, "Machine: %s, %d cores, %d GiB, %s; %s. ", m.CPU, m.Cores, (m.Memory+1<<29)>>30, m.Kernel, m.Versions["go"])
-	fmt.Fprintf(b, "Program: %s.\n\n| part | when | revision | load average before it |\n|---|---|---|--:|\n", m.Versions["concord"])
-	for _, p := range clusterParts {
-		if s, ok := r.Ran[p]; ok {
-			fmt.Fprintf(b, "| %s | %s | %s | %.1f |\n", p, s.At.Format("2006-01-02 15:04 UTC"), s.Revision, s.LoadBefore)
-		}
-	}
+	machineTable(b, r.Machine, clusterParts, r.Ran)
 	trialNote(b, r)
 	crawlsTable(b, r)
 	differenceTable(b, r)
@@ -284,6 +268,12 @@ func limitsTable(b *strings.Builder, m *scale.Model, k pageKind) {
 		fmt.Fprintf(b, " %.0f nodes |", n)
 		columns = append(columns, m.PageLimits(n))
 	}
+	limitRows(b, columns)
+	b.WriteString("\n" + firstLimits(m) + "\n")
+}
+
+// limitRows ends the head of a table and writes a row for each limit; the least of a column is bold.
+func limitRows(b *strings.Builder, columns [][]scale.Limit) {
 	b.WriteString("\n|---|" + strings.Repeat("--:|", len(columns)) + "\n")
 	for i, l := range columns[0] {
 		fmt.Fprintf(b, "| %s |", l.Name)
@@ -296,7 +286,6 @@ func limitsTable(b *strings.Builder, m *scale.Model, k pageKind) {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\n" + firstLimits(m) + "\n")
 }
 
 func blobsName(d scale.Design) string {
@@ -350,18 +339,7 @@ func nodesTable(b *strings.Builder, c *scale.Costs) {
 		columns, loads = append(columns, m.NodeLimits()), append(loads, m.LeaseLoad())
 		fmt.Fprintf(b, " %s |", d.Name)
 	}
-	b.WriteString("\n|---|" + strings.Repeat("--:|", len(columns)) + "\n")
-	for i, l := range columns[0] {
-		fmt.Fprintf(b, "| %s |", l.Name)
-		for _, col := range columns {
-			text := count(col[i].Rate)
-			if col[i] == scale.Least(col) {
-				text = "**" + text + "**"
-			}
-			fmt.Fprintf(b, " %s |", text)
-		}
-		b.WriteString("\n")
-	}
+	limitRows(b, columns)
 	b.WriteString("| leases renewed, part of what their store takes |")
 	for _, l := range loads {
 		fmt.Fprintf(b, " %.1f %% |", l*100)

@@ -120,13 +120,12 @@ func run(ctx context.Context, c config) error {
 		if !slices.Contains(c.only, p) {
 			continue
 		}
-		now := stamp{At: time.Now().UTC().Truncate(time.Second), LoadBefore: loadAverage(), Revision: revision()}
-		logf("%s: load %.1f", p, now.LoadBefore)
+		now := begin(p)
 		if err := measure(ctx, c, p, res); err != nil {
 			return fmt.Errorf("%s: %w", p, err)
 		}
 		res.Ran[p] = now
-		if err := saveResults(c.raw, res); err != nil {
+		if err := saveJSON(c.raw, res); err != nil {
 			return err
 		}
 	}
@@ -134,7 +133,14 @@ func run(ctx context.Context, c config) error {
 		fmt.Println(tables(res))
 		return nil
 	}
-	return updateReport(c.doc, res)
+	return replaceTables(c.doc, tablesBegin, tables(res))
+}
+
+// begin says when and of what a part is measured.
+func begin(part string) stamp {
+	s := stamp{At: time.Now().UTC().Truncate(time.Second), LoadBefore: loadAverage(), Revision: revision()}
+	logf("%s: load %.1f", part, s.LoadBefore)
+	return s
 }
 
 func measure(ctx context.Context, c config, part string, res *results) (err error) {
@@ -157,8 +163,6 @@ func loadResults(path string) (*results, error) {
 	r := &results{Ran: map[string]stamp{}}
 	return r, loadJSON(path, r)
 }
-
-func saveResults(path string, r *results) error { return saveJSON(path, r) }
 
 // loadJSON reads the numbers of an earlier run, if there was one.
 func loadJSON(path string, v any) error {

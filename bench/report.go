@@ -14,23 +14,24 @@ const (
 	tablesEnd   = "<!-- end of tables -->"
 )
 
-func updateReport(path string, r *results) error {
+// replaceTables writes a report anew between the line begin and tablesEnd.
+func replaceTables(path, begin, tables string) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, rest, ok := strings.Cut(string(data), tablesBegin)
+	before, rest, ok := strings.Cut(string(data), begin)
 	_, after, ok2 := strings.Cut(rest, tablesEnd)
 	if !ok || !ok2 {
-		return fmt.Errorf("%s has no lines %q and %q between which to write", path, tablesBegin, tablesEnd)
+		return fmt.Errorf("%s has no lines %q and %q between which to write", path, begin, tablesEnd)
 	}
-	return os.WriteFile(path, []byte(before+tablesBegin+"\n\n"+tables(r)+"\n"+tablesEnd+after), 0o644)
+	return os.WriteFile(path, []byte(before+begin+"\n\n"+tables+"\n"+tablesEnd+after), 0o644)
 }
 
 // tables is the measured part of the report.
 func tables(r *results) string {
 	var b strings.Builder
-	machineTable(&b, r)
+	machineTable(&b, r.Machine, parts, r.Ran)
 	for _, s := range r.Crawl {
 		crawlTable(&b, &s)
 	}
@@ -47,12 +48,11 @@ func tables(r *results) string {
 	return b.String()
 }
 
-func machineTable(b *strings.Builder, r *results) {
-	m := r.Machine
+func machineTable(b *strings.Builder, m machine, parts []string, ran map[string]stamp) {
 	fmt.Fprintf(b, "Machine: %s, %d cores, %d GiB, %s; %s. ", m.CPU, m.Cores, (m.Memory+1<<29)>>30, m.Kernel, m.Versions["go"])
-	fmt.Fprintf(b, "Program: %s.\n\n| part | when | revision | load average before it |\n|---|---|---|---|\n", m.Versions["concord"])
+	fmt.Fprintf(b, "Program: %s.\n\n| part | when | revision | load average before it |\n|---|---|---|--:|\n", m.Versions["concord"])
 	for _, p := range parts {
-		if s, ok := r.Ran[p]; ok {
+		if s, ok := ran[p]; ok {
 			fmt.Fprintf(b, "| %s | %s | %s | %.1f |\n", p, s.At.Format("2006-01-02 15:04 UTC"), s.Revision, s.LoadBefore)
 		}
 	}

@@ -4,11 +4,11 @@ import "math"
 
 // Costs are what was measured. Times of processors are those of the machine that it was measured on.
 type Costs struct {
-	PageCPU    float64 // seconds of processor a page, on all nodes of a cluster together, without Rest
+	PageCPU    float64 // seconds of processor a page, on all nodes of a cluster together, without RestCPU
 	ShardCPU   float64 // of that: seconds for one copy of the page's shard
 	FrontCPU   float64 // of that: seconds for the page's part of the frontier, in its one goroutine
 	AttestCPU  float64 // of that: seconds of the attestor
-	RestCPU    float64 // processors that a node uses at rest, besides RestPerNode
+	RestCPU    float64 // processors that a node uses at rest, besides RestGrowth
 	RestGrowth float64 // processors more for each node there is
 
 	Capture     float64 // bytes of a page's message in the captures log
