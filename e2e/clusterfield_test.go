@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"concord/e2e/nemesis"
+	"concord/web"
 )
 
 const (
@@ -114,53 +115,27 @@ func (c *clusterField) node(name string) *fieldNode {
 	return nil
 }
 
-// clusterState is what the API says of a cluster.
-type clusterState struct {
-	State string
-	Hears bool
-	Nodes []struct {
-		Name, State string
-	}
-	Partitions []struct {
-		Name, State, Owner, Why string
-		Replicas                []struct {
-			Node string
-			Lag  uint64
-		}
-	}
-	Moving, Unowned int
-	Logs            []struct {
-		Name, Leader string
-		Replicas     int
-		Copies       []struct {
-			Node            string
-			Online, Current bool
-			Lag             uint64
-		}
-	}
-	Warnings []string
-}
-
-func (n *fieldNode) cluster() (s clusterState, err error) {
+// cluster is what the node says of the cluster.
+func (n *fieldNode) cluster() (s web.ClusterStatus, err error) {
 	return s, n.json("/api/v1/cluster", nil, &s)
 }
 
 // problems says what of a cluster of so many nodes is not as it is when nothing is wrong. Copies may be so many messages behind.
-func (s *clusterState) problems(nodes int, lag uint64) (list []string) {
+func problems(s *web.ClusterStatus, nodes int, lag uint64) (list []string) {
 	add := func(wrong bool, format string, args ...any) {
 		if wrong {
 			list = append(list, fmt.Sprintf(format, args...))
 		}
 	}
-	add(s.State != "member", "the node is %s", s.State)
+	add(s.State != web.ClusterMember, "the node is %s", s.State)
 	add(!s.Hears, "it does not hear the others")
 	add(len(s.Nodes) != nodes, "%d nodes are known", len(s.Nodes))
 	for _, n := range s.Nodes {
-		add(n.State != "live", "%s is %s", n.Name, n.State)
+		add(n.State != web.NodeLive, "%s is %s", n.Name, n.State)
 	}
 	add(len(s.Partitions) == 0, "no partition is known")
 	for _, p := range s.Partitions {
-		add(p.State != "owned", "%s is %s (%s)", p.Name, p.State, p.Why)
+		add(p.State != web.PartitionOwned, "%s is %s (%s)", p.Name, p.State, p.Why)
 		if strings.HasPrefix(p.Name, "shard.") {
 			add(len(p.Replicas) < 2, "%s is kept by %v", p.Name, p.Replicas)
 		}
@@ -192,7 +167,7 @@ func (c *clusterField) converge(ctx context.Context, limit time.Duration, lag ui
 			if err != nil {
 				return err
 			}
-			if p := s.problems(len(c.nodes), lag); len(p) > 0 {
+			if p := problems(&s, len(c.nodes), lag); len(p) > 0 {
 				return fmt.Errorf("as %s sees it: %s", n.Name, strings.Join(p, "; "))
 			}
 			return nil

@@ -73,7 +73,6 @@ field() { as "$1" federation status --json | tr -d ' ,"' | sed -n "s/^$2://p" | 
 is() { [ "$(field "$1" "$2")" = "$3" ]; }
 candidate() { as "$1" federation status | grep -q "^$1.example .*candidate"; }
 everyone_is() { for m in $names; do is "$m" "$1" "$2" || return 1; done; }
-decisions() { for m in $names; do is "$m" epoch "$1" || return 1; done; }
 cosigned() { # every entry is under a head that a quorum cosigned, and all have the same log
 	size=$(field alice size)
 	for m in $names; do
@@ -95,7 +94,7 @@ for n in bob carol dave; do
 	start "$n"
 	until_true "$n is a candidate" candidate "$n"
 done
-until_true "all know of all" decisions 5
+until_true "all know of all" everyone_is epoch 5
 show dave federation status
 
 say "from one voter to four, in one step"
@@ -126,8 +125,7 @@ say "one of four stops: the ledger goes on"
 stop dave
 before=$(field alice size)
 as bob crawl "http://$(web alice)/manual/" --scope prefix --allow-private --wait >/dev/null 2>&1
-names_up="alice bob carol"
-grown() { for m in $names_up; do [ "$(field "$m" agreed)" -gt "$before" ] || return 1; done; }
+grown() { for m in alice bob carol; do [ "$(field "$m" agreed)" -gt "$before" ] || return 1; done; }
 until_true "the ledger goes on with three" grown
 show alice federation status
 
@@ -142,7 +140,7 @@ sleep 3
 show alice federation status
 
 say "one comes back: it goes on by itself, and what waited is attested"
-before=$halted_at names_up="alice bob carol"
+before=$halted_at
 start carol
 until_true "the ledger goes on" grown
 start dave

@@ -96,9 +96,7 @@ func TestDrain(t *testing.T) {
 		token := nodes[1].token(2)
 		nodes[3].join(nodes[1], token)
 		nodes[4].join(nodes[2], token)
-		for _, m := range nodes[3:] {
-			m.eventually(time.Minute, "a member that serves", func() bool { return m.stage() == "member" && m.ready() > 0 })
-		}
+		awaitMembers(nodes[3:], time.Minute)
 		nodes[3].eventually(time.Minute, "at work", func() bool {
 			st, err := first.clusterStatus()
 			a, _ := owns(&st, "node-4")
@@ -147,7 +145,7 @@ func TestDrain(t *testing.T) {
 		gone := nodes[3]
 		gone.up()
 		gone.eventually(30*time.Second, "told that it was removed", func() bool { return gone.says("was removed") })
-		if gone.ready() > 0 {
+		if gone.readys.Load() > 0 {
 			t.Error("a removed node is ready")
 		}
 		if st, err := first.clusterStatus(); err != nil || len(st.Nodes) != 4 {
@@ -202,10 +200,7 @@ func TestDrain(t *testing.T) {
 			}
 			return err == nil && len(st.Logs) > 0
 		})
-		for _, m := range nodes[:3] {
-			compareAnswers(t, m.name, m.answers(w), want)
-			report(t, nemesis.Searchable(m.get, w))
-		}
+		compareAll(t, nodes[:3], w, want)
 	})
 	if got := first.receipts(urls, policy); got != len(urls) {
 		t.Errorf("%d of %d receipts hold", got, len(urls))

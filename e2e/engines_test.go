@@ -63,7 +63,7 @@ func operatorS3(t *testing.T) (place string) {
 	}
 	if err != nil {
 		if bin, err = exec.LookPath("versitygw"); err != nil {
-			t.Skip("SKIPPED: there is no S3 server; run: go build -C e2e/s3server -o ../../bin/versitygw github.com/versity/versitygw/cmd/versitygw")
+			t.Skip("SKIPPED: there is no S3 server; blobs in one were not tried: run: go build -C e2e/s3server -o ../../bin/versitygw github.com/versity/versitygw/cmd/versitygw")
 		}
 	}
 	addr, root := loopback(freePorts(t)), t.TempDir()

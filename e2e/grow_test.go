@@ -46,9 +46,7 @@ func TestGrow(t *testing.T) {
 	}
 	nodes[2].join(first, token)
 	shown := watchGrowth(first)
-	for _, m := range nodes {
-		m.eventually(2*time.Minute, "a member that serves", func() bool { return m.stage() == "member" && m.ready() > 0 })
-	}
+	awaitMembers(nodes, 2*time.Minute)
 	awaitCluster(t, 3, 2*time.Minute, nodes...)
 	t.Logf("grown to three in %v", time.Since(began).Round(time.Second))
 	if words := shown(); !strings.Contains(words, "comparing log") && !strings.Contains(words, "copying log") {
@@ -60,10 +58,7 @@ func TestGrow(t *testing.T) {
 		t.Error("the old engine's directory is still there")
 	}
 
-	for _, m := range nodes {
-		compareAnswers(t, m.name, m.answers(w), want)
-		report(t, nemesis.Searchable(m.get, w))
-	}
+	compareAll(t, nodes, w, want)
 	if got := first.receipts(urls, policy); got != len(urls) {
 		t.Errorf("%d of %d receipts hold", got, len(urls))
 	}
@@ -149,12 +144,7 @@ func TestGrowKilled(t *testing.T) {
 			}
 			nodes := named(t, 3)
 			copyTree(t, base, nodes[0].data())
-			nodes[0].up()
-			nodes[0].awaitReady(1, time.Minute)
-			token := nodes[0].token(2)
-			for _, m := range nodes[1:] {
-				m.join(nodes[0], token)
-			}
+			gather(nodes)
 			victim := nodes[moment.who]
 			for deadline := time.Now().Add(time.Minute); !moment.at(victim); time.Sleep(time.Millisecond) {
 				if time.Now().After(deadline) {
@@ -170,15 +160,10 @@ func TestGrowKilled(t *testing.T) {
 			} else {
 				victim.up()
 			}
-			for _, m := range nodes {
-				m.eventually(2*time.Minute, "a member that serves", func() bool { return m.stage() == "member" && m.ready() > 0 })
-			}
+			awaitMembers(nodes, 2*time.Minute)
 			awaitCluster(t, 3, time.Minute, nodes...)
 			t.Logf("a cluster %v after the kill", time.Since(began).Round(100*time.Millisecond))
-			for _, m := range nodes {
-				compareAnswers(t, m.name, m.answers(w), want)
-				report(t, nemesis.Searchable(m.get, w))
-			}
+			compareAll(t, nodes, w, want)
 			nodes[i%3].receipts(urlsOf(w), policy)
 			if nodes[0].has("bus") || nodes[0].has("bus.moved") {
 				t.Error("the old engine's directory is still there")
@@ -199,12 +184,7 @@ func TestGrowFails(t *testing.T) {
 	nodes := named(t, 3)
 	first := nodes[0]
 	copyTree(t, base, first.data())
-	first.up()
-	first.awaitReady(1, time.Minute)
-	token := first.token(2)
-	for _, m := range nodes[1:] {
-		m.join(first, token)
-	}
+	gather(nodes)
 	first.eventually(time.Minute, "growing", func() bool { return first.has("cluster", "bus") })
 	for _, m := range nodes[1:] {
 		m.signal(syscall.SIGSTOP)
@@ -220,15 +200,10 @@ func TestGrowFails(t *testing.T) {
 		m.signal(syscall.SIGCONT)
 	}
 	began = time.Now()
-	for _, m := range nodes {
-		m.eventually(4*time.Minute, "a member that serves", func() bool { return m.stage() == "member" && m.ready() > 0 })
-	}
+	awaitMembers(nodes, 4*time.Minute)
 	awaitCluster(t, 3, time.Minute, nodes...)
 	t.Logf("a cluster %v after they went on", time.Since(began).Round(time.Second))
-	for _, m := range nodes {
-		compareAnswers(t, m.name, m.answers(w), want)
-		report(t, nemesis.Searchable(m.get, w))
-	}
+	compareAll(t, nodes, w, want)
 	nodes[2].receipts(urlsOf(w), policy)
 }
 
@@ -243,12 +218,7 @@ func TestGrowInterrupted(t *testing.T) {
 	nodes := named(t, 3)
 	first := nodes[0]
 	copyTree(t, base, first.data())
-	first.up()
-	first.awaitReady(1, time.Minute)
-	token := first.token(2)
-	for _, m := range nodes[1:] {
-		m.join(first, token)
-	}
+	gather(nodes)
 	first.eventually(time.Minute, "moving", func() bool { return first.says("moving stream") || first.stage() == "member" })
 	first.signal(syscall.SIGSTOP)
 	time.Sleep(2 * time.Minute)
@@ -258,14 +228,9 @@ func TestGrowInterrupted(t *testing.T) {
 		}
 	}
 	first.signal(syscall.SIGCONT)
-	for _, m := range nodes {
-		m.eventually(4*time.Minute, "a member that serves", func() bool { return m.stage() == "member" && m.ready() > 0 })
-	}
+	awaitMembers(nodes, 4*time.Minute)
 	awaitCluster(t, 3, time.Minute, nodes...)
-	for _, m := range nodes {
-		compareAnswers(t, m.name, m.answers(w), want)
-		report(t, nemesis.Searchable(m.get, w))
-	}
+	compareAll(t, nodes, w, want)
 	nodes[2].receipts(urlsOf(w), policy)
 }
 

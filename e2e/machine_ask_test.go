@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"concord/e2e/loopweb"
+	"concord/e2e/nemesis"
 	"concord/receipt"
 )
 
@@ -79,6 +80,15 @@ func compareAnswers(t testing.TB, who string, got, want map[string]found) {
 	}
 	if wrong > 3 {
 		t.Errorf("%s: %d of %d answers differ", who, wrong, len(want))
+	}
+}
+
+// compareAll looks whether each machine answers as wanted and finds every page.
+func compareAll(t *testing.T, list []*machine, w *loopweb.Web, want map[string]found) {
+	t.Helper()
+	for _, m := range list {
+		compareAnswers(t, m.name, m.answers(w), want)
+		report(t, nemesis.Searchable(m.get, w))
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,9 +26,7 @@ type machine struct {
 	http    string
 	cluster string
 	env     []string
-
-	mu     sync.Mutex
-	readys int
+	readys  atomic.Int64 // how often this process said that it serves
 }
 
 // newMachine makes a node with a name and addresses; nothing runs yet.
@@ -84,7 +82,7 @@ func (m *machine) up(args ...string) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	m.setReadys(0)
+	m.readys.Store(0)
 	if err := m.cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
@@ -92,29 +90,16 @@ func (m *machine) up(args ...string) {
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
 			if strings.HasPrefix(lines.Text(), "ready ") {
-				m.setReadys(m.ready() + 1)
+				m.readys.Add(1)
 			}
 		}
 	}()
 }
 
-func (m *machine) setReadys(n int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.readys = n
-}
-
-// ready is how often this process said that it serves.
-func (m *machine) ready() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.readys
-}
-
 // awaitReady waits until this process said so many times that it serves.
-func (m *machine) awaitReady(times int, limit time.Duration) {
+func (m *machine) awaitReady(times int64, limit time.Duration) {
 	m.t.Helper()
-	m.eventually(limit, fmt.Sprintf("ready for the %d. time", times), func() bool { return m.ready() >= times })
+	m.eventually(limit, fmt.Sprintf("ready for the %d. time", times), func() bool { return m.readys.Load() >= times })
 }
 
 // eventually waits until ok.
@@ -259,9 +244,8 @@ func mustJSON(v any) string {
 	return string(b)
 }
 
-// grown starts machines as one cluster: the first alone, then the others with a token of its.
-func grown(t testing.TB, list []*machine, limit time.Duration) {
-	t.Helper()
+// gather starts machines that are to be one cluster, without waiting for it: the first alone, then the others with a token of its.
+func gather(list []*machine) {
 	first := list[0]
 	first.up()
 	first.awaitReady(1, time.Minute)
@@ -269,8 +253,20 @@ func grown(t testing.TB, list []*machine, limit time.Duration) {
 	for _, m := range list[1:] {
 		m.join(first, token)
 	}
+}
+
+// awaitMembers waits until each machine is a member that serves.
+func awaitMembers(list []*machine, limit time.Duration) {
 	for _, m := range list {
-		m.eventually(limit, "a member", func() bool { return m.stage() == "member" && m.ready() > 0 })
+		m.t.Helper()
+		m.eventually(limit, "a member that serves", func() bool { return m.stage() == "member" && m.readys.Load() > 0 })
 	}
+}
+
+// grown starts machines as one cluster that works.
+func grown(t testing.TB, list []*machine, limit time.Duration) {
+	t.Helper()
+	gather(list)
+	awaitMembers(list, limit)
 	awaitCluster(t, len(list), limit, list...)
 }

@@ -39,9 +39,7 @@ func TestTerminate(t *testing.T) {
 	nodes[1].stopSoon("joining, with its engine and no majority")
 	nodes[1].up()
 	first.up()
-	for _, m := range nodes {
-		m.eventually(2*time.Minute, "a member that serves", func() bool { return m.stage() == "member" && m.ready() > 0 })
-	}
+	awaitMembers(nodes, 2*time.Minute)
 	awaitCluster(t, 3, time.Minute, nodes...)
 	more := smallWeb(t, 87, 10, 200)
 	id := nodes[1].crawl(more.Seeds())
