@@ -165,6 +165,9 @@ func TestClusterAvailability(t *testing.T) {
 	if *clusterKindsFlag != "" {
 		kinds = nil
 		for _, k := range strings.Split(*clusterKindsFlag, ",") {
+			if !slices.Contains(nemesis.Kinds, nemesis.Kind(k)) {
+				t.Fatalf("-cluster-kinds: there is no fault %q, only %q", k, nemesis.Kinds)
+			}
 			kinds = append(kinds, nemesis.Kind(k))
 		}
 	}

@@ -38,7 +38,7 @@ func seed(t *testing.T) uint64 {
 	others := ""
 	flag.Visit(func(f *flag.Flag) {
 		if f.Name != "seed" && !strings.HasPrefix(f.Name, "test.") {
-			others += fmt.Sprintf(" -%s %v", f.Name, f.Value)
+			others += fmt.Sprintf(" -%s %q", f.Name, f.Value.String()) // names of faults have spaces
 		}
 	})
 	t.Logf("seed %d; again with: go test -tags e2e -run '^%s$' ./e2e/ -seed %d%s", s, t.Name(), s, others)
