@@ -286,6 +286,7 @@ func allAttested(t testing.TB, c *chain.Chain) {
 
 // What is above a message is read in parts.
 func TestRemoteLedgerReadsInParts(t *testing.T) {
+	t.Parallel()
 	entries := make([]concord.LedgerEntry, chain.MaxEntries)
 	points := make([]concord.Checkpoint, 300)
 	for i := range entries {
@@ -516,6 +517,7 @@ func TestRemoteLedgerSubmitWaits(t *testing.T) {
 }
 
 func TestRemoteLedgerIsRemembered(t *testing.T) {
+	t.Parallel()
 	c, other := runningChain(t, t.TempDir()), runningChain(t, t.TempDir())
 	file := filepath.Join(t.TempDir(), "ledger.json")
 	d := &direct{handlers: ledgerServices(c)}

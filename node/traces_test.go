@@ -75,6 +75,7 @@ func (c *traceCollector) names(id string) map[string]int {
 
 // A node sends what it did: the whole life of each page, and the queries, those that it is asked at its end included.
 func TestTraces(t *testing.T) {
+	t.Parallel()
 	c, s := newTraceCollector(t), newSite(t, 4, 0)
 	p := start(t, shortDir(t), tracesVar+"="+c.URL)
 	p.await(p.crawl(s.URL + "/"))
@@ -131,6 +132,7 @@ func unhex(c byte) byte {
 
 // A collector that is not there, or that says no, costs neither answers nor a slow end, and is told once.
 func TestTracesGoNowhere(t *testing.T) {
+	t.Parallel()
 	no := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }))
 	t.Cleanup(no.Close)
 	for _, endpoint := range []string{"http://127.0.0.1:9", no.URL} {
