@@ -16,9 +16,11 @@ import (
 )
 
 // kind is a file's place in the data directory with its numbers and names left out: files of one kind are written and
-// read by the same code.
+// read by the same code. Each stream's messages are a kind.
 func kind(rel string) string {
-	rel = streams.ReplaceAllString(rel, "streams/S/")
+	if !strings.HasSuffix(rel, ".blk") {
+		rel = streams.ReplaceAllString(rel, "streams/S/")
+	}
 	return numbers.ReplaceAllString(rel, "N")
 }
 

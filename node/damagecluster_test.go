@@ -23,7 +23,7 @@ var groups = regexp.MustCompile(`_js_/[^/]+/`)
 var only = regexp.MustCompile(os.Getenv("CONCORD_TEST_DAMAGE"))
 
 // few are the kinds of file that -short is content with: a log of the engine, a segment of the index, a database, and the ledger.
-var few = []*regexp.Regexp{regexp.MustCompile(`\.blk$`), regexp.MustCompile(`\.seg$`), regexp.MustCompile(`^frontier/.*\.sst$`), regexp.MustCompile(`^chain/.*\.(log|ldb|sst)$`)}
+var few = []*regexp.Regexp{regexp.MustCompile(`/CAPTURES/msgs/.*\.blk$`), regexp.MustCompile(`\.seg$`), regexp.MustCompile(`^frontier/.*\.sst$`), regexp.MustCompile(`^chain/.*\.(log|ldb|sst)$`)}
 
 // One flipped bit in any kind of file of a member: the cluster goes on; the node refuses with a message that names the place, or mends itself, or
 // leaves the damage where it is and a comparison of the copies finds it; and nobody ever shows what is not so. What refuses is made whole by
