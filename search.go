@@ -28,6 +28,8 @@ type Request struct {
 	Facets []string
 	// Explain asks for the Explanation of every hit. With Only it is made of documents that do not match as well.
 	Explain bool
+	// Body asks for the Body of every hit that may be handed out.
+	Body bool
 
 	// A fan-out asks in two rounds: first Bare, for URL, Site and Score of the best results alone, which may be as many as
 	// MaxOffset+MaxLimit; then, once it knows
@@ -99,6 +101,17 @@ type Answer struct {
 	Suggestion string        `json:"suggestion,omitempty"` // "did you mean", only when nothing was found
 	Facets     []Facet       `json:"facets,omitempty"`     // as asked for, in that order
 	Took       time.Duration `json:"-"`
+	// Operators says what became of asking other operators; empty: none was asked.
+	Operators []OperatorAnswer `json:"operators,omitempty"`
+}
+
+// OperatorAnswer is what became of asking another operator. Its results are among the hits as far as they were verified here.
+type OperatorAnswer struct {
+	Name     string         `json:"name"`
+	Answered bool           `json:"answered"`
+	Failure  string         `json:"failure,omitempty"` // why it did not, in plain words
+	Verified int            `json:"verified"`          // results that hold against our copy of the ledger
+	Dropped  map[string]int `json:"dropped,omitempty"` // results that do not, by reason
 }
 
 // Hit is one result.
@@ -116,6 +129,18 @@ type Hit struct {
 	Score     float64    `json:"score"`
 
 	Explanation *Explanation `json:"explanation,omitempty"` // only where it was asked for
+	// Body is the main text, only where it was asked for, and never of a page that asks for no copy, no snippet or a short one.
+	Body string `json:"body,omitempty"`
+	// Seen are the captures of the page that were verified when other operators were asked, this operator's own first. When the first is
+	// another's, the result is from there and nothing of it is here: Capture is empty. Empty: nobody else told of the page.
+	Seen []Sighting `json:"seen,omitempty"`
+}
+
+// Sighting is a capture of a page by an operator.
+type Sighting struct {
+	Operator string    `json:"operator"`
+	Capture  string    `json:"capture"` // as that operator names it
+	Fetched  time.Time `json:"fetched"` // as that operator states it
 }
 
 // Fragment is a piece of a snippet; Match marks words of the query. Text is plain text, not HTML.

@@ -1,5 +1,7 @@
 package index
 
+import "bytes"
+
 // Memory that writing takes, besides the builder's.
 const (
 	// docsDocBytes is what the document sections take of each document: its place in the order, its norm, the hash of its URL in three
@@ -32,13 +34,36 @@ func (b *Builder) Write(path string) (SegmentInfo, error) {
 	if err != nil {
 		return SegmentInfo{}, err
 	}
-	return writeSegment(path, scoring, func(w *segmentWriter) error {
-		order, err := b.writeDocs(w)
-		if err != nil {
-			return err
-		}
-		return b.writeTerms(w, order)
-	})
+	return writeSegment(path, scoring, b.writeTo)
+}
+
+func (b *Builder) writeTo(w *segmentWriter) error {
+	order, err := b.writeDocs(w)
+	if err != nil {
+		return err
+	}
+	return b.writeTerms(w, order)
+}
+
+// Segment returns the live documents as a segment that lies in memory, for a handful that is searched once. The caller closes it.
+func (b *Builder) Segment() (*Segment, error) {
+	scoring, err := b.cfg.scoring()
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	w, err := newSegmentWriter("", &out, scoring)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	if err := b.writeTo(w); err != nil {
+		return nil, err
+	}
+	if _, err := w.finish(); err != nil {
+		return nil, err
+	}
+	return openData(out.Bytes(), out.Len(), func(int, int) {})
 }
 
 // gone marks documents that get no new number.

@@ -133,6 +133,10 @@ func (pol *Policy) Verify(proof []byte, o Options) (*Report, error) {
 	return r, nil
 }
 
+// Attested returns the attestation after it has checked that the entry lies under its root: if the transaction Attest is in a log that one
+// believes, its signer has stated the entry. Errors: Invalid, a *StepError.
+func (p *Parts) Attested() (concord.Attestation, error) { return p.checkBatch() }
+
 // checkBatch: the entry lies under the attested root at its place.
 func (p *Parts) checkBatch() (concord.Attestation, error) {
 	n, err := note.Parse(p.Attest)

@@ -34,7 +34,7 @@ func (s *Snapshot) Search(ctx context.Context, req concord.Request) (*concord.An
 	if req.Bare {
 		a.Hits, err = s.bare(p, best)
 	} else {
-		a.Hits, err = s.hits(ctx, p, best, req.Explain)
+		a.Hits, err = s.hits(ctx, p, best, req)
 	}
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (s *Snapshot) whole(ctx context.Context, p *plan, req concord.Request) ([]c
 			}
 		}
 	}
-	hits, err := s.hits(ctx, p, found, req.Explain)
+	hits, err := s.hits(ctx, p, found, req)
 	for i := range hits {
 		if ex := hits[i].Explanation; ex != nil {
 			hits[i].Score = ex.Score
@@ -121,7 +121,7 @@ func (s *Snapshot) whole(ctx context.Context, p *plan, req concord.Request) ([]c
 }
 
 // hits reads the documents of results, makes their snippets and explains their scores.
-func (s *Snapshot) hits(ctx context.Context, p *plan, best []ranked, explain bool) (hits []concord.Hit, err error) {
+func (s *Snapshot) hits(ctx context.Context, p *plan, best []ranked, req concord.Request) (hits []concord.Hit, err error) {
 	ctx, span := trace.Start(ctx, "snippets")
 	defer func() { span.SetInt("hits", len(hits)); span.End(err) }()
 	analyzers, _ := s.analyzers.Get().(map[string]*text.Analyzer)
@@ -139,9 +139,13 @@ func (s *Snapshot) hits(ctx context.Context, p *plan, best []ranked, explain boo
 		if err != nil {
 			return nil, err
 		}
-		hits = append(hits, hit(doc, float64(r.score)/p.scale, sn))
+		h := hit(doc, float64(r.score)/p.scale, sn)
+		if req.Body && !doc.NoArchive && !doc.NoSnippet && doc.MaxSnippet == 0 {
+			h.Body = doc.Body
+		}
+		hits = append(hits, h)
 	}
-	if !explain {
+	if !req.Explain {
 		return hits, nil
 	}
 	why, err := s.explain(ctx, p, best)

@@ -126,7 +126,7 @@ func (f *Fanout) fill(ctx context.Context, out *concord.Answer, shards []int, an
 	}
 	asked := slices.Sorted(maps.Keys(wanted))
 	whole, errs := askEach(ctx, f, "documents", asked, func(ctx context.Context, i int, s concord.Searcher) (*concord.Answer, error) {
-		return s.Search(ctx, concord.Request{Query: req.Query, Stats: req.Stats, Only: wanted[i], Explain: req.Explain})
+		return s.Search(ctx, concord.Request{Query: req.Query, Stats: req.Stats, Only: wanted[i], Explain: req.Explain, Body: req.Body})
 	})
 	if err := ctx.Err(); err != nil {
 		return err
@@ -158,7 +158,7 @@ func (f *Fanout) fill(ctx context.Context, out *concord.Answer, shards []int, an
 // places asks the shards where their first offset+limit results are, or for the URLs that the caller wants.
 func (f *Fanout) places(ctx context.Context, shards []int, req concord.Request, failures []error) ([]*concord.Answer, error) {
 	if req.Only == nil {
-		req.Bare, req.Explain, req.Offset, req.Limit = true, false, 0, req.Offset+req.Limit
+		req.Bare, req.Explain, req.Body, req.Offset, req.Limit = true, false, false, 0, req.Offset+req.Limit
 	}
 	answers, errs := ask(ctx, f, "places", shards, func(ctx context.Context, s concord.Searcher) (*concord.Answer, error) { return s.Search(ctx, req) })
 	if err := f.failed(ctx, errs); err != nil {

@@ -239,3 +239,24 @@ func TestFanoutFailures(t *testing.T) {
 		t.Errorf("no shard answers: %v", err)
 	}
 }
+
+// The body comes only where it is asked for, and never of pages that ask for no copy or no quotation.
+func TestBodyOfHits(t *testing.T) {
+	plain, noArchive, noSnippet, short := page("https://a.example/1", "apple", "an apple"), page("https://a.example/2", "apple", "an apple"),
+		page("https://a.example/3", "apple", "an apple"), page("https://a.example/4", "apple", "an apple")
+	noArchive.NoArchive, noSnippet.NoSnippet, short.MaxSnippet = true, true, 50
+	_, both := searchers(t, []*index.Segment{write(t, index.Config{}, plain, noArchive), write(t, index.Config{}, noSnippet, short)})
+	for name, s := range both {
+		for _, body := range []bool{true, false} {
+			a, err := s.Search(t.Context(), concord.Request{Query: "apple", Limit: 10, Body: body})
+			if err != nil || len(a.Hits) != 4 {
+				t.Fatalf("%s: %v, %+v", name, err, a)
+			}
+			for _, h := range a.Hits {
+				if want := body && h.URL == plain.URL; want != (h.Body == plain.Body) || !want && h.Body != "" {
+					t.Errorf("%s, asked %v: %s has %q", name, body, h.URL, h.Body)
+				}
+			}
+		}
+	}
+}
