@@ -2,10 +2,8 @@ package bus
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -110,26 +108,15 @@ func (b *Bus) waitForNodes(ctx context.Context) error {
 
 // Moved says whether the streams of a directory are in a cluster, by Grow: the directory may then be removed.
 func Moved(dir string) (bool, error) {
-	data, err := os.ReadFile(filepath.Join(dir, MovedFile))
+	err := durable.ReadJSON(filepath.Join(dir, MovedFile), &moved{})
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	var m moved
-	if err == nil {
-		err = json.Unmarshal(data, &m)
-	}
-	if err != nil {
-		return false, concord.Errorf(concord.Corrupt, "read %s: %w", filepath.Join(dir, MovedFile), err)
-	}
-	return true, nil
+	return err == nil, err
 }
 
 func writeMoved(dir string, m moved) error {
-	return durable.WriteFile(filepath.Join(dir, MovedFile), 0o600, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", " ")
-		return e.Encode(m)
-	})
+	return durable.WriteJSON(filepath.Join(dir, MovedFile), 0o600, m)
 }
 
 // growth is one run of Grow.

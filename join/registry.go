@@ -8,15 +8,16 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"concord"
+	"concord/durable"
 )
 
 // Names of the values in concord.Manifests.
@@ -67,15 +68,14 @@ const admittedFile = "admitted.json"
 // NewRegistry opens the registry; dir is that of the identity.
 func NewRegistry(store concord.Manifests, dir string, logger *slog.Logger) (*Registry, error) {
 	r := &Registry{store: store, path: filepath.Join(dir, admittedFile), log: logger, now: time.Now, admitted: map[string]uint64{}}
-	data, err := os.ReadFile(r.path)
-	if errors.Is(err, fs.ErrNotExist) {
+	err := durable.ReadJSON(r.path, &r.admitted)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return r, nil
-	}
-	if err != nil {
+	case concord.KindOf(err) == concord.Corrupt:
+		return nil, fmt.Errorf("%w: delete it; it is made again from the cluster", err)
+	case err != nil:
 		return nil, err
-	}
-	if err := json.Unmarshal(data, &r.admitted); err != nil {
-		return nil, concord.Errorf(concord.Corrupt, "%s is damaged: delete it; it is made again from the cluster", r.path)
 	}
 	return r, nil
 }
@@ -115,11 +115,7 @@ func (r *Registry) told(name string, data []byte) {
 		return
 	}
 	r.admitted[name] = rec.admitted()
-	data, err := json.Marshal(r.admitted)
-	if err == nil {
-		err = writeSecret(r.path, data)
-	}
-	if err != nil {
+	if err := durable.WriteJSON(r.path, 0o600, r.admitted); err != nil {
 		r.log.Error("list of admitted nodes not written", "error", err)
 	}
 }

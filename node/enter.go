@@ -13,6 +13,7 @@ import (
 
 	"concord"
 	"concord/bus"
+	"concord/durable"
 	"concord/join"
 	"concord/note"
 )
@@ -85,28 +86,16 @@ func (n *Node) joinCluster(ctx context.Context) error {
 		return concord.Errorf(concord.Invalid, "the cluster's layout has version %d, this program knows %d: use the same version of the program", shared.Layout.Version, layoutVersion)
 	}
 	shared.Layout.Node = name
-	shared.Layout.Check = shared.Layout.sum()
 	if err := os.MkdirAll(n.path("keys"), 0o700); err != nil {
 		return err
 	}
-	engines, err := json.Marshal(enginesFile{shared.NATS, shared.Blobs})
+	err = errors.Join(note.WritePrivate(n.path("keys", note.KeysFile), []byte(shared.Keys)), note.WritePrivate(n.path("api.key"), []byte(shared.APIKey+"\n")),
+		durable.WriteJSON(n.path(clusterDir, enginesName), 0o600, enginesFile{shared.NATS, shared.Blobs}))
+	if err == nil {
+		err = durable.WriteJSON(n.path("layout.json"), 0o600, shared.Layout) // the last: its presence says that the rest is there
+	}
 	if err != nil {
 		return err
-	}
-	layoutData, err := json.MarshalIndent(shared.Layout, "", "  ")
-	if err != nil {
-		return err
-	}
-	for _, f := range []struct {
-		path string
-		data []byte
-	}{
-		{n.path("keys", note.KeysFile), []byte(shared.Keys)}, {n.path("api.key"), []byte(shared.APIKey + "\n")},
-		{n.path(clusterDir, enginesName), engines}, {n.path("layout.json"), append(layoutData, '\n')},
-	} {
-		if err := note.WritePrivate(f.path, f.data); err != nil {
-			return err
-		}
 	}
 	n.place = &membership{path: n.path(clusterDir, membershipFile)}
 	return n.place.set(joining, joined.Peers)
@@ -121,16 +110,13 @@ type enginesFile struct {
 const enginesName = "engines.json"
 
 func (n *Node) readEngines() error {
-	data, err := os.ReadFile(n.path(clusterDir, enginesName))
+	var e enginesFile
+	err := durable.ReadJSON(n.path(clusterDir, enginesName), &e)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	var e enginesFile
-	if err == nil {
-		err = json.Unmarshal(data, &e)
-	}
 	if err != nil {
-		return concord.Errorf(concord.Corrupt, "%s: %w", n.path(clusterDir, enginesName), err)
+		return fmt.Errorf("%w; restore it from a backup, or name the engines in the configuration and remove it", err)
 	}
 	if n.cfg.NATS == "" {
 		n.cfg.NATS = e.NATS

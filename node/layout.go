@@ -3,7 +3,6 @@ package node
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,45 +25,27 @@ type layout struct {
 	Chain     string `json:"chain"`
 	Shards    int    `json:"shards"`
 	Frontiers int    `json:"frontiers"`
-	Check     string `json:"check,omitempty"` // of the rest; files of earlier versions have none
-}
-
-// sum is what Check must be.
-func (l layout) sum() string {
-	l.Check = ""
-	data, _ := json.Marshal(l) // strings and numbers always encode
-	return concord.Sum(data).String()[:16]
 }
 
 // loadLayout reads the layout, or makes it of the configuration in a new directory. The operator of an existing
 // directory stays: its keys and receipts carry the name.
 func loadLayout(path string, cfg Config) (layout, error) {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	var l layout
+	err := durable.ReadJSON(path, &l)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		name := cfg.Node
 		if name == "" {
 			name = newNodeName()
 		}
-		l := layout{layoutVersion, name, cfg.Operator, cfg.Chain, cfg.Shards, cfg.Frontiers, ""}
-		l.Check = l.sum()
-		return l, durable.WriteFile(path, 0o600, func(w io.Writer) error {
-			enc := json.NewEncoder(w)
-			enc.SetIndent("", "  ")
-			return enc.Encode(l)
-		})
-	}
-	if err != nil {
+		l = layout{layoutVersion, name, cfg.Operator, cfg.Chain, cfg.Shards, cfg.Frontiers}
+		return l, durable.WriteJSON(path, 0o600, l)
+	case err != nil && concord.KindOf(err) != concord.Corrupt:
 		return layout{}, err
-	}
-	var l layout
-	if err := json.Unmarshal(data, &l); err != nil || l.Shards < 1 || l.Frontiers < 1 || l.Operator == "" || l.Node == "" {
-		return layout{}, concord.Errorf(concord.Corrupt, "%s is damaged; restore it from a backup", path)
-	}
-	if l.Version != layoutVersion {
-		return layout{}, concord.Errorf(concord.Invalid, "%s has version %d, this program knows %d: use a newer program", path, l.Version, layoutVersion)
-	}
-	if l.Check != "" && l.Check != l.sum() {
+	case err != nil || l.Shards < 1 || l.Frontiers < 1 || l.Operator == "" || l.Node == "":
 		return layout{}, concord.Errorf(concord.Corrupt, "%s is damaged, or was changed by hand: restore it from a backup; everything else in the data directory depends on it", path)
+	case l.Version != layoutVersion:
+		return layout{}, concord.Errorf(concord.Invalid, "%s has version %d, this program knows %d: use a newer program", path, l.Version, layoutVersion)
 	}
 	if err := l.agrees(cfg); err != nil {
 		return layout{}, fmt.Errorf("%s: %w", path, err)

@@ -1,13 +1,10 @@
 package node
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -68,15 +65,15 @@ const (
 
 // loadMembership reads the file; nil when this node never was in a cluster.
 func loadMembership(path string) (*membership, error) {
-	data, err := os.ReadFile(path)
+	m := &membership{path: path}
+	err := durable.ReadJSON(path, m)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
+	if err != nil && concord.KindOf(err) != concord.Corrupt {
 		return nil, err
 	}
-	m := &membership{path: path}
-	if err := json.Unmarshal(data, m); err != nil || !slices.Contains([]stage{founder, growing, joining, settled}, m.Stage) {
+	if err != nil || !slices.Contains([]stage{founder, growing, joining, settled}, m.Stage) {
 		return nil, concord.Errorf(concord.Corrupt, "%s is damaged: restore it from a backup, or write {\"stage\": \"member\", \"peers\": [\"HOST:PORT\"]} with the cluster address of another node", path)
 	}
 	return m, nil
@@ -91,7 +88,7 @@ func (m *membership) set(s stage, peers []string) error {
 		return nil
 	}
 	next := membership{Stage: s, Peers: peers, Ledger: m.Ledger, Epoch: m.Epoch}
-	err := durable.WriteFile(m.path, 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(&next) })
+	err := durable.WriteJSON(m.path, 0o600, &next)
 	if err == nil {
 		m.Stage, m.Peers = s, peers
 	}
@@ -127,7 +124,7 @@ func (m *membership) enter(epoch int) error {
 		return nil
 	}
 	next := membership{Stage: m.Stage, Peers: m.Peers, Ledger: m.Ledger, Epoch: epoch}
-	err := durable.WriteFile(m.path, 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(&next) })
+	err := durable.WriteJSON(m.path, 0o600, &next)
 	if err == nil {
 		m.Epoch = epoch
 	}

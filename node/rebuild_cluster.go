@@ -40,7 +40,7 @@ func (s *swapFounder) finish(dir string) error {
 		return err
 	}
 	m := &membership{Stage: founder, Ledger: true, Epoch: s.Epoch}
-	return durable.WriteFile(filepath.Join(dir, clusterDir, membershipFile), 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(m) })
+	return durable.WriteJSON(filepath.Join(dir, clusterDir, membershipFile), 0o600, m)
 }
 
 // ofCluster says what a rebuild may do on this node, and takes the archives of the other nodes over.
@@ -151,13 +151,11 @@ func (r *rebuilder) takeOver(ctx context.Context, from string) error {
 
 // sameCluster refuses the data directory of somebody else.
 func (r *rebuilder) sameCluster(dir string) error {
-	data, err := os.ReadFile(filepath.Join(dir, "layout.json"))
-	if err != nil {
-		return err
-	}
 	var l layout
-	if err := json.Unmarshal(data, &l); err != nil {
-		return concord.Errorf(concord.Corrupt, "%s is damaged; give the directory of the archive itself: %s", filepath.Join(dir, "layout.json"), filepath.Join(dir, "archive"))
+	if err := durable.ReadJSON(filepath.Join(dir, "layout.json"), &l); concord.KindOf(err) == concord.Corrupt {
+		return fmt.Errorf("%w; give the directory of the archive itself: %s", err, filepath.Join(dir, "archive"))
+	} else if err != nil {
+		return err
 	}
 	if l.Operator != r.layout.Operator || l.Chain != r.layout.Chain {
 		return concord.Errorf(concord.Invalid, "it is of the operator %s with the ledger %s, not of %s with %s", l.Operator, l.Chain, r.layout.Operator, r.layout.Chain)

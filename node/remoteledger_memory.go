@@ -3,11 +3,7 @@ package node
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"strings"
 	"sync"
 
 	"concord"
@@ -60,21 +56,12 @@ func (k *keptAnswers) put(key string, data []byte) {
 	k.bytes += size
 }
 
-// The file that remembers a ledger is a line with the SHA-256 of the rest, in base64, and the rest, a ledgerAbout in JSON.
-
 // saveAbout writes what is known of the ledger.
 func saveAbout(file string, a *ledgerAbout) error {
 	if file == "" {
 		return nil
 	}
-	data, err := json.Marshal(a)
-	if err != nil {
-		return fmt.Errorf("remember the ledger: %w", err)
-	}
-	return durable.WriteFile(file, 0o600, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s\n%s", concord.Sum(data), data)
-		return err
-	})
+	return durable.WriteJSON(file, 0o600, a)
 }
 
 // loadAbout reads what saveAbout wrote; nil: there is nothing.
@@ -82,16 +69,15 @@ func loadAbout(file string) (*ledgerAbout, error) {
 	if file == "" {
 		return nil, nil
 	}
-	content, err := os.ReadFile(file)
+	a := &ledgerAbout{}
+	err := durable.ReadJSON(file, a)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
+	if err != nil && concord.KindOf(err) != concord.Corrupt {
 		return nil, err
 	}
-	sum, data, _ := strings.Cut(string(content), "\n")
-	a := &ledgerAbout{}
-	if concord.Sum([]byte(data)).String() != sum || json.Unmarshal([]byte(data), a) != nil || a.Chain == "" {
+	if err != nil || a.Chain == "" {
 		return nil, concord.Errorf(concord.Corrupt, "%s is damaged; remove it, and start the node that keeps the ledger before this one", file)
 	}
 	return a, nil

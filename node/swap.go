@@ -1,15 +1,12 @@
 package node
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
-	"concord"
 	"concord/attest"
 	"concord/durable"
 )
@@ -39,7 +36,7 @@ type swap struct {
 }
 
 func (s *swap) save(dir string) error {
-	return durable.WriteFile(filepath.Join(dir, rebuildDir, swapFile), 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(s) })
+	return durable.WriteJSON(filepath.Join(dir, rebuildDir, swapFile), 0o600, s)
 }
 
 // finishRebuild puts a rebuild in place that was cut short while its parts were swapped, and removes the rest of one that
@@ -49,15 +46,12 @@ func finishRebuild(dir string) (swapped bool, err error) {
 	if _, err := os.Stat(base); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	data, err := os.ReadFile(filepath.Join(base, swapFile))
+	var s swap
+	err = durable.ReadJSON(filepath.Join(base, swapFile), &s)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
 	if err == nil {
-		var s swap
-		if err := json.Unmarshal(data, &s); err != nil {
-			return false, concord.Errorf(concord.Corrupt, "%s is damaged: %w", filepath.Join(base, swapFile), err)
-		}
 		if err := s.finish(dir); err != nil {
 			return false, fmt.Errorf("put a rebuild in place: %w", err)
 		}

@@ -1,11 +1,9 @@
 package node
 
 import (
-	"encoding/json"
 	"errors"
-	"io"
+	"fmt"
 	"io/fs"
-	"os"
 
 	"concord"
 	"concord/durable"
@@ -17,22 +15,19 @@ type trimmed []uint64
 
 // loadTrimmed reads what save wrote; a node that never trimmed has no file.
 func loadTrimmed(path string) (trimmed, error) {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
 	var t trimmed
-	if err := json.Unmarshal(data, &t); err != nil {
-		return nil, concord.Errorf(concord.Corrupt, "%s is damaged: %w; %s", path, err, makeAgain)
+	err := durable.ReadJSON(path, &t)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case concord.KindOf(err) == concord.Corrupt:
+		return nil, fmt.Errorf("%w; %s", err, makeAgain)
 	}
-	return t, nil
+	return t, err
 }
 
 func (t trimmed) save(path string) error {
-	return durable.WriteFile(path, 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(t) })
+	return durable.WriteJSON(path, 0o600, t)
 }
 
 func (t trimmed) upTo(shard int) uint64 {

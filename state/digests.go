@@ -2,7 +2,6 @@ package state
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"io"
 	"io/fs"
 	"os"
@@ -67,8 +66,7 @@ func digestsPath(dir string) string { return filepath.Clean(dir) + ".digests" }
 // loadDigests reads what save wrote. It is a cache: what cannot be read is forgotten.
 func loadDigests(dir string) digests {
 	d := digests{}
-	data, err := os.ReadFile(digestsPath(dir))
-	if err != nil || json.Unmarshal(data, &d) != nil || d == nil {
+	if err := durable.ReadJSON(digestsPath(dir), &d); err != nil || d == nil {
 		return digests{}
 	}
 	return d
@@ -85,5 +83,5 @@ func (d digests) save(dir string, files []File) error {
 			delete(d, name)
 		}
 	}
-	return durable.WriteFile(digestsPath(dir), 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(d) })
+	return durable.WriteJSON(digestsPath(dir), 0o600, d)
 }
