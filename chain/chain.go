@@ -314,8 +314,8 @@ func (c *Chain) failure() error {
 	return c.halted
 }
 
-// Run runs the validator until ctx ends (it then returns nil, within stopWithin) or the chain cannot go on. It may be
-// called once.
+// Run runs the validator until ctx ends (it then returns nil) or the chain cannot go on. When it returns, consensus has ended: nothing uses
+// the directory but what Close closes. That is so at once unless the machine is overloaded; stopAtMost bounds it. It may be called once.
 func (c *Chain) Run(ctx context.Context) error {
 	if err := c.failure(); err != nil {
 		return concord.Errorf(concord.Conflict, "run chain: it has stopped and must be opened again: %w", err)

@@ -63,8 +63,11 @@ func start(t testing.TB, cfg Config) *running {
 			cancel()
 			begin := time.Now()
 			stopErr = <-done
-			if d := time.Since(begin); d > stopWithin {
+			if d := time.Since(begin); d > 4*time.Second {
 				t.Errorf("Run took %s to stop", d)
+			}
+			if stopErr != nil && strings.Contains(stopErr.Error(), "did not stop") {
+				t.Error(stopErr)
 			}
 			if err := c.Close(); stopErr == nil {
 				stopErr = err
