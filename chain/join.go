@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	cmttypes "github.com/cometbft/cometbft/types"
@@ -190,10 +189,18 @@ func (c *Chain) consSigner() (*note.Signer, error) {
 	return note.NewSigner(c.cfg.Operator, note.Ed25519, pv.Key.PrivKey.Bytes()[:32])
 }
 
+// reachable reports why others cannot reach this node.
+func (c *Chain) reachable() error {
+	if c.cfg.Addr == "" {
+		return concord.Errorf(concord.Invalid, "this node has no address for other operators; set federation.addr (concord up --federation-addr HOST:PORT)")
+	}
+	return nil
+}
+
 // Bundle returns what a new operator's node needs.
 func (c *Chain) Bundle() (Bundle, error) {
-	if c.cfg.Addr == "" {
-		return Bundle{}, concord.Errorf(concord.Invalid, "this node has no address for other operators; set federation.addr (concord up --federation-addr HOST:PORT)")
+	if err := c.reachable(); err != nil {
+		return Bundle{}, err
 	}
 	me, err := c.Identity()
 	if err != nil {
@@ -221,17 +228,13 @@ func (id *Identity) Action() string {
 // Invite lets an operator's node connect, and proposes to admit it. The new operator's node signs with its own keys once it is
 // connected; then the admission needs the other electors.
 func (c *Chain) Invite(id Identity) (Ballot, error) {
-	if c.cfg.Addr == "" {
-		return Ballot{}, concord.Errorf(concord.Invalid, "this node has no address for other operators; set federation.addr (concord up --federation-addr HOST:PORT)")
+	if err := c.reachable(); err != nil {
+		return Ballot{}, err
 	}
 	if id.Addr == "" {
 		return Ballot{}, concord.Errorf(concord.Invalid, "the identity of %s names no address", concord.Clip(id.Operator, 80))
 	}
-	i := slices.IndexFunc(c.Ballots(), func(b Ballot) bool { return b.Action == id.Action() })
-	if i >= 0 {
-		return c.Sign(c.Ballots()[i].ID)
-	}
-	b, err := c.Propose(id.Action())
+	b, err := c.support(id.Action())
 	if err != nil {
 		return b, err
 	}
@@ -243,4 +246,14 @@ func (c *Chain) Invite(id Identity) (Ballot, error) {
 	default:
 	}
 	return b, nil
+}
+
+// support signs the gov note of an action that waits, or proposes one.
+func (c *Chain) support(action string) (Ballot, error) {
+	for _, b := range c.Ballots() {
+		if b.Action == action {
+			return c.Sign(b.ID)
+		}
+	}
+	return c.Propose(action)
 }
