@@ -12,7 +12,7 @@
 //   - A transaction that Submit acknowledged is in the log, on disk, and under a checkpoint that was signed.
 //   - The cosigning key signs one root for a size, and never a smaller size after a larger one: what it signed last is on
 //     disk before the signature leaves.
-//   - An idle chain makes no blocks. One of a single operator opens no port and uses no processor time.
+//   - An idle chain makes no blocks. One of a single operator opens no port.
 //   - Only members and who was invited may connect, by the key of their node.
 //   - Who finds its files older than they were signs nothing that could contradict what it signed before.
 //   - Damaged files are errors. The process is never ended from here.
@@ -379,7 +379,7 @@ func (c *Chain) tend(ctx context.Context, e *engine) (again bool, err error) {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
 	if !e.networked {
-		tick.Stop() // an idle chain of one operator uses no processor time
+		tick.Stop() // there is nobody to look after
 	}
 	d := dialer{c: c, e: e, tries: map[string]*dialTry{}}
 	if e.networked {

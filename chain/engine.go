@@ -86,7 +86,8 @@ func newEngine(c *Chain) (*engine, error) {
 	c.validator.Store(v)
 	e.node, err = newNode(cfg, v, nodeKey, proxy.NewConnSyncLocalClientCreator(&app{c: c}), genesisDoc, e.openDB, logger{c: c, to: c.cfg.Logger}, c.gossipOption(e.networked)...)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start consensus: %w", err), c.failure(), e.closeDBs())
+		e.closeDBs()
+		return nil, errors.Join(fmt.Errorf("start consensus: %w", err), c.failure())
 	}
 	if err := e.checkSigned(pv.Key.Address, signed); err != nil {
 		return nil, errors.Join(fmt.Errorf("start consensus: %w", err), e.stop())
@@ -266,14 +267,13 @@ func dropUnborn(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-func (e *engine) closeDBs() (err error) {
+func (e *engine) closeDBs() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, db := range e.dbs {
 		_ = db.Close() // closed already by a node that stopped in order
 	}
 	e.dbs = nil
-	return nil
 }
 
 // stop ends consensus and closes its files. It waits for both: CometBFT goes on with its files while it stops, and panics when they are
@@ -289,13 +289,12 @@ func (e *engine) stop() error {
 			e.stopReactors()
 			e.node.OnStop() // not Stop: the node as a whole was never started
 		}
-		if err := e.node.ProxyApp().Stop(); err != nil {
-			_ = err // it was not running
-		}
+		_ = e.node.ProxyApp().Stop() // it refuses when it was not running
 	}()
 	select {
 	case <-done:
-		return e.closeDBs()
+		e.closeDBs()
+		return nil
 	case <-time.After(stopAtMost):
 		return concord.Errorf(concord.Internal, "consensus did not stop within %s", stopAtMost)
 	}
