@@ -27,7 +27,7 @@ func (n *Node) awaitCluster(ctx context.Context) error {
 		}
 		if err == nil {
 			n.door.open()
-			return n.place.set(settled, n.place.others())
+			return n.place.Load().set(settled, n.place.Load().others())
 		}
 		if !errors.Is(err, errTurnedAway) {
 			return err
@@ -56,11 +56,11 @@ func (n *Node) whileWelcome(ctx context.Context, do func(context.Context) error)
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		for sleep(inside, askEvery) == nil {
-			a, err := n.askReady(inside, n.place.others())
+			a, err := n.askReady(inside, n.place.Load().others())
 			switch {
 			case concord.KindOf(err) == concord.Unauthorized:
 				leave(err)
-			case err == nil && !a.Go && !a.Waits && n.place.is(joining):
+			case err == nil && !a.Go && !a.Waits && n.place.Load().is(joining):
 				leave(errTurnedAway)
 			}
 		}
@@ -87,26 +87,26 @@ func (n *Node) whileWelcome(ctx context.Context, do func(context.Context) error)
 func (n *Node) awaitGo(ctx context.Context) error {
 	said := ""
 	for {
-		a, err := n.askReady(ctx, n.place.others())
+		a, err := n.askReady(ctx, n.place.Load().others())
 		why := a.Why
 		if err != nil {
 			why = err.Error()
 		}
 		if err == nil && len(a.Peers) > 0 {
-			if err := n.place.set(joining, without(a.Peers, n.cfg.Cluster.advertised())); err != nil {
+			if err := n.place.Load().set(joining, without(a.Peers, n.cfg.Cluster.advertised())); err != nil {
 				return err
 			}
 		}
 		if err == nil && a.Go {
 			n.early.waits("the first node moves what it has into the cluster")
-			return n.place.enter(a.Epoch)
+			return n.place.Load().enter(a.Epoch)
 		}
 		if concord.KindOf(err) == concord.Unauthorized {
 			return err
 		}
 		n.early.waits(why)
 		if why != said {
-			n.cfg.Logger.Info("waiting for the cluster: "+why, "asking", n.place.others())
+			n.cfg.Logger.Info("waiting for the cluster: "+why, "asking", n.place.Load().others())
 			said = why
 		}
 		if err := sleep(ctx, askEvery); err != nil {
@@ -118,7 +118,7 @@ func (n *Node) awaitGo(ctx context.Context) error {
 // awaitMoved waits until what the first node had is in the engine: until then only that node may make anything there.
 func (n *Node) awaitMoved(ctx context.Context) error {
 	for {
-		if a, err := n.askReady(ctx, n.place.others()); err == nil && a.Moved {
+		if a, err := n.askReady(ctx, n.place.Load().others()); err == nil && a.Moved {
 			return nil
 		}
 		if err := sleep(ctx, askEvery); err != nil {

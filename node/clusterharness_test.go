@@ -143,7 +143,7 @@ func (c *testCluster) start(i int) *process {
 	if err := p.cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
-	c.t.Cleanup(p.kill)
+	c.t.Cleanup(p.end)
 	go func() {
 		_ = p.cmd.Wait()
 		close(p.ended)

@@ -76,9 +76,9 @@ type waiting struct {
 
 // openDoor listens and serves until close.
 func (n *Node) openDoor() (*door, error) {
-	d := &door{n: n, waiting: map[string]waiting{}, waits: n.place.is(joining)}
-	d.moved = n.place.is(settled)
-	d.opened = d.moved || n.place.is(growing)
+	d := &door{n: n, waiting: map[string]waiting{}, waits: n.place.Load().is(joining)}
+	d.moved = n.place.Load().is(settled)
+	d.opened = d.moved || n.place.Load().is(growing)
 	var err error
 	d.join, err = join.NewServer(join.ServerConfig{Identity: n.identity, Registry: n.registry, Layout: n.layoutForOthers, Peers: d.peers, Logger: n.log("join")})
 	if err != nil {
@@ -158,12 +158,10 @@ func (d *door) answer(name, addr string) readyAnswer {
 
 // epoch is that of the node's cluster; one that is just founded is the first.
 func (d *door) epoch() int {
-	d.n.placeMu.Lock()
-	defer d.n.placeMu.Unlock()
-	if d.n.place == nil {
-		return 0
+	if place := d.n.place.Load(); place != nil {
+		return place.epoch()
 	}
-	return d.n.place.epoch()
+	return 0
 }
 
 // here returns the cluster addresses of the nodes that wait now.

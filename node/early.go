@@ -102,12 +102,12 @@ func (e *early) status(w http.ResponseWriter, _ *http.Request) {
 	words, growth := e.words()
 	st := web.ClusterStatus{State: web.ClusterWaiting, Self: n.layout.Node, Time: time.Now(), Needs: n.needs(), Growing: growth, Nodes: []web.ClusterNode{}, Partitions: []web.ClusterPartition{},
 		Logs: []web.ClusterLog{}, Transfers: []web.ClusterTransfer{}, Warnings: []string{words}}
-	if n.place.is(growing) {
+	if n.place.Load().is(growing) {
 		st.State = web.ClusterGrowing
 	}
 	st.Nodes = append(st.Nodes, web.ClusterNode{Name: n.layout.Node, State: cluster.NodeLive, Version: concord.Version, Capacity: n.cfg.Cluster.Capacity,
 		Addresses: map[string]string{addrCluster: n.cfg.Cluster.advertised()}, Started: n.started, LastSeen: st.Time, Left: []string{}})
-	for _, addr := range n.place.others() { // their names are told once the cluster works
+	for _, addr := range n.place.Load().others() { // their names are told once the cluster works
 		st.Nodes = append(st.Nodes, web.ClusterNode{Name: addr, State: cluster.NodeLive, Addresses: map[string]string{addrCluster: addr}, Left: []string{}})
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -41,12 +41,14 @@ func (n *Node) layoutForOthers(context.Context) ([]byte, error) {
 }
 
 // enter reads the node's place in a cluster, or joins the one that the configuration names. Without either the node is alone.
-func (n *Node) enter(ctx context.Context) (err error) {
-	if n.place, err = loadMembership(n.path(clusterDir, membershipFile)); err != nil {
+func (n *Node) enter(ctx context.Context) error {
+	place, err := loadMembership(n.path(clusterDir, membershipFile))
+	if err != nil {
 		return err
 	}
+	n.place.Store(place)
 	if n.cfg.Join != "" {
-		if n.place == nil {
+		if place == nil {
 			return n.joinCluster(ctx)
 		}
 		n.cfg.Logger.Info("this node is in the cluster already, the token is not used")
@@ -97,8 +99,8 @@ func (n *Node) joinCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.place = &membership{path: n.path(clusterDir, membershipFile)}
-	return n.place.set(joining, joined.Peers)
+	n.place.Store(&membership{path: n.path(clusterDir, membershipFile)})
+	return n.place.Load().set(joining, joined.Peers)
 }
 
 // enginesFile is what the cluster told of engines of the operator's own; the configuration has precedence.
@@ -151,7 +153,7 @@ func (n *Node) openRegistry() (err error) {
 func (n *Node) found(ctx context.Context) error {
 	n.placeMu.Lock()
 	defer n.placeMu.Unlock()
-	if n.place != nil {
+	if n.place.Load() != nil {
 		return nil
 	}
 	m, err := n.bus.Manifests(ctx, directoryBucket)
@@ -178,7 +180,7 @@ func (n *Node) found(ctx context.Context) error {
 		n.door = nil
 		return err
 	}
-	n.place = place
+	n.place.Store(place)
 	return nil
 }
 
@@ -294,7 +296,7 @@ func (n *Node) busConfig(alone bool) (bus.Config, error) {
 	if advertise == listen {
 		advertise = ""
 	}
-	c.Cluster = &bus.Cluster{Name: n.place.clusterName(n.identity.Peer().Cluster), Listen: listen, Advertise: advertise, Peers: engineAddrs(n.place.others()), TLS: n.identity.ServerTLS()}
+	c.Cluster = &bus.Cluster{Name: n.place.Load().clusterName(n.identity.Peer().Cluster), Listen: listen, Advertise: advertise, Peers: engineAddrs(n.place.Load().others()), TLS: n.identity.ServerTLS()}
 	return c, nil
 }
 

@@ -42,7 +42,7 @@ func (n *Node) watchGrowth(ctx context.Context) error {
 		case <-tick.C:
 		}
 		n.placeMu.Lock()
-		place, door := n.place, n.door
+		place, door := n.place.Load(), n.door
 		n.placeMu.Unlock()
 		if place == nil || door == nil || time.Since(n.growthFailed) < growAgain {
 			continue
@@ -61,10 +61,10 @@ func (n *Node) watchGrowth(ctx context.Context) error {
 
 // openBus opens the message engine: of this node alone, or as one of the cluster.
 func (n *Node) openBus(ctx context.Context) (err error) {
-	if n.place == nil && n.cfg.NATS == "" {
+	if n.place.Load() == nil && n.cfg.NATS == "" {
 		return n.openAlone(ctx)
 	}
-	if n.place == nil { // the operator's own engine: what is here moves to it at once
+	if n.place.Load() == nil { // the operator's own engine: what is here moves to it at once
 		if err := n.openAlone(ctx); err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (n *Node) openBus(ctx context.Context) (err error) {
 			return err
 		}
 		n.bus.Close()
-		if err := n.place.set(growing, nil); err != nil {
+		if err := n.place.Load().set(growing, nil); err != nil {
 			return err
 		}
 	}
@@ -81,7 +81,7 @@ func (n *Node) openBus(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if n.place.is(founder) {
+	if n.place.Load().is(founder) {
 		return n.openAlone(ctx)
 	}
 	if err := n.openEarly(); err != nil {
@@ -89,9 +89,9 @@ func (n *Node) openBus(ctx context.Context) (err error) {
 	}
 	defer n.closeEarly()
 	switch {
-	case n.place.is(growing):
+	case n.place.Load().is(growing):
 		return n.grow(ctx)
-	case n.place.is(joining):
+	case n.place.Load().is(joining):
 		return n.awaitCluster(ctx)
 	}
 	n.removeOld()
@@ -109,7 +109,7 @@ func (n *Node) openAlone(ctx context.Context) error {
 	if n.bus, err = bus.Open(ctx, cfg); err != nil {
 		return err
 	}
-	if n.leases, err = n.bus.Leases(ctx); err != nil || n.place == nil {
+	if n.leases, err = n.bus.Leases(ctx); err != nil || n.place.Load() == nil {
 		return err
 	}
 	m, err := n.bus.Manifests(ctx, directoryBucket)
@@ -127,11 +127,11 @@ func (n *Node) grow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.cfg.Logger.Info("growing: waiting for the other nodes", "at", n.place.others())
+	n.cfg.Logger.Info("growing: waiting for the other nodes", "at", n.place.Load().others())
 	for {
 		err = n.growInto(ctx, cfg)
 		if err == nil {
-			if err = n.place.set(settled, n.place.others()); err == nil {
+			if err = n.place.Load().set(settled, n.place.Load().others()); err == nil {
 				n.door.open()
 				n.removeOld()
 			}
@@ -156,7 +156,7 @@ func (n *Node) grow(ctx context.Context) error {
 	n.cfg.Logger.Warn("the cluster did not come about; this node goes on alone and tries again", "error", err)
 	n.growthFailed = time.Now()
 	n.door.shut()
-	if err := n.place.set(founder, nil); err != nil {
+	if err := n.place.Load().set(founder, nil); err != nil {
 		return err
 	}
 	return n.openAlone(ctx)
@@ -203,8 +203,8 @@ const epochPatience = 3 * time.Second
 func (n *Node) sameEpoch(ctx context.Context) error {
 	ask, cancel := context.WithTimeout(ctx, epochPatience)
 	defer cancel()
-	a, err := n.askReady(ask, n.place.others())
-	if err == nil && a.Epoch > n.place.epoch() {
+	a, err := n.askReady(ask, n.place.Load().others())
+	if err == nil && a.Epoch > n.place.Load().epoch() {
 		return concord.Errorf(concord.Conflict, "the cluster was made again from its archive, and this node has logs and states from before: run concord rebuild --rejoin here, which keeps its archive, and start it again")
 	}
 	return nil

@@ -132,7 +132,7 @@ func launch(t *testing.T, dir string, env ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.kill)
+	t.Cleanup(p.end)
 	ready := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(out).ReadString('\n')
@@ -164,6 +164,14 @@ func start(t *testing.T, dir string, env ...string) *process {
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.ended
+}
+
+// end ends the process with its test. A data race in it is a failure, as it is in the test itself.
+func (p *process) end() {
+	p.kill()
+	if _, race, found := strings.Cut(p.says(), "WARNING: DATA RACE"); found {
+		p.t.Errorf("data race in a node:%.4000s", race)
+	}
 }
 
 // stop ends the node with SIGTERM, which must take less than 5 s.

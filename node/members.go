@@ -15,10 +15,10 @@ import (
 )
 
 // clustered says that this node works as one of a cluster. It changes only between two runs.
-func (n *Node) clustered() bool { return n.place.is(settled) }
+func (n *Node) clustered() bool { return n.place.Load().is(settled) }
 
 // keepsLedger says that the operator's validator runs here.
-func (n *Node) keepsLedger() bool { return !n.clustered() || n.place.Ledger }
+func (n *Node) keepsLedger() bool { return !n.clustered() || n.place.Load().Ledger }
 
 // Names of partitions.
 const (
@@ -120,7 +120,7 @@ func (n *Node) peers() []string {
 		}
 	}
 	if len(list) == 0 {
-		list = n.place.others()
+		list = n.place.Load().others()
 	}
 	return list
 }
@@ -179,7 +179,7 @@ func askNodes[Q, A any](ctx context.Context, n *Node, nodes []string, service st
 // live keeps the membership going: the directory, the heartbeat, the certificate, and what this node remembers for its next start. A node
 // alone that lets others join has a certificate and a directory too.
 func (n *Node) live(ctx context.Context) error {
-	if n.identity == nil {
+	if n.place.Load() == nil { // it may found a cluster from now on, which is lived by the run that is begun when others have come
 		return nil
 	}
 	run := make(chan error, 4)
@@ -208,7 +208,7 @@ func (n *Node) remember(ctx context.Context) error {
 		if !n.clustered() {
 			continue
 		}
-		if err := n.place.set(settled, n.peers()); err != nil {
+		if err := n.place.Load().set(settled, n.peers()); err != nil {
 			n.cfg.Logger.Warn("the addresses of the other nodes are not noted", "error", err)
 		}
 		free, total, err := durable.FreeSpace(n.cfg.Data)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"concord"
@@ -59,7 +60,7 @@ type Node struct {
 
 	// A node's place in a cluster; nil, and the keeper without members, while it is alone.
 	placeMu      sync.Mutex // held while a node alone becomes the first of a cluster
-	place        *membership
+	place        atomic.Pointer[membership]
 	identity     *join.Identity
 	registry     *join.Registry
 	directory    late

@@ -45,8 +45,8 @@ func (s *swapFounder) finish(dir string) error {
 
 // ofCluster says what a rebuild may do on this node, and takes the archives of the other nodes over.
 func (r *rebuilder) ofCluster(ctx context.Context) error {
-	place := r.place
-	r.place = nil // everything is made as on a node alone
+	place := r.place.Load()
+	r.place.Store(nil) // everything is made as on a node alone
 	r.members = place != nil
 	switch {
 	case place == nil && len(r.opt.From) == 0:
@@ -250,11 +250,11 @@ func Rejoin(ctx context.Context, cfg Config) error {
 }
 
 func (n *Node) rejoin() error {
-	if n.place == nil || n.place.Stage == founder || n.place.Stage == growing {
+	if n.place.Load() == nil || n.place.Load().Stage == founder || n.place.Load().Stage == growing {
 		return concord.Errorf(concord.Conflict, "this node is not a member of a cluster that it could join again")
 	}
-	if len(n.place.Peers) == 0 {
-		return concord.Errorf(concord.Conflict, "this node knows no other node: write the cluster address of one into %s, as \"peers\": [\"HOST:PORT\"]", n.place.path)
+	if len(n.place.Load().Peers) == 0 {
+		return concord.Errorf(concord.Conflict, "this node knows no other node: write the cluster address of one into %s, as \"peers\": [\"HOST:PORT\"]", n.place.Load().path)
 	}
 	a, err := warc.Open(warc.Config{Dir: n.path("archive"), Operator: n.layout.Operator, Log: n.log("archive")})
 	if err != nil {
@@ -276,7 +276,7 @@ func (n *Node) rejoin() error {
 	if err := durable.SyncDir(n.path(clusterDir)); err != nil {
 		return err
 	}
-	if err := n.place.set(joining, n.place.Peers); err != nil {
+	if err := n.place.Load().set(joining, n.place.Load().Peers); err != nil {
 		return err
 	}
 	for _, part := range derived {
