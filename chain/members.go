@@ -34,5 +34,8 @@ func (c *Chain) Founded() time.Time { return c.genesis.doc.GenesisTime.UTC() }
 // Active is the status of a member that has a vote.
 const Active = string(ledger.Active)
 
+// Candidate is the status of a member that follows and cosigns, and has no vote.
+const Candidate = string(ledger.Candidate)
+
 // Quorum returns how many of n members, or voters of equal power, must agree: more than two thirds.
 func Quorum(n int) int { return ledger.Quorum(n) }

@@ -254,9 +254,11 @@ func TestBadAnswers(t *testing.T) {
 				time.Sleep(10 * time.Millisecond)
 			}
 		}, "took too long", Timeout},
-		"an error":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, "status 503", Unreachable},
-		"a redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL+r.URL.Path, http.StatusFound) }, "redirect", Unreachable},
-		"hangs up":   {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "", Unreachable},
+		"an error": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, "status 503", Unreachable},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+r.URL.Path, http.StatusFound)
+		}, "redirect", Unreachable},
+		"hangs up": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "", Unreachable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			delete(w.fed.operators.byName, "bob.example")

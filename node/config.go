@@ -11,6 +11,7 @@ import (
 	"concord"
 	"concord/blob"
 	"concord/cluster"
+	"concord/federation"
 	"concord/join"
 )
 
@@ -70,6 +71,10 @@ func (c *ClusterConfig) advertised() string {
 type FederationConfig struct {
 	Addr      string `koanf:"addr"`      // where the other operators' nodes reach this one; listened on only when there are any
 	Advertise string `koanf:"advertise"` // what the others are told when it is not Addr
+
+	Search        bool          `koanf:"search"`         // searches here ask the other operators as well
+	SearchTimeout time.Duration `koanf:"search_timeout"` // how long they wait for them
+	AllowPrivate  bool          `koanf:"allow_private"`  // also at addresses of this machine and of private networks
 }
 
 // CrawlConfig is how the crawler behaves towards other people's machines.
@@ -94,7 +99,7 @@ func Defaults() Config {
 	return Config{
 		HTTP: "127.0.0.1:7667", Operator: defaultOperator(), Chain: "concord", Shards: 4, Frontiers: 4, TracesPages: 0.01, TracesQueries: 1,
 		Cluster:    ClusterConfig{Addr: "127.0.0.1:7668", Capacity: 1, Replicas: 2, Lease: 15 * time.Second, Save: 30 * time.Second, Scrub: 24 * time.Hour},
-		Federation: FederationConfig{Addr: "127.0.0.1:7670"},
+		Federation: FederationConfig{Addr: "127.0.0.1:7670", Search: true, SearchTimeout: federation.DefaultTimeout},
 		Crawl: CrawlConfig{
 			Concurrency: 64, MinDelay: time.Second, MaxDelay: 30 * time.Second, AddressDelay: 500 * time.Millisecond,
 			MaxBody: 10 << 20, FreeSpace: 1 << 30, FirstRecrawl: 7 * 24 * time.Hour,

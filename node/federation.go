@@ -6,13 +6,18 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"concord"
 	"concord/chain"
 	"concord/durable"
+	"concord/federation"
 	"concord/note"
 	"concord/web"
 )
+
+// minSearchTimeout leaves another operator time for an answer.
+const minSearchTimeout = 10 * time.Millisecond
 
 func (c *FederationConfig) validate() error {
 	if c.Addr != "" {
@@ -24,6 +29,10 @@ func (c *FederationConfig) validate() error {
 		if err := chain.CheckAddr(c.Advertise); err != nil {
 			return concord.Errorf(concord.Invalid, "federation.advertise: %w", err)
 		}
+	}
+	if c.SearchTimeout < minSearchTimeout || c.SearchTimeout > federation.MaxTimeout {
+		return concord.Errorf(concord.Invalid, "federation.search_timeout must lie between %v and %v, not be %v; to ask nobody set federation.search to false",
+			minSearchTimeout, federation.MaxTimeout, c.SearchTimeout)
 	}
 	return nil
 }
@@ -87,18 +96,21 @@ func JoinFederation(cfg Config, bundle []byte, url, want string) (identity []byt
 	return append(identity, '\n'), b.Chain, err
 }
 
-// federation implements web.Federation.
-type federation struct{ c *chain.Chain }
+// members implements web.Federation.
+type members struct {
+	c *chain.Chain
+	n *Node
+}
 
 // federationHere is nil on a node of a cluster that does not keep the ledger.
 func (n *Node) federationHere() web.Federation {
 	if n.chain == nil {
 		return nil
 	}
-	return federation{n.chain}
+	return members{n.chain, n}
 }
 
-func (f federation) Bundle(context.Context) ([]byte, error) {
+func (f members) Bundle(context.Context) ([]byte, error) {
 	b, err := f.c.Bundle()
 	if err != nil {
 		return nil, err
@@ -107,7 +119,7 @@ func (f federation) Bundle(context.Context) ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-func (f federation) Invite(_ context.Context, identity []byte) (web.FederationBallot, error) {
+func (f members) Invite(_ context.Context, identity []byte) (web.FederationBallot, error) {
 	var id chain.Identity
 	if err := json.Unmarshal(identity, &id); err != nil || id.Operator == "" {
 		return web.FederationBallot{}, concord.Errorf(concord.Invalid, "this is not an operator's identity, the file that concord federation join writes")
@@ -115,11 +127,11 @@ func (f federation) Invite(_ context.Context, identity []byte) (web.FederationBa
 	return ballot(f.c.Invite(id))
 }
 
-func (f federation) Propose(_ context.Context, action string) (web.FederationBallot, error) {
+func (f members) Propose(_ context.Context, action string) (web.FederationBallot, error) {
 	return ballot(f.c.Propose(action))
 }
 
-func (f federation) Sign(_ context.Context, idOrNote string) (web.FederationBallot, error) {
+func (f members) Sign(_ context.Context, idOrNote string) (web.FederationBallot, error) {
 	return ballot(f.c.Sign(idOrNote))
 }
 
@@ -127,7 +139,7 @@ func ballot(b chain.Ballot, err error) (web.FederationBallot, error) {
 	return web.FederationBallot{ID: b.ID, Epoch: b.Epoch, Action: b.Action, Signed: b.Signed, Need: b.Need, Missing: b.Missing, Note: b.Note}, err
 }
 
-func (f federation) Status(context.Context) (web.FederationStatus, error) {
+func (f members) Status(context.Context) (web.FederationStatus, error) {
 	st := f.c.Status()
 	s := web.FederationStatus{State: web.FederationAlone, Chain: st.Chain, Origin: st.Origin, Self: st.Operator, Height: st.Height, Size: st.Size,
 		Agreed: st.Agreed, Time: st.LastBlock, Epoch: st.Epoch, Voters: st.Validators, Need: chain.Quorum(st.Validators), Barred: st.Barred, Error: st.Halted}
@@ -149,6 +161,9 @@ func (f federation) Status(context.Context) (web.FederationStatus, error) {
 		if s.VotersUp < s.Need {
 			s.State = web.FederationHalted
 		}
+	}
+	if f.n.operators != nil {
+		s.AskOthers, s.Searches = true, f.n.operators.Counters()
 	}
 	for _, b := range f.c.Ballots() {
 		wb, _ := ballot(b, nil)

@@ -17,6 +17,7 @@ import (
 	"concord/chain"
 	"concord/cluster"
 	"concord/crawl"
+	"concord/federation"
 	"concord/join"
 	"concord/note"
 	"concord/page"
@@ -53,6 +54,7 @@ type Node struct {
 	searcher     *search.Fanout
 	fan          []*search.Copies // the shards it asks, by number; none while the node is alone
 	crawler      *crawl.Crawler
+	operators    *federation.Federation // asks the other operators; nil: nobody does
 	web          *web.Server
 	pdf          page.PDFReader
 	spans        *otlp.Provider // nil, as tracer: nothing is recorded
@@ -94,6 +96,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}{
 		{"data directory", "", n.openDir}, {"traces", "", n.openTraces}, {"message bus", "bus", n.openBus}, {"ledger", "chain", n.openLedger}, {"cluster", clusterDir, n.openMembers},
 		{"archive", "archive", n.openArchive}, {"attestor", "attest", n.openAttestor}, {"index", "shard", n.openShards}, {"crawler", "frontier", n.openCrawler},
+		{"other operators", "", func(context.Context) error { return n.openOperators() }},
 	} {
 		start := time.Now()
 		if err := step.do(ctx); err != nil {
@@ -281,6 +284,9 @@ const yieldTime = 1500 * time.Millisecond
 func (n *Node) Close() error {
 	var errs []error
 	try := func(c io.Closer) { errs = append(errs, c.Close()) }
+	if n.operators != nil {
+		n.operators.Close()
+	}
 	if n.crawler != nil {
 		try(n.crawler)
 	}

@@ -193,6 +193,13 @@ func (s *Shard) show() {
 // Searcher searches the shard as it is committed at the moment of the search.
 func (s *Shard) Searcher() concord.Searcher { return s.searcher }
 
+// Lengths are those of the documents in the shard's segments.
+func (s *Shard) Lengths() index.Lengths {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.lengths()
+}
+
 func (s *Shard) segmentDir() string { return filepath.Join(s.cfg.Dir, segmentsDir) }
 
 func (s *Shard) segmentPath(id uint64) string {

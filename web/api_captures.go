@@ -39,8 +39,9 @@ type capturesOutput struct {
 }
 
 type receiptsInput struct {
-	URL     string `query:"url" maxLength:"4096" example:"https://example.org/manual/indexes.html" doc:"The page; its newest capture that has a receipt is taken."`
-	Capture string `query:"capture" maxLength:"64" example:"0f6f4c1e-7d0a-4c57-9a3e-2b1f7c5f5e11" doc:"One certain capture."`
+	URL      string `query:"url" maxLength:"4096" example:"https://example.org/manual/indexes.html" doc:"The page; its newest capture that has a receipt is taken."`
+	Capture  string `query:"capture" maxLength:"64" example:"0f6f4c1e-7d0a-4c57-9a3e-2b1f7c5f5e11" doc:"One certain capture."`
+	Operator string `query:"operator" maxLength:"253" example:"bob.example" doc:"Of another operator's capture: it is asked, what it sends is checked, and the receipt made anew with this node's copy of the ledger."`
 }
 
 type fileOutput struct {
@@ -181,7 +182,9 @@ func (s *Server) receiptCall(ctx context.Context, in *receiptsInput) (*fileOutpu
 			return nil, err
 		}
 		name = u
-		if id == "" {
+		if in.Operator != "" && in.Operator != s.cfg.Operator {
+			in.URL = u
+		} else if id == "" {
 			c, err := s.newestAttested(ctx, u)
 			if err != nil {
 				return nil, err
@@ -189,10 +192,10 @@ func (s *Server) receiptCall(ctx context.Context, in *receiptsInput) (*fileOutpu
 			id, at = c.ID, c.Time
 		}
 	}
-	if id == "" {
+	if id == "" && in.URL == "" {
 		return nil, newProblem(http.StatusUnprocessableEntity, "say which receipt: give url or capture")
 	}
-	proof, err := s.receipt(ctx, id)
+	proof, err := s.anyReceipt(ctx, in.Operator, id, in.URL)
 	if err != nil {
 		return nil, err
 	}

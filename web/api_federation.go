@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"concord"
+	"concord/federation"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -39,7 +40,8 @@ var exampleBallot = FederationBallot{ID: "3f9c41d07ab3", Epoch: 9, Action: "powe
 
 var exampleFederation = FederationStatus{State: FederationRunning, Chain: "net-1:9f2c41d07ab3", Origin: "alice.example/net-1", Self: "alice.example", Height: 1190,
 	Size: 1188, Agreed: 1188, Time: exampleTime, Epoch: 8, Voters: 4, Need: 3, VotersUp: 4, Decide: 3,
-	Members: []FederationMember{{Name: "alice.example", State: "active", Power: 1, Up: true, Cosigned: 1188}}, Ballots: []FederationBallot{exampleBallot}}
+	Members: []FederationMember{{Name: "alice.example", State: "active", Power: 1, Up: true, Cosigned: 1188}}, Ballots: []FederationBallot{exampleBallot},
+	AskOthers: true, Searches: []federation.Counters{{Operator: "bob.example", Asked: 41, Answered: 40, Verified: 212, Failed: map[string]uint64{"timeout": 1}, Last: "it took too long"}}}
 
 func (s *Server) federationAPI(api huma.API) {
 	tags := []string{tagLedger}
@@ -52,7 +54,7 @@ func (s *Server) federationAPI(api huma.API) {
 			return nil, err
 		}
 		st, err := f.Status(ctx)
-		st.Members, st.Ballots = nonNil(st.Members), nonNil(st.Ballots)
+		st.Members, st.Ballots, st.Searches = nonNil(st.Members), nonNil(st.Ballots), nonNil(st.Searches)
 		for i := range st.Ballots {
 			st.Ballots[i] = st.Ballots[i].whole()
 		}

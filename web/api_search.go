@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/federation"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -24,6 +25,8 @@ type SearchAnswer struct {
 	Suggestion string         `json:"suggestion,omitempty" doc:"A better spelling, only when nothing was found."`
 	Facets     []SearchFacet  `json:"facets,omitempty" nullable:"false" doc:"As asked for, in that order."`
 	Took       float64        `json:"tookMs" doc:"Milliseconds the search took."`
+
+	Operators []concord.OperatorAnswer `json:"operators,omitempty" nullable:"false" doc:"What became of asking the other operators; absent when none was asked."`
 }
 
 // ShardCount says how complete an answer is.
@@ -50,11 +53,13 @@ type SearchResult struct {
 	Language   string             `json:"language,omitempty" example:"en"`
 	FileType   string             `json:"filetype,omitempty" example:"html"`
 	Score      float64            `json:"score"`
-	Capture    string             `json:"capture" doc:"The capture that was indexed."`
+	Capture    string             `json:"capture" doc:"The capture that was indexed; empty for a result of another operator."`
 	Receipt    string             `json:"receipt" format:"uri" doc:"Where its receipt is downloaded."`
 	Archived   string             `json:"archived,omitempty" format:"uri" doc:"Where its archived copy is seen; absent when the page asks for none."`
 
 	Explanation *concord.Explanation `json:"explanation,omitempty" doc:"Only with explain=true: how the score comes about. The scores of parts add up exactly."`
+	Operators   []SearchSighting     `json:"operators,omitempty" nullable:"false" doc:"Who saw the page, where another operator told of it, this one first."`
+	Proof       *federation.Proof    `json:"proof,omitempty" doc:"Only with proof=true: what another operator checks the result by."`
 }
 
 type searchInput struct {
@@ -65,6 +70,8 @@ type searchInput struct {
 	Total   string   `query:"total" enum:"exact,any" default:"exact" example:"exact" doc:"With any, total may be a lower bound, which is quicker to find."`
 	Facets  []string `query:"facets" nullable:"false" maxItems:"5" uniqueItems:"true" enum:"site,host,lang,type,year" example:"site,lang" doc:"Properties to count all matching pages by: site, host, lang, type, year (published, else fetched). Makes total exact."`
 	Explain bool     `query:"explain" default:"false" example:"false" doc:"Explain the score of each result, term by term."`
+	Scope   string   `query:"scope" enum:"all,own" default:"all" example:"own" doc:"With own, other operators are not asked."`
+	Proof   bool     `query:"proof" default:"false" example:"false" doc:"For other operators, with scope=own: the receipt and text of each result. Results that have none to hand out are left out."`
 }
 
 type searchOutput struct {
@@ -75,7 +82,8 @@ func (s *Server) searchAPI(api huma.API) {
 	register(s, api, call{Operation: huma.Operation{
 		OperationID: "search", Method: http.MethodGet, Path: "/search", Tags: []string{tagSearch}, Summary: "Search",
 		Description: "A malformed query is a 422 problem whose errors[0] says where, with the byte offset and length in the query. A shard " +
-			"that does not answer is no error: compare shards.asked with shards.answered.",
+			"that does not answer is no error: compare shards.asked with shards.answered. Other operators that share the ledger are asked as well; " +
+			"what they send is a result as far as its receipt and text hold here, and operators says what became of each.",
 		Middlewares: huma.Middlewares{s.searchLimit},
 	}, example: exampleSearch}, s.searchCall)
 	register(s, api, call{Operation: huma.Operation{
@@ -86,8 +94,11 @@ func (s *Server) searchAPI(api huma.API) {
 }
 
 func (s *Server) searchCall(ctx context.Context, in *searchInput) (*searchOutput, error) {
-	a, err := s.cfg.Searcher.Search(ctx, concord.Request{Query: in.Query, Offset: in.Offset, Limit: in.Limit,
-		AnyTotal: in.Total == "any", Facets: in.Facets, Explain: in.Explain})
+	if in.Proof && in.Scope != scopeOwn {
+		return nil, errProofScope()
+	}
+	a, err := s.searcher(in.Scope)(ctx, concord.Request{Query: in.Query, Offset: in.Offset, Limit: in.Limit,
+		AnyTotal: in.Total == "any", Facets: in.Facets, Explain: in.Explain, Body: in.Proof})
 	if err != nil {
 		return nil, err
 	}
@@ -95,10 +106,20 @@ func (s *Server) searchCall(ctx context.Context, in *searchInput) (*searchOutput
 	out := &searchOutput{Body: SearchAnswer{
 		Query: in.Query, Results: make([]SearchResult, 0, len(a.Hits)), Total: a.Total, AtLeast: a.AtLeast, Offset: in.Offset, Limit: in.Limit,
 		Shards: ShardCount{a.Shards, a.Answered}, Failures: a.Failures, Suggestion: a.Suggestion,
-		Took: float64(a.Took.Microseconds()) / 1000,
+		Took: float64(a.Took.Microseconds()) / 1000, Operators: a.Operators,
 	}}
 	for i := range a.Hits {
-		out.Body.Results = append(out.Body.Results, resultOf(&a.Hits[i], base))
+		r := resultOf(&a.Hits[i], base)
+		if r.Operators = s.sightings(&a.Hits[i]); len(r.Operators) > 0 {
+			for k := range r.Operators {
+				r.Operators[k].Receipt = base + r.Operators[k].Receipt
+			}
+			r.Receipt = r.Operators[0].Receipt
+		}
+		out.Body.Results = append(out.Body.Results, r)
+	}
+	if in.Proof {
+		out.Body.Results = s.prove(ctx, out.Body.Results, a.Hits)
 	}
 	for _, f := range a.Facets {
 		out.Body.Facets = append(out.Body.Facets, SearchFacet(f))

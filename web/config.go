@@ -26,6 +26,8 @@ type Config struct {
 	Cluster Cluster
 	// Federation is the operators that share the ledger; nil: another node of the cluster keeps it. Optional.
 	Federation Federation
+	// Operators asks other operators when this one is searched; nil: nobody else is asked. Optional.
+	Operators Operators
 	// Status gathers the node's facts; it is called on every page and should answer in a few milliseconds.
 	Status func(ctx context.Context) (Status, error)
 	// Ready says why the node cannot serve yet; nil: it can.

@@ -3,6 +3,8 @@ package web
 import (
 	"context"
 	"time"
+
+	"concord/federation"
 )
 
 // Federation is the operators that share the ledger, as people see and steer it. Implementations are safe for concurrent use.
@@ -46,6 +48,9 @@ type FederationStatus struct {
 
 	Members []FederationMember `json:"members" nullable:"false"`
 	Ballots []FederationBallot `json:"ballots" nullable:"false" doc:"Decisions that wait for signatures, the next first."`
+
+	AskOthers bool                  `json:"askOthers" doc:"Searches ask the other operators as well."`
+	Searches  []federation.Counters `json:"searches" nullable:"false" doc:"What became of asking each, since this node started."`
 }
 
 // FederationMember is one operator.

@@ -32,6 +32,15 @@ func receiptFileLink(capture, pageURL string) string {
 	return apiPrefix + "/receipts?" + url.Values{"capture": {capture}, "url": {pageURL}}.Encode()
 }
 
+// operatorReceiptLink and operatorReceiptFileLink lead to the receipt of another operator's capture, which this server gets and checks.
+func operatorReceiptLink(operator, capture, pageURL string) string {
+	return "/receipt?" + url.Values{"capture": {capture}, "operator": {operator}, "url": {pageURL}}.Encode()
+}
+
+func operatorReceiptFileLink(operator, capture, pageURL string) string {
+	return apiPrefix + "/receipts?" + url.Values{"capture": {capture}, "operator": {operator}, "url": {pageURL}}.Encode()
+}
+
 func whyLink(pageURL string) string { return "/why?" + url.Values{"url": {pageURL}}.Encode() }
 
 func searchLink(query string, offset int) string {

@@ -25,6 +25,7 @@ type receiptPage struct {
 	Archived string
 	Entry    string     // of the ledger
 	Copy     copyResult // what the archived bytes say
+	Theirs   string     // the other operator whose capture it is; empty: it is this one's
 }
 
 func (*receiptPage) template() string { return "receipt" }
@@ -48,7 +49,9 @@ func (s *Server) receiptPage(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		p.URL = u
-		if id == "" {
+		if o := v.Get("operator"); o != "" && o != s.cfg.Operator {
+			p.Theirs = o
+		} else if id == "" {
 			c, err := s.newestAttested(ctx, u)
 			if p.wait(err) {
 				s.render(w, r, http.StatusServiceUnavailable, p)
@@ -61,11 +64,11 @@ func (s *Server) receiptPage(w http.ResponseWriter, r *http.Request) {
 			p.Capture = c.ID
 		}
 	}
-	if p.Capture == "" {
+	if p.Capture == "" && p.Theirs == "" {
 		s.fail(w, r, newProblem(http.StatusUnprocessableEntity, "say which receipt: give url or capture"))
 		return
 	}
-	proof, err := s.receipt(ctx, p.Capture)
+	proof, err := s.anyReceipt(ctx, p.Theirs, p.Capture, p.URL)
 	if p.wait(err) {
 		s.render(w, r, http.StatusServiceUnavailable, p)
 		return
@@ -75,7 +78,11 @@ func (s *Server) receiptPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.explain(proof, s.cfg.Receipts.Policy())
-	s.checkCopy(ctx, p)
+	if p.Theirs != "" {
+		p.Archived, p.File = "", operatorReceiptFileLink(p.Theirs, p.Capture, p.URL)
+	} else {
+		s.checkCopy(ctx, p)
+	}
 	s.render(w, r, http.StatusOK, p)
 }
 

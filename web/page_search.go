@@ -92,6 +92,10 @@ type searchPage struct {
 	Took       time.Duration
 	Partial    string   // "7 of 8 shards answered"
 	Failures   []string // why
+	Absent     string   // "2 of 3 other operators answered"
+	Notes      []string // about other operators
+	Scope      string   // empty, or scopeOwn
+	OtherScope string   // the same query in the other scope; empty: there is none
 	Suggestion string
 	Wrong      *wrongQuery
 	Pages      []pageNumber
@@ -125,6 +129,7 @@ type resultView struct {
 	Receipt  string
 	More     string // more from this site
 	Why      string // this result
+	Others   []otherView
 }
 
 func (s *Server) search(w http.ResponseWriter, r *http.Request) {
@@ -144,13 +149,17 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.Title = concord.Clip(q, 80)
-	p.API = apiPrefix + "/search?" + url.Values{"q": {q}, "offset": {strconv.Itoa(offset)}}.Encode()
-	a, err := s.cfg.Searcher.Search(r.Context(), concord.Request{Query: q, Offset: offset, Limit: pageSize, Facets: narrowFacets})
+	if v.Get("scope") == scopeOwn {
+		p.Scope = scopeOwn
+	}
+	p.API = apiPrefix + scoped("/search?"+url.Values{"q": {q}, "offset": {strconv.Itoa(offset)}}.Encode(), p.Scope)
+	a, err := s.searcher(p.Scope)(r.Context(), concord.Request{Query: q, Offset: offset, Limit: pageSize, Facets: narrowFacets})
 	if err != nil {
 		s.searchFailed(w, r, p, err)
 		return
 	}
 	p.answer(a, q, offset)
+	s.acrossOperators(p, a, q)
 	if a.Total == 0 {
 		if st, err := s.status(r.Context()); err == nil {
 			p.Documents = st.Documents
@@ -197,6 +206,32 @@ func (p *searchPage) answer(a *concord.Answer, q string, offset int) {
 	current, last := offset/pageSize+1, int((reach+pageSize-1)/pageSize)
 	for n := max(1, current-nearPages); n <= min(last, current+nearPages); n++ {
 		p.Pages = append(p.Pages, pageNumber{n, searchLink(q, (n-1)*pageSize), n == current})
+	}
+}
+
+// acrossOperators fills in what other operators have to do with an answer.
+func (s *Server) acrossOperators(p *searchPage, a *concord.Answer, q string) {
+	p.Absent, p.Notes = operatorsPartial(a.Operators), OperatorNotes(a.Operators)
+	for i := range p.Results {
+		v := &p.Results[i]
+		if v.Others = s.others(&v.Hit); v.Capture == "" {
+			v.Receipt, v.Archived, v.Why = "", "", ""
+		}
+	}
+	switch {
+	case p.Scope == scopeOwn && s.cfg.Operators != nil:
+		p.OtherScope = searchLink(q, 0)
+		for i := range p.Pages {
+			p.Pages[i].Link = scoped(p.Pages[i].Link, p.Scope)
+		}
+		p.Previous, p.Next = scoped(p.Previous, p.Scope), scoped(p.Next, p.Scope)
+		for i := range p.Narrow {
+			for k := range p.Narrow[i].Values {
+				p.Narrow[i].Values[k].Link = scoped(p.Narrow[i].Values[k].Link, p.Scope)
+			}
+		}
+	case len(a.Operators) > 0:
+		p.OtherScope = scoped(searchLink(q, 0), scopeOwn)
 	}
 }
 

@@ -26,27 +26,28 @@ type page interface {
 
 // frame is the part that all pages share.
 type frame struct {
-	Title    string
-	Section  string // entry of the navigation that is the current one
-	Query    string // in the search box
-	BoxInTop bool   // the search box is at the top of the page
-	Operator string
-	Version  string
-	SignedIn bool
-	Token    string // of the session's forms
-	Live     string // address of the events that make the page refresh itself; empty: it does not
-	Refresh  int    // seconds until a browser without scripts loads the page again; 0: never
-	Cluster  bool   // there may be other nodes: the navigation leads to them
-	NoIndex  bool   // not for other search engines
-	Style    string // address of the style sheet
-	Script   string // address of the script
-	Verifier string // address of the script that verifies receipts, for the pages that have it
+	Title      string
+	Section    string // entry of the navigation that is the current one
+	Query      string // in the search box
+	BoxInTop   bool   // the search box is at the top of the page
+	Operator   string
+	Version    string
+	SignedIn   bool
+	Token      string // of the session's forms
+	Live       string // address of the events that make the page refresh itself; empty: it does not
+	Refresh    int    // seconds until a browser without scripts loads the page again; 0: never
+	Cluster    bool   // there may be other nodes: the navigation leads to them
+	Federation bool   // this node keeps the ledger: the foot of the page leads to those who share it
+	NoIndex    bool   // not for other search engines
+	Style      string // address of the style sheet
+	Script     string // address of the script
+	Verifier   string // address of the script that verifies receipts, for the pages that have it
 }
 
 func (f *frame) head() *frame { return f }
 
 // pageNames are the templates, one a kind of page.
-var pageNames = []string{"home", "search", "archive", "nocopy", "receipt", "crawl", "signin", "why", "verify", "explain", "ledger", "entry", "status", "cluster", "bot", "manual", "api", "error"}
+var pageNames = []string{"home", "search", "archive", "nocopy", "receipt", "crawl", "signin", "why", "verify", "explain", "ledger", "entry", "status", "cluster", "federation", "bot", "manual", "api", "error"}
 
 // parsePages parses each page together with the frame around it.
 func parsePages() (map[string]*template.Template, error) {
@@ -73,6 +74,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, p pa
 	f := p.head()
 	c := callerOf(r.Context())
 	f.Operator, f.Version, f.Cluster = s.cfg.Operator, concord.Version, s.cfg.Cluster != nil
+	f.Federation = s.cfg.Federation != nil
 	f.Style, f.Script, f.Verifier = s.static.address("style.css"), s.static.address("live.js"), s.static.address("verify.js")
 	if c.session != "" {
 		f.SignedIn, f.Token = true, s.sessions.token(c.session)

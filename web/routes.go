@@ -30,6 +30,7 @@ func (s *Server) routes(mux *http.ServeMux) {
 		"GET /ledger/tile/{path...}": s.tile,
 		"GET /status":                s.statusPage,
 		"GET /cluster":               s.clusterPage,
+		"GET /federation":            s.federationPage,
 		"GET /bot":                   s.botPage,
 		"GET /api":                   s.apiPage,
 		"GET /manual/{page...}":      s.manualPage,

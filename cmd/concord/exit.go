@@ -9,7 +9,7 @@ const (
 	exitInvalid     = 2 // wrong use or input
 	exitNotFound    = 3
 	exitUnavailable = 4 // no node, not ready, stopped
-	exitPartial     = 5 // an answer from only some of the shards
+	exitPartial     = 5 // an answer from only some of the shards, or of the other operators
 )
 
 // quietError ends a command with a code after it has said itself what was wrong.

@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"concord"
 	"concord/node"
@@ -97,7 +99,7 @@ same --federation-addr then follows the ledger as soon as it was invited.`,
 	}
 	cmd.Flags().StringVar(&out, "out", "", "file to write the identity to (default: standard output)")
 	cmd.Flags().StringVar(&chainID, "chain-id", "", "refuse any other ledger than this")
-	cmd.Flags().StringVar(&url, "url", "", "where this operator will serve the log, for everyone")
+	cmd.Flags().StringVar(&url, "url", "", "where this operator's pages and API will be: the others ask there when they search")
 	cmd.Flags().StringVar(&operator, "operator", "", "name of this operator, a lower-case host name")
 	addNodeFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -152,6 +154,7 @@ and cosigns, and has no vote.`,
 type wishes struct {
 	powers, set            []string
 	drop, clear, line, loc string
+	url                    string
 	voters                 int
 }
 
@@ -179,6 +182,12 @@ func (w *wishes) action() (string, error) {
 	add(len(w.set) > 0, pairs("set", w.set)...)
 	add(w.line != "", pairs("line", []string{w.line})...)
 	add(w.loc != "", "place "+strings.NewReplacer("=", " ", ",", " ").Replace(w.loc))
+	if name, value, ok := strings.Cut(w.url, "="); w.url != "" {
+		if !ok {
+			return "", concord.Errorf(concord.Invalid, "--url %s: want NAME=URL", w.url)
+		}
+		add(true, "rotate "+name+" url "+value)
+	}
 	if kinds > 1 || len(w.set) > 1 {
 		return "", concord.Errorf(concord.Invalid, "one decision at a time: each is signed by itself")
 	}
@@ -205,7 +214,8 @@ that stops halts the ledger: go from one to four in one step, or say so with
   concord federation sign --power bob.example=1 --power carol.example=1 \
     --power dave.example=1
   concord federation sign --drop dave.example --voters 3
-  concord federation sign --place bob.example=AS64500,RIPE`,
+  concord federation sign --place bob.example=AS64500,RIPE
+  concord federation sign --url alice.example=https://search.alice.example/`,
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&w.powers, "power", nil, "give a member voting power: NAME=N; may repeat")
@@ -215,6 +225,7 @@ that stops halts the ledger: go from one to four in one step, or say so with
 	f.StringArrayVar(&w.set, "set", nil, "change a parameter: NAME=VALUE")
 	f.StringVar(&w.line, "line", "", "set a member's credit limit: NAME=LIMIT")
 	f.StringVar(&w.loc, "place", "", "where a member was observed to be: NAME=ASN,REGION")
+	f.StringVar(&w.url, "url", "", "where a member's pages and API are: NAME=URL")
 	f.BoolVar(&asJSON, "json", false, "print as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		action, err := w.action()
@@ -333,12 +344,36 @@ func printFederation(w io.Writer, st *web.FederationStatus) {
 		}
 		fmt.Fprintf(w, "%-28s %-10s power %d  %-5s cosigned %d\n", printable(m.Name), printable(m.State), m.Power, up, m.Cosigned)
 	}
+	printSearches(w, st)
 	for i := range st.Ballots {
 		fmt.Fprintln(w)
 		printBallot(w, &st.Ballots[i])
 	}
 	if len(st.Ballots) > 0 {
 		fmt.Fprintf(w, "\nSign one with: concord federation sign ID\n")
+	}
+}
+
+// printSearches says what became of asking the others when this operator was searched.
+func printSearches(w io.Writer, st *web.FederationStatus) {
+	if !st.AskOthers || len(st.Searches) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nsearched here, they were asked:")
+	for _, c := range st.Searches {
+		fmt.Fprintf(w, "%-28s %d of %d times answered, %d results verified", printable(c.Operator), c.Answered, c.Asked, c.Verified)
+		for _, list := range []struct {
+			what   string
+			counts map[string]uint64
+		}{{"dropped", c.Dropped}, {"failed", c.Failed}} {
+			for _, reason := range slices.Sorted(maps.Keys(list.counts)) {
+				fmt.Fprintf(w, ", %s for %s %d", list.what, printable(reason), list.counts[reason])
+			}
+		}
+		fmt.Fprintln(w)
+		if !c.Until.IsZero() {
+			fmt.Fprintf(w, "  not asked until %s: %s\n", c.Until.Local().Format(time.TimeOnly), printable(c.Last))
+		}
 	}
 }
 

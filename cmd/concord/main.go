@@ -71,7 +71,7 @@ directory (--data, or CONCORD_DATA). "concord verify" needs no node.
 
 Exit codes: 0 done; 1 failed, or a receipt does not prove what it should; 2
 wrong use or input; 3 not found; 4 not available now (no node, not ready,
-stopped); 5 an answer from only some of the shards.`,
+stopped); 5 an answer from only some of the shards or other operators.`,
 		Example: `  concord up                                   # http://127.0.0.1:7667
   concord crawl https://example.org/ --wait    # crawl a site
   concord search "exact phrase" site:example.org

@@ -22,25 +22,41 @@ import (
 const receiptPatience = 12 * time.Second
 
 func receiptCommand() *cobra.Command {
-	var out, body string
+	var out, body, operator string
 	cmd := &cobra.Command{
 		Use:   "receipt URL",
 		Short: "Get the receipt of a page",
 		Long: `Get the receipt of the latest capture of a URL: one file that proves who saw
 that page say that, and when, to anyone who has the ledger's policy (concord
 policy), with no node and no network (concord verify). A receipt of a page
-just fetched is waited for.`,
+just fetched is waited for.
+
+With --operator it is that of another operator who shares the ledger: the node
+asks there, checks what comes against its own copy of the ledger, and puts the
+signatures that it knows into it.`,
 		Example: `  concord receipt https://example.org/ --out example.tlog-proof
   # and the bytes it is about:
-  concord receipt https://example.org/ --out r.tlog-proof --body page.bin`,
+  concord receipt https://example.org/ --out r.tlog-proof --body page.bin
+  concord receipt https://example.org/ --operator bob.example --out b.tlog-proof`,
 		Args: exactlyOne("URL"),
 	}
 	cmd.Flags().StringVar(&out, "out", "", "file to write (default: standard output)")
 	cmd.Flags().StringVar(&body, "body", "", "also write the archived body, exactly as it was received, to this file")
+	cmd.Flags().StringVar(&operator, "operator", "", "the receipt of another operator's newest capture of the URL")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := newClient(cmd)
 		if err != nil {
 			return err
+		}
+		if operator != "" {
+			if body != "" {
+				return concord.Errorf(concord.Invalid, "--body is for this operator's own captures: what another fetched is not here")
+			}
+			proof, err := c.bytes(cmd.Context(), "/api/v1/receipts", url.Values{"url": {args[0]}, "operator": {operator}})
+			if err != nil {
+				return err
+			}
+			return writeReceipt(cmd, out, proof)
 		}
 		var list struct {
 			Captures []concord.Capture `json:"captures"`
@@ -65,17 +81,22 @@ just fetched is waited for.`,
 				return err
 			}
 		}
-		if out == "" {
-			_, err = cmd.OutOrStdout().Write(proof)
-			return err
-		}
-		if err := writeFile(out, proof); err != nil {
-			return err
-		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "wrote %s (%d bytes); check it anywhere with: concord verify %s --policy POLICY\n", out, len(proof), out)
-		return nil
+		return writeReceipt(cmd, out, proof)
 	}
 	return cmd
+}
+
+// writeReceipt writes a receipt to a file, or to standard output when none is named.
+func writeReceipt(cmd *cobra.Command, out string, proof []byte) error {
+	if out == "" {
+		_, err := cmd.OutOrStdout().Write(proof)
+		return err
+	}
+	if err := writeFile(out, proof); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "wrote %s (%d bytes); check it anywhere with: concord verify %s --policy POLICY\n", out, len(proof), out)
+	return nil
 }
 
 func awaitReceipt(cmd *cobra.Command, c *client, capture string) ([]byte, error) {

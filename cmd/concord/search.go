@@ -19,7 +19,7 @@ import (
 
 func searchCommand() *cobra.Command {
 	var limit, offset int
-	var asJSON, explain, anyTotal bool
+	var asJSON, explain, anyTotal, own bool
 	var facets []string
 	cmd := &cobra.Command{
 		Use:   "search QUERY",
@@ -32,12 +32,15 @@ alike.
   site:example.org   lang:de   filetype:pdf   intitle:word   inurl:word
   before:2026-01-31   after:2025   published:2025-01..2025-03   fetched:2025..
 
-Exit code 5 means that only some of the shards answered.`,
+Other operators that share the ledger are asked as well, and what they send is
+checked against this node's copy of it. Exit code 5 means that only some of the
+shards, or of the other operators, answered.`,
 		Example: `  concord search error correcting code
   concord search '"write-ahead log" -sqlite site:postgresql.org'
   concord search 'lang:de (Hund OR Katze)' --json
   concord search harbour --facets site,lang,year
-  concord search harbour wall --limit 1 --explain`,
+  concord search harbour wall --limit 1 --explain
+  concord search harbour --own`,
 		Args: atLeastOne("query"),
 	}
 	cmd.Flags().IntVar(&limit, "limit", 10, "results wanted, at most 100")
@@ -46,6 +49,7 @@ Exit code 5 means that only some of the shards answered.`,
 	cmd.Flags().BoolVar(&explain, "explain", false, "explain the score of each result")
 	cmd.Flags().StringSliceVar(&facets, "facets", nil, "count all matching pages by "+strings.Join(concord.FacetFields(), ", "))
 	cmd.Flags().BoolVar(&anyTotal, "any-total", false, "do not count all matching pages, which is quicker")
+	cmd.Flags().BoolVar(&own, "own", false, "ask no other operator")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := newClient(cmd)
 		if err != nil {
@@ -53,6 +57,9 @@ Exit code 5 means that only some of the shards answered.`,
 		}
 		var a web.SearchAnswer
 		params := url.Values{"q": {strings.Join(args, " ")}, "limit": {strconv.Itoa(limit)}, "offset": {strconv.Itoa(offset)}}
+		if own {
+			params.Set("scope", "own")
+		}
 		if explain {
 			params.Set("explain", "true")
 		}
@@ -73,12 +80,21 @@ Exit code 5 means that only some of the shards answered.`,
 		} else {
 			printAnswer(out, &a)
 		}
-		if a.Shards.Answered < a.Shards.Asked {
+		if a.Shards.Answered < a.Shards.Asked || operatorsAnswered(&a) < len(a.Operators) {
 			return &quietError{exitPartial}
 		}
 		return nil
 	}
 	return cmd
+}
+
+func operatorsAnswered(a *web.SearchAnswer) (n int) {
+	for _, o := range a.Operators {
+		if o.Answered {
+			n++
+		}
+	}
+	return n
 }
 
 // printFacets shows a line a property, as long as the terminal is wide and longer where values need it.
@@ -119,6 +135,9 @@ func printAnswer(w io.Writer, a *web.SearchAnswer) {
 			fmt.Fprintln(w, "  "+printable(f))
 		}
 	}
+	for _, note := range web.OperatorNotes(a.Operators) {
+		fmt.Fprintln(w, printable(note))
+	}
 	if len(a.Results) == 0 {
 		fmt.Fprintln(w, "Nothing found.")
 		if a.Suggestion != "" {
@@ -131,7 +150,11 @@ func printAnswer(w io.Writer, a *web.SearchAnswer) {
 	if a.AtLeast {
 		least = "at least "
 	}
-	fmt.Fprintf(w, "%d to %d of %s%d, %.1f ms, %d of %d shards\n", a.Offset+1, a.Offset+len(a.Results), least, a.Total, a.Took, a.Shards.Answered, a.Shards.Asked)
+	fmt.Fprintf(w, "%d to %d of %s%d, %.1f ms, %d of %d shards", a.Offset+1, a.Offset+len(a.Results), least, a.Total, a.Took, a.Shards.Answered, a.Shards.Asked)
+	if n := len(a.Operators); n > 0 {
+		fmt.Fprintf(w, ", %d of %d other operators", operatorsAnswered(a), n)
+	}
+	fmt.Fprintln(w)
 	printFacets(w, a.Facets, width)
 	for i, r := range a.Results {
 		title := r.Title
@@ -142,11 +165,23 @@ func printAnswer(w io.Writer, a *web.SearchAnswer) {
 		for _, line := range wrap(snippetWords(r.Highlights, bold, plain), width-len(indent)) {
 			fmt.Fprintln(w, indent+line)
 		}
-		fmt.Fprintf(w, "%sfetched %s\n", indent, r.Fetched.Local().Format(time.DateTime))
+		fmt.Fprintf(w, "%sfetched %s%s\n", indent, r.Fetched.Local().Format(time.DateTime), seenBy(r.Operators))
 		if r.Explanation != nil {
 			printExplanation(w, r.Explanation, indent, width)
 		}
 	}
+}
+
+// seenBy names the operators who saw the page of a result; empty: only the one that is asked did.
+func seenBy(list []web.SearchSighting) string {
+	var names []string
+	for _, s := range list {
+		names = append(names, printable(s.Operator))
+	}
+	if names == nil {
+		return ""
+	}
+	return " by " + strings.Join(names, ", ")
 }
 
 // snippetWords cuts a snippet at its white space, wherever matches begin and end in its words.
