@@ -18,7 +18,7 @@ demo: build
 demo-stop:
 	@sh e2e/demo.sh --stop demo-data
 
-# Four operators on this machine share one ledger: the ceremony, receipts that three of four cosigned, one and two of them stopped. Exits 0
+# Four operators on this machine share one ledger: the ceremony, one search over all, receipts that three of four cosigned, one and two of them stopped. Exits 0
 # only if everything it shows was true.
 demo-federation: build
 	@sh e2e/demo-federation.sh $(BIN) demo-federation-data

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Four operators on this machine share one ledger: the ceremony, receipts that three of four cosigned, and what happens when
-# one and when two of them stop. Exits 0 only if everything it shows was true.
+# Four operators on this machine share one ledger: the ceremony, one search that finds what each of them has, receipts that three of four
+# cosigned, and what happens when one and when two of them stop. Exits 0 only if everything it shows was true.
 #   demo-federation.sh BINARY DIR
 set -eu
 
@@ -37,9 +37,16 @@ base=${CONCORD_DEMO_PORT:-17670}
 peer() { echo "127.0.0.1:$((base + $(port "$1")))"; }
 web() { echo "127.0.0.1:$((base + 10 + $(port "$1")))"; }
 
+# What each of them has: a page that its own node serves. They are of four sites, and four texts.
+has() {
+	case $1 in alice) section=receipts ;; bob) section=ledger ;; carol) section=federation ;; dave) section=more-machines ;; esac
+	echo "http://$(web "$1")/manual/$section"
+}
+
 start() {
 	: >"$dir/$1.out"
-	CONCORD_OPERATOR=$1.example CONCORD_CHAIN=net-1 "$bin" up --data "$dir/$1" --http "$(web "$1")" --federation-addr "$(peer "$1")" \
+	# They ask each other on this machine, which is busy with four of them.
+	CONCORD_OPERATOR=$1.example CONCORD_CHAIN=net-1 CONCORD_FEDERATION__ALLOW_PRIVATE=true CONCORD_FEDERATION__SEARCH_TIMEOUT=5s "$bin" up --data "$dir/$1" --http "$(web "$1")" --federation-addr "$(peer "$1")" \
 		>"$dir/$1.out" 2>>"$dir/$1.log" </dev/null &
 	echo $! >"$dir/$1.pid"
 	until_true "node of $1 is ready" grep -q '^ready ' "$dir/$1.out"
@@ -86,34 +93,57 @@ start alice
 show alice federation init --out "$dir/net-1.bundle"
 chain=$(field alice chain)
 
+say "alice tells where her pages are, so that the others can ask there"
+show alice federation sign --url "alice.example=http://$(web alice)/"
+until_true "alice's address is in the ledger" is alice epoch 3
+
 for n in bob carol dave; do
 	say "$n joins, and alice invites $n"
-	echo "$n\$ concord federation join net-1.bundle --operator $n.example --federation-addr $(peer "$n")"
-	as "$n" federation join "$dir/net-1.bundle" --chain-id "$chain" --operator "$n.example" --federation-addr "$(peer "$n")" --out "$dir/$n.identity" >/dev/null
+	echo "$n\$ concord federation join net-1.bundle --operator $n.example --federation-addr $(peer "$n") --url http://$(web "$n")/"
+	as "$n" federation join "$dir/net-1.bundle" --chain-id "$chain" --operator "$n.example" --federation-addr "$(peer "$n")" --url "http://$(web "$n")/" --out "$dir/$n.identity" >/dev/null
 	show alice federation invite "$dir/$n.identity"
 	start "$n"
 	until_true "$n is a candidate" candidate "$n"
 done
-until_true "all know of all" everyone_is epoch 5
+until_true "all know of all" everyone_is epoch 6
 show dave federation status
 
 say "from one voter to four, in one step"
 show alice federation sign --power bob.example=1 --power carol.example=1 --power dave.example=1
 until_true "four voters" everyone_is voters 4
 
-say "each crawls something: the manual that its own node serves"
+say "each crawls another site"
 for n in $names; do
-	as "$n" crawl "http://$(web "$n")/manual/" --scope prefix --allow-private --wait >/dev/null 2>&1 || die "crawl of $n"
+	echo "$n\$ concord crawl $(has "$n") --depth 0"
+	as "$n" crawl "$(has "$n")" --depth 0 --allow-private --wait >/dev/null 2>&1 || die "crawl of $n"
 done
 until_true "all logs are the same, and cosigned" cosigned
+
+say "one search, of alice or of dave, finds a page of each, checked against their own copies of the ledger"
+urls() { tr -d ' ' <"$1" | sed -n 's/^"url":"\(.*\)",$/\1/p' | sort; }
+for n in $names; do has "$n"; done | sort >"$dir/wanted"
+finds() { # WHO: its answer has the pages of all four, and says whose those of the others are
+	as "$1" search operator --json >"$dir/$1.found" && [ "$(urls "$dir/$1.found")" = "$(cat "$dir/wanted")" ] || return 1
+	for m in $names; do
+		[ "$m" = "$1" ] || [ "$(tr -d ' ' <"$dir/$1.found" | grep -c "\"operator\":\"$m.example\"")" = 1 ] || return 1
+	done
+}
+for n in alice dave; do
+	until_true "a search of $n finds a page of each" finds "$n"
+	as "$n" search operator --own --json >"$dir/$n.own" || die "search of $n alone"
+	[ "$(urls "$dir/$n.own")" = "$(has "$n")" ] || die "$n alone finds something else than its own"
+done
+show alice search operator || die "not all operators answered"
+echo
 show alice federation status
 
-say "a receipt of each verifies under the policy that another gives out, without a node"
+say "alice gets a receipt of each result; it verifies under the policy that dave gives out, without a node"
 as dave ledger show >/dev/null
 "$bin" policy --data "$dir/dave" >"$dir/policy"
 for n in $names; do
-	as "$n" receipt "http://$(web "$n")/manual/" --out "$dir/$n.tlog-proof" >/dev/null 2>&1 || die "receipt of $n"
+	as alice receipt "$(has "$n")" --operator "$n.example" --out "$dir/$n.tlog-proof" >/dev/null 2>&1 || die "receipt of $n"
 	"$bin" verify "$dir/$n.tlog-proof" --policy "$dir/policy" --json >"$dir/$n.verified" || die "receipt of $n does not verify"
+	grep -qF "\"$(has "$n")\"" "$dir/$n.verified" && grep -qF "\"$n.example\"" "$dir/$n.verified" || die "receipt of $n is another"
 	k=$(tr -d ' ,"' <"$dir/$n.verified" | sed -n 's/^k://p' | head -n 1)
 	[ "$k" -ge 3 ] || die "receipt of $n has k=$k"
 	size=$(wc -c <"$dir/$n.tlog-proof")
@@ -129,12 +159,21 @@ grown() { for m in alice bob carol; do [ "$(field "$m" agreed)" -gt "$before" ] 
 until_true "the ledger goes on with three" grown
 show alice federation status
 
+say "a search says that dave did not answer, and its exit code is 5"
+code=0
+as alice search operator >"$dir/partial" || code=$?
+[ "$code" = 5 ] || die "exit code $code"
+grep '^dave.example did not answer' "$dir/partial" || die "it does not say who is missing"
+grep -qF "$(has carol)" "$dir/partial" || die "what carol has is missing"
+
 say "two of four stop: the ledger halts, crawling and searching do not"
 stop carol
 until_true "alice says that it is halted" is alice state halted
 halted_at=$(field alice size)
 as alice crawl "http://$(web bob)/manual/" --scope prefix --allow-private --wait >/dev/null 2>&1 || die "crawling while the ledger is halted"
-as alice search receipt --limit 1 >/dev/null || die "searching while the ledger is halted"
+code=0
+as alice search operator --json >"$dir/halted.found" || code=$?
+[ "$code" = 5 ] && urls "$dir/halted.found" | grep -qxF "$(has bob)" || die "searching while the ledger is halted"
 sleep 3
 [ "$(field alice size)" = "$halted_at" ] || die "the ledger went on with two of four"
 show alice federation status
