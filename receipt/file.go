@@ -90,30 +90,64 @@ func Parse(data []byte) (*Parts, error) {
 	return p, nil
 }
 
-// parse reads a receipt's structure. Anything that does not re-encode to itself is refused.
-func parse(data []byte) (*Parts, error) {
-	if len(data) > MaxBytes {
-		return nil, fmt.Errorf("%d bytes are too long for a receipt, the limit is %d", len(data), MaxBytes)
-	}
+// proofFile is a tlog-proof file with an extra line, taken apart.
+type proofFile struct {
+	extra      string
+	index      uint64
+	path       []concord.Digest
+	checkpoint []byte
+}
+
+func tooLong(n int) error {
+	return fmt.Errorf("%d bytes are too long for a receipt, the limit is %d", n, MaxBytes)
+}
+
+// parseProof takes a file apart; whether it was in its one form its reader finds out by writing it again.
+func parseProof(data []byte) (p proofFile, err error) {
 	head, checkpoint, ok := strings.Cut(string(data), "\n\n")
 	lines := strings.Split(head, "\n")
 	if !ok || len(lines) < 3 || lines[0] != proofHead {
-		return nil, fmt.Errorf("not a receipt: want the line %q, extra, index and a checkpoint", proofHead)
+		return p, fmt.Errorf("not a receipt: want the line %q, extra, index and a checkpoint", proofHead)
 	}
 	b64, ok := strings.CutPrefix(lines[1], "extra ")
 	extra, err := base64.StdEncoding.Strict().DecodeString(b64)
 	if !ok || err != nil {
-		return nil, fmt.Errorf("the second line is not \"extra\" and base64")
+		return p, fmt.Errorf("the second line is not \"extra\" and base64")
 	}
-	p := &Parts{Checkpoint: []byte(checkpoint)}
+	p.extra, p.checkpoint = string(extra), []byte(checkpoint)
 	num, ok := strings.CutPrefix(lines[2], "index ")
-	if p.Index, err = strconv.ParseUint(num, 10, 64); err != nil || !ok {
-		return nil, fmt.Errorf("the third line is not \"index\" and a number")
+	if p.index, err = strconv.ParseUint(num, 10, 64); err != nil || !ok {
+		return p, fmt.Errorf("the third line is not \"index\" and a number")
 	}
-	if p.Path, err = parsePath(lines[3:]); err != nil {
-		return nil, fmt.Errorf("path of the log: %w", err)
+	if p.path, err = parsePath(lines[3:]); err != nil {
+		return p, fmt.Errorf("path of the log: %w", err)
 	}
-	if err := p.parseExtra(string(extra)); err != nil {
+	return p, nil
+}
+
+// isDocument reports whether data is the receipt of a document, or the promise of one.
+func isDocument(data []byte) bool {
+	if strings.HasPrefix(string(data[:min(len(data), len(documentHead)+1)]), documentHead+"\n") {
+		return true
+	}
+	if len(data) > MaxBytes {
+		return false
+	}
+	p, err := parseProof(data)
+	return err == nil && strings.HasPrefix(p.extra, documentHead+"\n")
+}
+
+// parse reads a receipt's structure. Anything that does not re-encode to itself is refused.
+func parse(data []byte) (*Parts, error) {
+	if len(data) > MaxBytes {
+		return nil, tooLong(len(data))
+	}
+	f, err := parseProof(data)
+	if err != nil {
+		return nil, err
+	}
+	p := &Parts{Index: f.index, Path: f.path, Checkpoint: f.checkpoint}
+	if err := p.parseExtra(f.extra); err != nil {
 		return nil, fmt.Errorf("extra: %w", err)
 	}
 	if p.format() != string(data) {

@@ -9,10 +9,7 @@ import (
 
 // explain fills in what a verified receipt means.
 func (r *Report) explain() {
-	r.Level = 1
-	if r.Cosigners > 1 {
-		r.Level = 2
-	}
+	r.setLevel()
 	r.NotBefore = r.Captured
 	r.Proven = []string{
 		fmt.Sprintf("%s states that it fetched %s at %s and was answered with status %d and a body with SHA-256 %s.",
@@ -31,11 +28,22 @@ func (r *Report) explain() {
 		"Anything about the site's TLS certificate or network address.",
 		"That a search result was ranked fairly.",
 	}
-	if r.Cosigners < 2 {
-		r.NotProven = append(r.NotProven, fmt.Sprintf("That the log was not rewritten before anyone else saw it: only %s signed this head. Keep the receipt, or have others cosign.", r.names()))
-	} else {
-		r.NotProven = append(r.NotProven, fmt.Sprintf("That these %d cosigners do not work together.", r.Cosigners))
+	r.NotProven = append(r.NotProven, r.collusion())
+}
+
+func (r *Report) setLevel() {
+	r.Level = 1
+	if r.Cosigners > 1 {
+		r.Level = 2
 	}
+}
+
+// collusion says what the cosigners, few or many, leave open.
+func (r *Report) collusion() string {
+	if r.Cosigners < 2 {
+		return fmt.Sprintf("That the log was not rewritten before anyone else saw it: only %s signed this head. Keep the receipt, or have others cosign.", r.names())
+	}
+	return fmt.Sprintf("That these %d cosigners do not work together.", r.Cosigners)
 }
 
 func (r *Report) cosignedBy() string {
@@ -61,8 +69,13 @@ func (r *Report) names() string {
 }
 
 // CheckContent checks the body that the receipt is about, as it was received: transfer coding removed, content coding
-// kept.
-func (r *Report) CheckContent(payload []byte) error { return check("body", payload, r.Raw) }
+// kept. Of a document's receipt it checks the document.
+func (r *Report) CheckContent(payload []byte) error {
+	if r.Document != nil {
+		return check("document", payload, r.Document.SHA256)
+	}
+	return check("body", payload, r.Raw)
+}
 
 // CheckWARC checks the block of the WARC response or revisit record: everything between the record's header and the two
 // line ends that close it.

@@ -30,32 +30,34 @@ type Options struct {
 
 // Report is what a valid receipt shows.
 type Report struct {
-	URL      string         `json:"url"`
+	URL      string         `json:"url,omitempty"` // of a capture, as all to Record
 	Operator string         `json:"operator"`
-	Captured time.Time      `json:"captured"` // as the operator states it
-	Status   int            `json:"status"`
-	Raw      concord.Digest `json:"raw"`
+	Captured time.Time      `json:"captured,omitzero"` // as the operator states it
+	Status   int            `json:"status,omitempty"`
+	Raw      concord.Digest `json:"raw,omitzero"`
 	Text     concord.Digest `json:"text,omitzero"`
 	Profile  string         `json:"profile,omitempty"`
-	Record   concord.Digest `json:"record"`
+	Record   concord.Digest `json:"record,omitzero"`
+
+	Document *DocumentReport `json:"document,omitempty"` // of a notarised document; nil: the receipt is of a capture
 
 	Chain string `json:"chain"`
-	Log   string `json:"log"`   // the log's origin
-	Index uint64 `json:"index"` // of the attest transaction in the log
-	Size  uint64 `json:"size"`  // entries under the checkpoint
-	Seq   uint64 `json:"seq"`   // the attestation's number among the operator's
-	Batch uint64 `json:"batch"` // captures in the batch
+	Log   string `json:"log"`             // the log's origin
+	Index uint64 `json:"index"`           // of the attest transaction in the log
+	Size  uint64 `json:"size"`            // entries under the checkpoint
+	Seq   uint64 `json:"seq"`             // the attestation's number among the operator's
+	Batch uint64 `json:"batch,omitempty"` // captures in the batch
 
-	Level      int           `json:"level"` // 1: cosigned by its own operator; 2: by two or more
+	Level      int           `json:"level"` // 0: promised, not in the log; 1: cosigned by its own operator; 2: by two or more
 	Cosigned   []Cosignature `json:"cosigned"`
-	Cosigners  int           `json:"k"`          // witnesses of the policy that cosigned
-	Witnesses  int           `json:"n"`          // witnesses of the policy
-	NotBefore  time.Time     `json:"notBefore"`  // the capture time: the operator's statement alone
-	NotAfter   time.Time     `json:"notAfter"`   // earliest cosignature: it was in the log by then
-	Proven     []string      `json:"proven"`     // in plain words
-	NotProven  []string      `json:"notProven"`  // in plain words
-	SizeBytes  int           `json:"sizeBytes"`  // of the receipt
-	Checkpoint string        `json:"checkpoint"` // the signed checkpoint
+	Cosigners  int           `json:"k"`                  // witnesses of the policy that cosigned
+	Witnesses  int           `json:"n"`                  // witnesses of the policy
+	NotBefore  time.Time     `json:"notBefore,omitzero"` // a capture's time, the operator's statement alone; of a document its block's
+	NotAfter   time.Time     `json:"notAfter,omitzero"`  // earliest cosignature: it was in the log by then
+	Proven     []string      `json:"proven"`             // in plain words
+	NotProven  []string      `json:"notProven"`          // in plain words
+	SizeBytes  int           `json:"sizeBytes"`          // of the receipt
+	Checkpoint string        `json:"checkpoint"`         // the signed checkpoint
 }
 
 // Cosignature is one verified cosignature.
@@ -105,6 +107,9 @@ func Verify(proof, policy []byte, o Options) (*Report, error) {
 
 // Verify is the function Verify with a parsed policy.
 func (pol *Policy) Verify(proof []byte, o Options) (*Report, error) {
+	if isDocument(proof) {
+		return pol.verifyDocument(proof, o)
+	}
 	p, err := parse(proof)
 	if err != nil {
 		return nil, failed(StepFile, "%v", err)
@@ -122,7 +127,7 @@ func (pol *Policy) Verify(proof []byte, o Options) (*Report, error) {
 		return nil, err
 	}
 	r.Operator, r.Chain, r.Seq, r.Batch = att.From, att.Chain, att.Seq, att.Count
-	cp, err := pol.checkCheckpoint(p, r)
+	cp, err := pol.checkCheckpoint(p.Checkpoint, r)
 	if err != nil {
 		return nil, err
 	}
@@ -162,35 +167,44 @@ func (p *Parts) checkBatch() (concord.Attestation, error) {
 
 // checkAttest: a cosigning key of the policy names the operator's op key, and that key signed the attestation.
 func (p *Parts) checkAttest(att concord.Attestation, pol *Policy) error {
-	n, err := note.Parse(p.Admit)
+	op, err := pol.checkAdmit(p.Admit, att.From, att.Chain)
 	if err != nil {
-		return failed(StepOperator, "%v", err)
+		return err
 	}
-	a, err := parseAdmission(n.Text)
-	if err != nil {
-		return failed(StepOperator, "%v", err)
-	}
-	chain, _, _ := strings.Cut(att.Chain, ":")
-	switch {
-	case a.operator != att.From:
-		return failed(StepOperator, "the keys are those of %q, the attestation is from %q", a.operator, att.From)
-	case a.chain != chain:
-		return failed(StepOperator, "the keys are for chain %q, the attestation is on chain %q", a.chain, att.Chain)
-	case pol.witness(a.cosign) < 0:
-		return failed(StepOperator, "the policy does not list the cosigning key %08x of %s, which vouches for its op key", a.cosign.ID(), a.operator)
-	case len(n.Sigs) != 1 || !a.cosign.Verify(n.Text, n.Sigs[0]):
-		return failed(StepOperator, "the op key of %s is not signed by its cosigning key %08x", a.operator, a.cosign.ID())
-	}
-	if _, err := note.Open(p.Attest, a.op); err != nil {
-		return failed(StepAttest, "not signed by the op key %08x of %s alone: %v", a.op.ID(), a.operator, err)
+	if _, err := note.Open(p.Attest, op); err != nil {
+		return failed(StepAttest, "not signed by the op key %08x of %s alone: %v", op.ID(), att.From, err)
 	}
 	return nil
 }
 
+// checkAdmit returns the op key of an operator on a chain, for which a cosigning key of the policy vouches.
+func (pol *Policy) checkAdmit(admit []byte, from, chainID string) (op note.Key, err error) {
+	n, err := note.Parse(admit)
+	if err != nil {
+		return op, failed(StepOperator, "%v", err)
+	}
+	a, err := parseAdmission(n.Text)
+	if err != nil {
+		return op, failed(StepOperator, "%v", err)
+	}
+	chain, _, _ := strings.Cut(chainID, ":")
+	switch {
+	case a.operator != from:
+		return op, failed(StepOperator, "the keys are those of %q, the attestation is from %q", a.operator, from)
+	case a.chain != chain:
+		return op, failed(StepOperator, "the keys are for chain %q, the attestation is on chain %q", a.chain, chainID)
+	case pol.witness(a.cosign) < 0:
+		return op, failed(StepOperator, "the policy does not list the cosigning key %08x of %s, which vouches for its op key", a.cosign.ID(), a.operator)
+	case len(n.Sigs) != 1 || !a.cosign.Verify(n.Text, n.Sigs[0]):
+		return op, failed(StepOperator, "the op key of %s is not signed by its cosigning key %08x", a.operator, a.cosign.ID())
+	}
+	return a.op, nil
+}
+
 // checkCheckpoint: a log of the policy signed the checkpoint, and a quorum of witnesses cosigned it. A line by a key that
 // the policy does not list is refused: nothing in the file would cover its bytes.
-func (pol *Policy) checkCheckpoint(p *Parts, r *Report) (note.Checkpoint, error) {
-	n, err := note.Open(p.Checkpoint, pol.keys()...)
+func (pol *Policy) checkCheckpoint(checkpoint []byte, r *Report) (note.Checkpoint, error) {
+	n, err := note.Open(checkpoint, pol.keys()...)
 	if err != nil {
 		return note.Checkpoint{}, failed(StepCheckpoint, "%v", err)
 	}
