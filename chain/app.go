@@ -113,6 +113,9 @@ func (a *app) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (
 		return nil, err
 	}
 	a.pending, a.height = &block{next: out.Next, entries: out.Entries, time: b.Time}, req.Height
+	if a.pending.state, a.pending.closed, err = closing(out); err != nil {
+		return nil, err
+	}
 	root := out.Next.Root()
 	res := &abci.ResponseFinalizeBlock{AppHash: root[:], TxResults: make([]*abci.ExecTxResult, len(req.Txs))}
 	for i := range res.TxResults {

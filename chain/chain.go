@@ -165,6 +165,9 @@ func (c *Chain) load() (err error) {
 	if err := c.checkMachine(m); err != nil {
 		return err
 	}
+	if err := c.store.indexOld(m.Size()); err != nil {
+		return err
+	}
 	c.machine.Store(m)
 	head, err := c.store.lastCheckpoint()
 	if err != nil {

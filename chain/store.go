@@ -27,6 +27,9 @@ import (
 //	c <u64 size>    checkpoint: u64 height, u64 unix seconds of the block, the signed note
 //	n <operator>    u64 size of the newest checkpoint that it cosigned
 //	g <text hash>   a gov note that waits for signatures
+//	d <digest> <u64 index>   operator whose doc transaction at the index holds it; d alone: old entries are indexed
+//	o <u64 index>   u64 index of the record of the block that closed this ask
+//	O <u64 index>   the text of the state after that block, by the record's index
 //	s               the state machine after the last block (ledger.Machine.Marshal)
 const (
 	keyEntry      = 'e'
@@ -36,6 +39,9 @@ const (
 	keyCheckpoint = 'c'
 	keyCosigned   = 'n'
 	keyBallot     = 'g'
+	keyDocument   = 'd'
+	keyClosed     = 'o'
+	keyOutcome    = 'O'
 	keyState      = 's'
 )
 
@@ -49,7 +55,9 @@ type store struct{ db *pebble.DB }
 type block struct {
 	next    *ledger.Machine
 	entries [][]byte
-	time    int64 // unix seconds
+	time    int64    // unix seconds
+	closed  []uint64 // asks that it closed
+	state   string   // the state's text after it, if it closed any
 }
 
 func openStore(dir string) (*store, error) { return openStoreAs(dir, false) }
@@ -109,6 +117,12 @@ func (s *store) append(b block, height int64) error {
 		if err := setEntry(w, index, rawEntry{height, time.Unix(b.time, 0), e}, leaf); err != nil {
 			return fmt.Errorf("write entry %d: %w", index, err)
 		}
+		if err := indexDocuments(w, index, e); err != nil {
+			return fmt.Errorf("index entry %d: %w", index, err)
+		}
+	}
+	if err := keepOutcomes(w, &b); err != nil {
+		return err
 	}
 	if err := w.Set([]byte{keyState}, b.next.Marshal(), nil); err != nil {
 		return err
