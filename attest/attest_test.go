@@ -15,6 +15,7 @@ import (
 
 	"concord"
 	"concord/chain"
+	"concord/ledger"
 	"concord/note"
 	"concord/receipt"
 )
@@ -363,4 +364,75 @@ func TestSalts(t *testing.T) {
 	if other := newSalter(b.Op).of("01234567-89ab-cdef-0123-456789abcdef"); other == one {
 		t.Error("two keys give one salt")
 	}
+}
+
+// Other transactions of the operator take the seq of an attestation that is on its way, before it leaves and after a
+// crash: it is signed again under the next, put on record again, and its captures are attested once.
+func TestAnotherTransactionTakesTheSeq(t *testing.T) {
+	dir := t.TempDir()
+	c, log := startChain(t, dir), newMemoryLog()
+	keys := testKeys(t, dir)
+	n := 0
+	take := func() {
+		seq, _, err := c.Next(operator)
+		if err != nil {
+			t.Error(err)
+		}
+		n++
+		tx, err := ledger.Sign(&ledger.DocTx{Head: ledger.Head{Chain: c.ID(), From: operator, Seq: seq}, Digests: []concord.Digest{concord.Sum([]byte{byte(n)})}}, keys.Op)
+		if err == nil {
+			_, err = c.Submit(t.Context(), tx)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	var kept [][]string
+	f := &takenLedger{Chain: c, take: take}
+	keep := func(cfg *Config) {
+		cfg.Keep = func(_ []byte, captures []string) error { kept = append(kept, captures); return nil }
+	}
+	f.times.Store(2)
+	appendCaptures(t, log, 0, 10)
+	a := startAttestor(t, dir, log, f, time.Millisecond, 0, keep)
+	for i := range 10 {
+		checkReceipt(t, await(t, a.Attestor, capture(i).ID), c, capture(i))
+	}
+	if err := a.stop(); err != nil {
+		t.Fatal(err)
+	}
+	faulty := &faultyLedger{Chain: c}
+	appendCaptures(t, log, 10, 20)
+	crash(t, dir, log, faulty, &faulty.before)
+	take()
+	kept = nil
+	a = startAttestor(t, dir, log, c, time.Millisecond, 0, keep)
+	for i := range 20 {
+		checkReceipt(t, await(t, a.Attestor, capture(i).ID), c, capture(i))
+	}
+	for end := time.Now().Add(5 * time.Second); a.Stats().Attested != 20; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%+v", a.Stats())
+		}
+	}
+	if err := a.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if len(kept) == 0 || len(kept[0]) == 0 || kept[0][0] != capture(10).ID {
+		t.Errorf("kept %v", kept)
+	}
+}
+
+// takenLedger lets something happen before the first transactions come into the log.
+type takenLedger struct {
+	*chain.Chain
+	times atomic.Int32
+	take  func()
+}
+
+func (f *takenLedger) Submit(ctx context.Context, tx []byte) (uint64, error) {
+	if f.times.Add(-1) >= 0 {
+		f.take()
+	}
+	return f.Chain.Submit(ctx, tx)
 }

@@ -24,11 +24,11 @@ func (a *Attestor) recover(ctx context.Context) error {
 		a.stats.Pending = int(last.Count)
 		a.mu.Unlock()
 		if last.chain() != a.cfg.Ledger.ID() {
-			if err := a.resign(ctx, last); err != nil {
+			if err := a.resign(ctx, last, nil); err != nil {
 				return err
 			}
 		}
-		return a.submit(ctx, last)
+		return a.submit(ctx, last, nil)
 	}
 	next, _, err := a.next(ctx)
 	if err != nil {
@@ -115,7 +115,7 @@ func (a *Attestor) flush(ctx context.Context) error {
 	for _, it := range items {
 		it.page.Stage(trace.Attested, "", it.at, sealed)
 	}
-	if err := a.submit(ctx, b); err != nil {
+	if err := a.submit(ctx, b, items); err != nil {
 		return err
 	}
 	covered := time.Now()
@@ -162,9 +162,10 @@ func (a *Attestor) seal(ctx context.Context, items []item, pos uint64) (*Batch, 
 	return b, a.store.putBatch(b, items, lines, leaves)
 }
 
-// resign signs the attestation of a batch again for the chain that runs now: the one it names came to an end before it
-// took the batch.
-func (a *Attestor) resign(ctx context.Context, b *Batch) error {
+// resign signs the attestation of a batch again: for the chain that runs now, when the one it names came to an end before it took the
+// batch, or under the next seq, when another transaction of the operator took the seq it has. The first can then never come into the log,
+// and two of different seq contradict nobody. items are the batch's, nil: they are read from the store.
+func (a *Attestor) resign(ctx context.Context, b *Batch, items []item) error {
 	att, err := b.attestation()
 	if err != nil {
 		return err
@@ -177,25 +178,47 @@ func (a *Attestor) resign(ctx context.Context, b *Batch) error {
 	if err != nil {
 		return err
 	}
+	if items == nil && a.cfg.Keep != nil {
+		if items, err = a.store.itemsOf(b); err != nil {
+			return err
+		}
+	}
 	b.Seq, b.Note = att.Seq, string(n)
+	if err := a.keep(ctx, b, items); err != nil {
+		return err
+	}
 	return a.store.putMeta(b)
 }
 
 // submit saves a written batch for the next owner, puts it into the ledger and notes where it lies. While one of them is unavailable it
-// tries again.
-func (a *Attestor) submit(ctx context.Context, b *Batch) error {
-	if a.cfg.Save != nil {
-		if err := a.try(ctx, "the batch is not saved on other machines yet", a.cfg.Save); err != nil {
+// tries again, and while other transactions of the operator come in before it, it signs it again.
+func (a *Attestor) submit(ctx context.Context, b *Batch, items []item) error {
+	var index uint64
+	for {
+		if a.cfg.Save != nil {
+			if err := a.try(ctx, "the batch is not saved on other machines yet", a.cfg.Save); err != nil {
+				return about(b, err)
+			}
+		}
+		err := a.try(ctx, "the ledger does not take attestations now", func(ctx context.Context) (err error) {
+			index, err = a.cfg.Ledger.Submit(ctx, []byte(b.Note))
+			return err
+		})
+		if err == nil {
+			break
+		}
+		if concord.KindOf(err) != concord.Conflict {
 			return about(b, err)
 		}
-	}
-	var index uint64
-	err := a.try(ctx, "the ledger does not take attestations now", func(ctx context.Context) (err error) {
-		index, err = a.cfg.Ledger.Submit(ctx, []byte(b.Note))
-		return err
-	})
-	if err != nil {
-		return about(b, err)
+		next, _, err2 := a.next(ctx)
+		if err2 == nil && next > b.Seq {
+			err2 = a.resign(ctx, b, items)
+		} else if err2 == nil {
+			err2 = err
+		}
+		if err2 != nil {
+			return about(b, err2)
+		}
 	}
 	b.Index = &index
 	if err := a.store.putMeta(b); err != nil {

@@ -236,6 +236,34 @@ func (s *store) place(id string) (p place, ok bool, err error) {
 	return place{binary.BigEndian.Uint64(v), binary.BigEndian.Uint32(v[8:])}, true, nil
 }
 
+// itemsOf returns the IDs of a batch's captures in their order. It reads all places: it is for the rare case that nobody else knows.
+func (s *store) itemsOf(b *Batch) (items []item, err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyPlace}, UpperBound: []byte{keyPlace + 1}})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	items = make([]item, b.Count)
+	found := uint64(0)
+	for ok := it.First(); ok; ok = it.Next() {
+		v := it.Value()
+		if len(v) != 12 || binary.BigEndian.Uint64(v) != b.Number {
+			continue
+		}
+		if i := uint64(binary.BigEndian.Uint32(v[8:])); i < b.Count && items[i].id == "" {
+			items[i].id = string(it.Key()[1:])
+			found++
+		}
+	}
+	if err := it.Error(); err != nil {
+		return nil, err
+	}
+	if found != b.Count {
+		return nil, concord.Errorf(concord.Corrupt, "batch %d: %d of %d places: %w", b.Number, found, b.Count, errStore)
+	}
+	return items, nil
+}
+
 func (s *store) line(p place) (concord.Entry, error) {
 	v, err := s.get(lineKey(p.batch, p.i))
 	if err != nil {
