@@ -37,7 +37,11 @@ type Capture struct {
 const (
 	SkipRevisit = "revisit"                  // an imported revisit, whose body is elsewhere
 	SkipOlder   = "older than what is known" // an imported capture from before the one that is indexed
+	SkipWitness = "fetched as a witness"     // no crawl asked for it
 )
+
+// WitnessCrawl is Capture.Crawl of what was fetched because the ledger asked for it.
+const WitnessCrawl = "witness"
 
 // ImportCrawl is Capture.Crawl of what came from WARC files of others. It was not this operator who fetched it, so it is
 // never attested.

@@ -41,6 +41,8 @@ func (r *Rebuild) again(p *Prepared) (res *result, m *fetchedMsg, own bool) {
 	switch {
 	case kind == kindRobots:
 		m = r.robotsAgain(p, res, m)
+	case kind == kindWitness:
+		m = nil
 	case kind == kindImport:
 		m.Kind, m.Record = kindImport, itemDigest(it)
 	default:

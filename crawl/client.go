@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"concord"
 	"concord/weburl"
 )
 
@@ -54,8 +55,9 @@ type conn struct {
 	addr     netip.Addr
 	protocol []string
 	cipher   string
-	since    time.Time // idle since
-	used     bool      // for an earlier request
+	certs    concord.Digest // of the certificates that the server sent; zero: no TLS
+	since    time.Time      // idle since
+	used     bool           // for an earlier request
 }
 
 func newClient(cfg *Config, held *atomic.Int64) *client {
@@ -209,6 +211,11 @@ func (c *client) handshake(ctx context.Context, u weburl.URL, conn *conn) error 
 	conn.Conn = t
 	conn.protocol = append(conn.protocol, map[uint16]string{tls.VersionTLS12: "tls/1.2", tls.VersionTLS13: "tls/1.3"}[state.Version])
 	conn.cipher = tls.CipherSuiteName(state.CipherSuite)
+	var certs []byte
+	for _, x := range state.PeerCertificates {
+		certs = append(certs, x.Raw...)
+	}
+	conn.certs = concord.Sum(certs)
 	return nil
 }
 

@@ -27,7 +27,7 @@ const decisionVersion = 1
 type decision struct {
 	Version  int            `json:"v"`
 	By       string         `json:"by,omitempty"` // the operator: records copied from elsewhere are not ours
-	Kind     string         `json:"kind"`         // page, sitemap, probe, robots or import
+	Kind     string         `json:"kind"`         // page, sitemap, probe, robots, import or witness
 	Start    int64          `json:"start"`        // ms, when the request was sent
 	Took     int64          `json:"took,omitempty"`
 	Size     int64          `json:"size"` // payload bytes
@@ -59,7 +59,7 @@ type robotsDecision struct {
 	Note    string `json:"note,omitempty"`
 }
 
-var kindNames = map[urlKind]string{kindPage: "page", kindSitemap: "sitemap", kindProbe: "probe", kindRobots: "robots", kindImport: "import"}
+var kindNames = map[urlKind]string{kindPage: "page", kindSitemap: "sitemap", kindProbe: "probe", kindRobots: "robots", kindImport: "import", kindWitness: "witness"}
 
 // crawlNote is a crawl as it was asked for.
 type crawlNote struct {

@@ -63,6 +63,7 @@ const (
 	kindRobots  urlKind = 2
 	kindProbe   urlKind = 3 // not fetched itself: asks for the sitemaps its host's robots.txt names
 	kindImport  urlKind = 4 // came from a WARC file
+	kindWitness urlKind = 5 // fetched for an ask of the ledger: no business of the frontier's
 )
 
 type crawlMsg struct {

@@ -91,7 +91,7 @@ func (s *Shard) stage(st *staging, e *concord.Event) error {
 // replaces reports whether a capture that is not to be indexed nevertheless ends what was indexed under its URL: the page
 // has moved, asks to be left out, or repeats another. A server's bad day (5xx, 429) or an unchanged page ends nothing.
 func replaces(c *concord.Capture) bool {
-	if c.Skip == concord.SkipRevisit || c.Skip == concord.SkipOlder {
+	if c.Skip == concord.SkipRevisit || c.Skip == concord.SkipOlder || c.Skip == concord.SkipWitness {
 		return false
 	}
 	return c.Skip != "" && c.Revisit == "" && c.Status >= 200 && c.Status < 400 && c.Status != 304
