@@ -22,7 +22,7 @@ var floors = map[string]int{
 
 	"concord/search": 3, "concord/chain": 3, "concord/state": 3, "concord/vault": 3, "concord/federation": 3,
 
-	"concord/crawl": 4, "concord/shard": 4, "concord/attest": 4, "concord/cluster": 4, "concord/web": 4,
+	"concord/crawl": 4, "concord/shard": 4, "concord/attest": 4, "concord/cluster": 4, "concord/web": 4, "concord/witness": 4,
 
 	"concord/node": 5,
 

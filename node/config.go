@@ -74,7 +74,9 @@ type FederationConfig struct {
 
 	Search        bool          `koanf:"search"`         // searches here ask the other operators as well
 	SearchTimeout time.Duration `koanf:"search_timeout"` // how long they wait for them
-	AllowPrivate  bool          `koanf:"allow_private"`  // also at addresses of this machine and of private networks
+	// AllowPrivate lets the addresses at which other operators serve their API, and the pages that they ask to be witnessed, be on this machine
+	// or on a private network.
+	AllowPrivate bool `koanf:"allow_private"`
 }
 
 // CrawlConfig is how the crawler behaves towards other people's machines.

@@ -27,6 +27,7 @@ import (
 	"concord/trace/otlp"
 	"concord/vault"
 	"concord/web"
+	"concord/witness"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -55,6 +56,7 @@ type Node struct {
 	fan          []*search.Copies // the shards it asks, by number; none while the node is alone
 	crawler      *crawl.Crawler
 	operators    *federation.Federation // asks the other operators; nil: nobody does
+	witness      *witness.Witness // nil where another node keeps the ledger
 	web          *web.Server
 	pdf          page.PDFReader
 	spans        *otlp.Provider // nil, as tracer: nothing is recorded
@@ -97,6 +99,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		{"data directory", "", n.openDir}, {"traces", "", n.openTraces}, {"message bus", "bus", n.openBus}, {"ledger", "chain", n.openLedger}, {"cluster", clusterDir, n.openMembers},
 		{"archive", "archive", n.openArchive}, {"attestor", "attest", n.openAttestor}, {"index", "shard", n.openShards}, {"crawler", "frontier", n.openCrawler},
 		{"other operators", "", func(context.Context) error { return n.openOperators() }},
+		{"witness", "witness", n.openWitness},
 	} {
 		start := time.Now()
 		if err := step.do(ctx); err != nil {
@@ -141,6 +144,9 @@ func (n *Node) Run(ctx context.Context, ready func(addr string)) error {
 	g.Go(func() error { return n.watchGrowth(work) })
 	g.Go(func() error { return n.sayReady(work) })
 	g.Go(func() error { return n.keepKnown(work) })
+	if n.witness != nil {
+		g.Go(func() error { return n.witness.Run(work) })
+	}
 	if n.vault != nil {
 		g.Go(func() error { return n.vault.Run(work) })
 	}

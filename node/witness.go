@@ -44,7 +44,7 @@ func (n *Node) openWitness(context.Context) (err error) {
 
 // look looks at a page that the ledger asks this operator to witness.
 func (n *Node) look(ctx context.Context, url string) (witness.Sight, error) {
-	v, err := n.crawler.Visit(ctx, url, n.cfg.Federation.Private)
+	v, err := n.crawler.Visit(ctx, url, n.cfg.Federation.AllowPrivate)
 	if err != nil {
 		return witness.Sight{}, err
 	}

@@ -59,6 +59,7 @@ func (s *Server) api(mux *http.ServeMux) {
 	s.crawlAPI(api)
 	s.ledgerAPI(api)
 	s.federationAPI(api)
+	s.notaryAPI(api)
 	s.nodeAPI(api)
 	s.clusterAPI(api)
 	s.transferAPI(api)

@@ -28,6 +28,8 @@ type Config struct {
 	Federation Federation
 	// Operators asks other operators when this one is searched; nil: nobody else is asked. Optional.
 	Operators Operators
+	// Notary takes documents to the ledger; nil like Federation. Optional.
+	Notary Notary
 	// Status gathers the node's facts; it is called on every page and should answer in a few milliseconds.
 	Status func(ctx context.Context) (Status, error)
 	// Ready says why the node cannot serve yet; nil: it can.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,8 @@ const (
 	// maxDecoded bounds a body once its content coding is undone.
 	maxDecoded  = 100 << 20
 	proofPrefix = "c2sp.org/tlog-proof@"
+	// promisePrefix begins the receipt of a document whose note is not in the log yet.
+	promisePrefix = "concord/document/"
 )
 
 // verdict is the result for one file, as --json prints it.
@@ -46,11 +49,13 @@ directory.
 
 A FILE is a receipt (.tlog-proof), or content that one of the receipts given
 must be about: a WARC file (.warc, .warc.gz) or a body exactly as it was
-received. Exit code 0: everything given is proven; 1: something is not.`,
+received. A receipt of "concord notarise" is checked with the file it is of.
+Exit code 0: everything given is proven; 1: something is not.`,
 		Example: `  concord verify example.tlog-proof --policy policy
   # and these bytes are what was seen:
   concord verify example.tlog-proof page.bin --policy policy
-  concord verify example.tlog-proof export/*.warc.gz --policy policy --json`,
+  concord verify example.tlog-proof export/*.warc.gz --policy policy --json
+  concord verify contract.pdf.tlog-proof contract.pdf --policy policy`,
 		Args: atLeastOne("file"),
 	}
 	cmd.Flags().StringVar(&policyFile, "policy", "", "policy file: whose signatures to believe (required)")
@@ -118,7 +123,7 @@ func verifyFiles(files []string, policy []byte, o receipt.Options) ([]verdict, e
 }
 
 func looksLikeReceipt(name string, b []byte) bool {
-	return bytes.HasPrefix(b, []byte(proofPrefix)) || strings.HasSuffix(name, ".tlog-proof")
+	return bytes.HasPrefix(b, []byte(proofPrefix)) || bytes.HasPrefix(b, []byte(promisePrefix)) || strings.HasSuffix(name, ".tlog-proof")
 }
 
 // checkContent looks for a proven receipt that a file's content belongs to. In a WARC file every record that a receipt is
@@ -134,7 +139,8 @@ func checkContent(v *verdict, b []byte, receipts []verdict) {
 		v.Reason = "no receipt given is proven, so there is nothing to hold this content against"
 		return
 	}
-	if isWARC(b) {
+	document := func(r *receipt.Report) bool { return r.Document != nil && r.CheckContent(b) == nil }
+	if isWARC(b) && !slices.ContainsFunc(proven, document) {
 		checkWARCFile(v, b, proven)
 		return
 	}
@@ -143,12 +149,23 @@ func checkContent(v *verdict, b []byte, receipts []verdict) {
 		err := r.CheckContent(b)
 		if err == nil {
 			v.Proven = true
-			v.Checks = append(v.Checks, "these bytes are the body that was received from "+r.URL)
+			v.Checks = append(v.Checks, matched(r))
 			return
 		}
 		reasons = append(reasons, err.Error())
 	}
 	v.Reason = strings.Join(reasons, "; ")
+}
+
+// matched says in plain words what a file was found to be.
+func matched(r *receipt.Report) string {
+	if r.Document == nil {
+		return "these bytes are the body that was received from " + r.URL
+	}
+	if r.Level == 0 {
+		return "this is the document that " + r.Operator + " promises to notarise"
+	}
+	return fmt.Sprintf("this is the document that %s notarised at entry %d", r.Operator, r.Index)
 }
 
 func isWARC(b []byte) bool {
@@ -241,6 +258,9 @@ func printVerdict(w io.Writer, v *verdict) {
 		printWrapped(w, "  + ", printable(c))
 	}
 	if r := v.Report; r != nil {
+		if r.Document != nil {
+			fmt.Fprintf(w, "  level %d, k %d, n %d\n", r.Level, r.Cosigners, r.Witnesses)
+		}
 		for _, p := range r.Proven {
 			printWrapped(w, "  + ", printable(p))
 		}
