@@ -56,7 +56,7 @@ type Node struct {
 	fan          []*search.Copies // the shards it asks, by number; none while the node is alone
 	crawler      *crawl.Crawler
 	operators    *federation.Federation // asks the other operators; nil: nobody does
-	witness      *witness.Witness // nil where another node keeps the ledger
+	witness      *witness.Witness       // nil where another node keeps the ledger
 	web          *web.Server
 	pdf          page.PDFReader
 	spans        *otlp.Provider // nil, as tracer: nothing is recorded

@@ -31,7 +31,6 @@ func rebuildChild(dir string) int {
 func TestRebuildKilled(t *testing.T) {
 	t.Parallel()
 	golden, want := fullNode(t, 67)
-	took := time.Duration(0)
 	begin := func(dir string) *exec.Cmd {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), rebuildVar+"="+dir)
@@ -41,12 +40,18 @@ func TestRebuildKilled(t *testing.T) {
 		}
 		return cmd
 	}
-	start := time.Now()
+	underWay := func(dir string) { // it is at work
+		for end := time.Now().Add(20 * time.Second); !exists(filepath.Join(dir, rebuildDir)) && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		}
+	}
 	dir := copyDir(t, golden)
-	if err := begin(dir).Wait(); err != nil {
+	whole := begin(dir)
+	underWay(dir)
+	start := time.Now()
+	if err := whole.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	took = time.Since(start)
+	took := time.Since(start)
 	same(t, dir, want)
 	left := 0
 	kills := 2
@@ -56,7 +61,8 @@ func TestRebuildKilled(t *testing.T) {
 	for i := range kills {
 		dir := copyDir(t, golden)
 		cmd := begin(dir)
-		time.Sleep(took * time.Duration(i+1) / time.Duration(kills+1))
+		underWay(dir)
+		time.Sleep(took * time.Duration(i) / time.Duration(kills+1))
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		if exists(filepath.Join(dir, rebuildDir)) {
