@@ -171,6 +171,10 @@ func testScreens(t *testing.T, ctx context.Context) {
 	single := newClusterLibrary()
 	single.cluster.status = ClusterStatus{State: ClusterAlone, Self: "node-1", Hears: true}
 	_, alone := serve(t, single)
+	shared := newMemoryFederation(newLibrary())
+	several := httptest.NewServer(nil)
+	t.Cleanup(several.Close)
+	several.Config.Handler = shared.client(t).h
 	dir := *shots
 	if dir == "" {
 		dir = t.TempDir()
@@ -185,6 +189,7 @@ func testScreens(t *testing.T, ctx context.Context) {
 		{"explain", base + explainLink("receipt proof zebra", first.URL)}, {"ledger", base + "/ledger"}, {"entry", base + entryLink(entry)}, {"status", base + "/status"}, {"bot", base + "/bot"}, {"verify", base + "/verify"}, {"manual", base + "/manual/"},
 		{"api", base + "/api"}, {"ask", base + "/search"}, {"signin", base + "/signin"}, {"error", base + "/nowhere"}, {"nocopy", base + "/archive?url=nowhere.example"},
 		{"cluster", cluster + "/cluster"}, {"cluster-status", cluster + "/status"}, {"cluster-growing", grows + "/cluster"}, {"cluster-alone", alone + "/cluster"},
+		{"federation", several.URL + "/federation"}, {"search-operators", several.URL + "/search?q=receipt"},
 	}
 	heard := listen(t, ctx)
 	for _, p := range paths {

@@ -147,6 +147,9 @@ func (m *memory) Search(_ context.Context, req concord.Request) (*concord.Answer
 			h := p.hit
 			h.Score = score
 			h.Snippet = snippet(p.text, words)
+			if req.Body && !h.NoArchive {
+				h.Body = p.text
+			}
 			if req.Explain {
 				h.Explanation = p.explain(req.Query, words)
 			}

@@ -1,0 +1,238 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"concord"
+	"concord/receipt"
+	"concord/text"
+	"concord/web"
+)
+
+// partner is an operator's node in this process.
+type partner struct {
+	*Node
+	t    *testing.T
+	addr string
+}
+
+func partnerConfig(t *testing.T, name string) Config {
+	t.Helper()
+	cfg := testConfig(shortDir(t))
+	cfg.Operator, cfg.Chain, cfg.HTTP = name+".example", "net-1", freeAddr(t)
+	cfg.Federation.Addr, cfg.Federation.AllowPrivate, cfg.Federation.SearchTimeout = freeAddr(t), true, 5*time.Second
+	return cfg
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// startPartner runs a node until the test ends.
+func startPartner(t *testing.T, cfg Config) *partner {
+	t.Helper()
+	n, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ready, ended := make(chan string, 1), make(chan error, 1)
+	go func() { ended <- n.Run(ctx, func(addr string) { ready <- addr }) }()
+	p := &partner{Node: n, t: t}
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("%s: %v", cfg.Operator, err)
+		}
+		if err := n.Close(); err != nil {
+			t.Errorf("%s: close: %v", cfg.Operator, err)
+		}
+	})
+	select {
+	case p.addr = <-ready:
+	case err := <-ended:
+		ended <- err
+		t.Fatalf("%s: %v", cfg.Operator, err)
+	case <-time.After(time.Minute):
+		t.Fatalf("%s does not become ready", cfg.Operator)
+	}
+	return p
+}
+
+func (p *partner) get(path string, params url.Values, want int) []byte {
+	p.t.Helper()
+	resp, err := http.Get("http://" + p.addr + path + "?" + params.Encode())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != want {
+		p.t.Fatalf("GET %s?%s: status %d, want %d, %v: %s", path, params.Encode(), resp.StatusCode, want, err, b)
+	}
+	return b
+}
+
+func (p *partner) search(params url.Values) (a web.SearchAnswer) {
+	p.t.Helper()
+	if err := json.Unmarshal(p.get("/api/v1/search", params, http.StatusOK), &a); err != nil {
+		p.t.Fatal(err)
+	}
+	return a
+}
+
+func (p *partner) until(what string, ok func() bool) {
+	p.t.Helper()
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			p.t.Fatalf("waited in vain for: %s", what)
+		}
+	}
+}
+
+// has crawls one page and waits until it can be found and has its receipt.
+func (p *partner) has(seed string) {
+	p.t.Helper()
+	c := crawls{p.crawler, p.Node}
+	cr, err := c.Start(p.t.Context(), concord.CrawlSpec{Seeds: []string{seed}, Scope: concord.ScopeHost, AllowPrivate: true})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.until(seed+" is searchable", func() bool {
+		ok, err := c.Searchable(p.t.Context(), cr.ID)
+		got, err2 := c.Crawl(p.t.Context(), cr.ID)
+		return ok && err == nil && err2 == nil && got.Done()
+	})
+	p.until(seed+" is attested", func() bool {
+		st, err := p.attestStats(p.t.Context())
+		return err == nil && st.Pending == 0 && st.Attested > 0 && p.chain.Checkpoint().Size == p.chain.Status().Size
+	})
+}
+
+func onePage(t *testing.T, html string) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/" {
+			http.NotFound(w, r)
+			return
+		}
+		fmt.Fprint(w, html)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL + "/"
+}
+
+// Two operators share a ledger; a search of one finds what both have, with receipts that hold under its own policy.
+func TestSearchAcrossOperators(t *testing.T) {
+	t.Parallel()
+	alice := startPartner(t, partnerConfig(t, "alice"))
+	fed := alice.federationHere()
+	bundle, err := fed.Bundle(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := partnerConfig(t, "bob")
+	identity, _, err := JoinFederation(cfg, bundle, "http://"+cfg.HTTP+"/", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fed.Invite(t.Context(), identity); err != nil {
+		t.Fatal(err)
+	}
+	bob := startPartner(t, cfg)
+	alice.until("bob is a member", func() bool { return len(alice.otherOperators()) == 1 })
+
+	english := "<html lang=en><title>Harbour news</title><main><h1>Harbour news</h1><p>The council voted on the new harbour wall on Monday, and the boats stayed in. " + filler("a") + "</main>"
+	german := "<html lang=de><title>Hafen</title><main><h1>Der Hafen</h1><p>Am Montag stimmte der Rat über die neue Mauer am Hafen ab, sagte der harbour master, und die Boote blieben liegen. " +
+		"Niemand wollte bei diesem Wetter hinausfahren, und so saßen alle am Ufer und redeten. " + filler("b") + "</main>"
+	secret := "<html lang=en><title>Members</title><meta name=robots content=noarchive><main><p>What the harbour club says to its members only. " + filler("c") + "</main>"
+	ours, theirs, kept := onePage(t, english), onePage(t, german), onePage(t, secret)
+	alice.has(ours)
+	bob.has(theirs)
+	bob.has(kept)
+	bob.has(ours)
+
+	var a web.SearchAnswer
+	alice.until("alice's copy of the ledger has what bob attested", func() bool {
+		a = alice.search(url.Values{"q": {"harbour"}})
+		return len(a.Results) == 2 && len(a.Results[0].Operators)+len(a.Results[1].Operators) == 3
+	})
+	if want := []concord.OperatorAnswer{{Name: "bob.example", Answered: true, Verified: 2}}; len(a.Operators) != 1 || a.Operators[0].Verified != want[0].Verified || !a.Operators[0].Answered ||
+		a.Shards != (web.ShardCount{Asked: 2, Answered: 2}) || a.Total != 2 {
+		t.Errorf("%+v", a)
+	}
+	policy := alice.get("/api/v1/policy", nil, http.StatusOK)
+	for _, r := range a.Results {
+		var seen []string
+		for _, s := range r.Operators {
+			seen = append(seen, s.Operator)
+			u := strings.TrimPrefix(s.Receipt, "http://"+alice.addr)
+			path, query, _ := strings.Cut(u, "?")
+			params, err := url.ParseQuery(query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rep, err := receipt.Verify(alice.get(path, params, http.StatusOK), policy, receipt.Options{URL: r.URL})
+			if err != nil || rep.Operator != s.Operator {
+				t.Errorf("receipt of %s by %s: %v", r.URL, s.Operator, err)
+			}
+		}
+		switch r.URL {
+		case ours:
+			if !slices.Equal(seen, []string{"alice.example", "bob.example"}) || r.Title != "Harbour news" || r.Capture == "" || r.Archived == "" {
+				t.Errorf("ours: %+v", r)
+			}
+		case theirs:
+			if !slices.Equal(seen, []string{"bob.example"}) || r.Title != "Hafen" || r.Language != "de" || r.Capture != "" || r.Archived != "" || !strings.Contains(r.Snippet, "Hafen") || r.Score <= 0 {
+				t.Errorf("theirs: %+v", r)
+			}
+		}
+	}
+	if own := alice.search(url.Values{"q": {"harbour"}, "scope": {"own"}}); len(own.Results) != 1 || own.Results[0].URL != ours || own.Operators != nil {
+		t.Errorf("own: %+v", own)
+	}
+	alice.get("/api/v1/search", url.Values{"q": {"harbour"}, "proof": {"true"}}, http.StatusUnprocessableEntity)
+	proven := bob.search(url.Values{"q": {"harbour"}, "scope": {"own"}, "proof": {"true"}})
+	if len(proven.Results) != 2 || proven.Total != 3 {
+		t.Errorf("bob hands out %+v", proven)
+	}
+	for _, r := range proven.Results {
+		if r.URL == kept || r.Proof == nil || text.Normalise(r.Proof.Text) != r.Proof.Text || !strings.HasPrefix(r.Proof.Text, r.Title) || r.Proof.Title != len(r.Title) {
+			t.Errorf("bob hands out %+v", r)
+		}
+	}
+	page := string(alice.get("/search", url.Values{"q": {"harbour"}}, http.StatusOK))
+	for _, want := range []string{"receipt of bob.example", "Only what alice.example has itself", "2 pages"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page of results lacks %q", want)
+		}
+	}
+	page = string(alice.get("/receipt", url.Values{"url": {theirs}, "operator": {"bob.example"}}, http.StatusOK))
+	if !strings.Contains(page, "bob.example made this capture") || strings.Contains(page, "Archived copy") {
+		t.Error("the page of bob's receipt is another")
+	}
+	if page = string(alice.get("/federation", nil, http.StatusOK)); !strings.Contains(page, "candidate") || !strings.Contains(page, alice.chain.ID()) {
+		t.Error("the federation's page lacks its members")
+	}
+	if m := string(alice.get("/metrics", nil, http.StatusOK)); !strings.Contains(m, `concord_operators_answered_total{operator="bob.example"}`) {
+		t.Error("no metrics of operators")
+	}
+	alice.get("/api/v1/receipts", url.Values{"url": {theirs}, "operator": {"mallory.example"}}, http.StatusNotFound)
+}
