@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"concord"
 	"concord/page"
 	"concord/receipt"
 	"concord/text"
@@ -20,13 +21,18 @@ type Proof struct {
 // MaxText bounds the texts of one answer in bytes; results that do not fit are left out of it.
 const MaxText = 1 << 20
 
-// NewProof makes the proof of a result of ours.
-func NewProof(receipt []byte, title, body string) *Proof {
-	p := &Proof{Receipt: string(receipt), Text: text.Normalise(title + "\n" + body)}
+// NewProof makes the proof of a result of ours; ok is false when the text is not the attested one, as after a change of the rules by which text is
+// taken from pages, and others would refuse it.
+func NewProof(proof []byte, title, body string) (_ *Proof, ok bool) {
+	p := &Proof{Receipt: string(proof), Text: text.Normalise(title + "\n" + body)}
+	parts, err := receipt.Parse(proof)
+	if err != nil || parts.Entry.Text != concord.Sum([]byte(p.Text)) {
+		return nil, false
+	}
 	if t := text.Normalise(title); strings.HasPrefix(p.Text, t) && whole(p.Text, len(t)) {
 		p.Title = len(t)
 	}
-	return p
+	return p, true
 }
 
 // whole reports whether the first n bytes of a normalised text can be its title.

@@ -87,6 +87,20 @@ func TestSearchAcross(t *testing.T) {
 	}
 }
 
+// Our own version of a page that no longer says it does not hide another's.
+func TestOlderVersionHere(t *testing.T) {
+	w := newWorld(t, 1)
+	w.own = shelf{indexed(doc{harbour.url, "The wall", "Nothing is known of it yet."}), indexed(nets)}
+	w.remotes[0].says(w.honest("bob.example", harbour)...)
+	a := w.search("harbour")
+	if len(a.Hits) != 2 || a.Hits[0].URL != harbour.url || a.Hits[0].Title != harbour.title || len(a.Hits[0].Seen) != 1 || a.Hits[0].Capture != "" {
+		t.Errorf("%+v", a.Hits)
+	}
+	if a = w.search("wall nothing"); len(a.Hits) != 1 || a.Hits[0].Title != "The wall" || len(a.Hits[0].Seen) != 2 || a.Hits[0].Capture == "" {
+		t.Errorf("%+v", a.Hits)
+	}
+}
+
 // What is malformed, or what we cannot answer ourselves, is nobody else's business; alone nobody is asked.
 func TestNobodyIsAsked(t *testing.T) {
 	w := newWorld(t, 1)
@@ -125,6 +139,17 @@ func TestLies(t *testing.T) {
 		change(&p)
 		return result{r.Capture, &p}
 	}
+	version := func(d doc, change func(*concord.Entry)) []result { // honest, but not by our rules
+		w.change = change
+		defer func() { w.change = nil }()
+		return w.honest("bob.example", d)
+	}
+	newer := version(harbour, func(e *concord.Entry) { e.Profile = "text-2" })
+	dotted := version(harbour, func(e *concord.Entry) { e.URL = "https://harbour.example:443/wall" })
+	missing := version(harbour, func(e *concord.Entry) { e.Status = 404 })
+	disguised := doc{"https://disguise.example/", "harbour", "harbour \u202egnp.exe"}
+	raw := concord.Sum([]byte(disguised.title + " " + disguised.body))
+	reversed := version(disguised, func(e *concord.Entry) { e.Text = raw })
 	failedPage := func() result { // attested, but it was no answer with a page
 		d := doc{"https://gone.example/", "Gone", "the harbour is gone"}
 		r := w.honest("bob.example", d)[0]
@@ -146,12 +171,16 @@ func TestLies(t *testing.T) {
 		"a replay for another URL": {[]result{with(mine[0], func(p *Proof) {
 			p.Receipt = string(swapURL(p.Receipt, "https://bank.example/"))
 		})}, map[string]int{"receipt": 1}},
-		"no receipt at all":       {[]result{with(mine[0], func(p *Proof) { p.Receipt = "" })}, map[string]int{"receipt": 1}},
-		"garbage for a receipt":   {[]result{with(mine[0], func(p *Proof) { p.Receipt = strings.Repeat("\x00", 1000) })}, map[string]int{"receipt": 1}},
-		"a cut batch path":        {[]result{with(mine[0], func(p *Proof) { p.Receipt = cutPath(p.Receipt) })}, map[string]int{"receipt": 1}},
-		"the truth, ten times":    {slices.Repeat(mine[:1], 10), map[string]int{}},
-		"nothing that matches":    {nil, map[string]int{}},
-		"a page that matches not": {w.honest("bob.example", doc{"https://off.example/", "Off", "casino casino casino"}), map[string]int{}},
+		"no receipt at all":                  {[]result{with(mine[0], func(p *Proof) { p.Receipt = "" })}, map[string]int{"receipt": 1}},
+		"garbage for a receipt":              {[]result{with(mine[0], func(p *Proof) { p.Receipt = strings.Repeat("\x00", 1000) })}, map[string]int{"receipt": 1}},
+		"a cut batch path":                   {[]result{with(mine[0], func(p *Proof) { p.Receipt = cutPath(p.Receipt) })}, map[string]int{"receipt": 1}},
+		"text by newer rules":                {newer, map[string]int{"rules": 1}},
+		"a URL by other rules":               {dotted, map[string]int{"rules": 1}},
+		"a page that is not there":           {missing, map[string]int{"receipt": 1}},
+		"attested, but not as the rules say": {[]result{with(reversed[0], func(p *Proof) { p.Text = disguised.title + " " + disguised.body })}, map[string]int{"text": 1}},
+		"the truth, ten times":               {slices.Repeat(mine[:1], 10), map[string]int{}},
+		"nothing that matches":               {nil, map[string]int{}},
+		"a page that matches not":            {w.honest("bob.example", doc{"https://off.example/", "Off", "casino casino casino"}), map[string]int{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.fed.operators.byName["bob.example"] = nil // what it did before is forgotten

@@ -50,11 +50,14 @@ func FuzzProof(f *testing.F) {
 	f.Fuzz(func(t *testing.T, title, body string) {
 		l := newLog("bob.example")
 		r := l.attest("bob.example", doc{"https://a.example/", title, body})[0]
-		p := NewProof(r, title, body)
+		p, ok := NewProof(r, title, body)
+		if _, other := NewProof(r, title, body+"x"); !ok || other {
+			t.Fatalf("%q, %q: attested %v, another text %v", title, body, ok, other)
+		}
 		parts := must(receipt.Parse(r))
-		d, err := document(&parts.Entry, p)
-		if err != nil {
-			t.Fatalf("%q, %q: %v", title, body, err)
+		d, why := document(&parts.Entry, p)
+		if why != "" {
+			t.Fatalf("%q, %q: %v", title, body, why)
 		}
 		if t1 := text.Normalise(title); p.Title > 0 && d.Title != t1 || p.Title == 0 && d.Title != "" {
 			t.Fatalf("title %q of %q", d.Title, title)

@@ -89,7 +89,7 @@ func (o *operators) count(name string, out *outcome, canceled bool) {
 		p.Verified += uint64(len(out.captures))
 		for r, n := range out.dropped {
 			p.Dropped[string(r)] += uint64(n)
-			if r != Ahead {
+			if !r.blameless() {
 				words = "a result was dropped: " + r.Words()
 			}
 		}

@@ -1,7 +1,6 @@
 package federation
 
 import (
-	"fmt"
 	"time"
 
 	"concord"
@@ -19,12 +18,19 @@ const (
 	BadReceipt Reason = "receipt" // it does not hold against our copy of the ledger, or is another operator's
 	BadText    Reason = "text"    // it is not the attested one
 	Ahead      Reason = "ahead"   // our copy of the ledger does not have its entry yet: nobody's fault
+	OtherRules Reason = "rules"   // its text or URL was made by rules of another version: nobody's fault
 
 	// Of a whole answer.
 	Timeout     Reason = "timeout"
 	Unreachable Reason = "unreachable" // no connection, or an answer other than 200
 	Malformed   Reason = "malformed"   // it cannot be read, or is longer than agreed
 )
+
+// blameless reports whether a result can be dropped for r although its operator is honest.
+func (r Reason) blameless() bool { return r == Ahead || r == OtherRules }
+
+// ResultReasons are those for which results are dropped.
+func ResultReasons() []Reason { return []Reason{BadReceipt, BadText, Ahead, OtherRules} }
 
 // Words explains the reason for which n results were dropped, in plain words.
 func (r Reason) Words() string {
@@ -35,6 +41,8 @@ func (r Reason) Words() string {
 		return "the text is not the attested one"
 	case Ahead:
 		return "our copy of the ledger is not that far yet"
+	case OtherRules:
+		return "text or address were made by rules that this program does not have"
 	case Timeout:
 		return "it took too long"
 	case Unreachable:
@@ -59,9 +67,9 @@ func (f *Federation) verify(operator string, r *result, entries map[uint64]strin
 	if why != "" {
 		return nil, why
 	}
-	doc, err := document(&p.Entry, r.Proof)
-	if err != nil {
-		return nil, BadText
+	doc, why := document(&p.Entry, r.Proof)
+	if why != "" {
+		return nil, why
 	}
 	doc.Capture = r.Capture
 	return &capture{operator, r.Capture, p, doc}, ""
@@ -89,25 +97,24 @@ func (f *Federation) attested(operator string, proof []byte, entries map[uint64]
 	if note != string(p.Attest) {
 		return nil, BadReceipt
 	}
-	if u, err := weburl.Parse(p.Entry.URL); err != nil || u.String() != p.Entry.URL || p.Entry.Status < 200 || p.Entry.Status > 299 {
-		return nil, BadReceipt
-	}
 	return p, ""
 }
 
 // document makes the index's form of an attested entry from a text that has its digest.
-func document(e *concord.Entry, p *Proof) (*index.Document, error) {
+func document(e *concord.Entry, p *Proof) (*index.Document, Reason) {
 	switch {
-	case e.Text.IsZero() || e.Profile != text.Profile:
-		return nil, fmt.Errorf("no text is attested by the rules %s", text.Profile)
-	case concord.Sum([]byte(p.Text)) != e.Text || text.Normalise(p.Text) != p.Text:
-		return nil, fmt.Errorf("the text is not the attested one")
-	case !whole(p.Text, p.Title):
-		return nil, fmt.Errorf("the title is no part of the text")
+	case e.Status < 200 || e.Status > 299 || e.Text.IsZero():
+		return nil, BadReceipt // of no page: it is no result
+	case concord.Sum([]byte(p.Text)) != e.Text || !whole(p.Text, p.Title):
+		return nil, BadText
+	case e.Profile != text.Profile:
+		return nil, OtherRules
+	case text.Normalise(p.Text) != p.Text:
+		return nil, BadText // attested, but not what these rules make
 	}
 	u, err := weburl.Parse(e.URL)
-	if err != nil {
-		return nil, err
+	if err != nil || u.String() != e.URL {
+		return nil, OtherRules
 	}
 	d := &index.Document{URL: e.URL, Site: u.Site(), Host: u.HostPort(), Fetched: time.Unix(e.Time, 0).UTC(), Title: p.Text[:p.Title], Body: p.Text[p.Title:]}
 	if len(d.Body) > 0 && p.Title > 0 {
@@ -120,7 +127,7 @@ func document(e *concord.Entry, p *Proof) (*index.Document, error) {
 	if lang, sure := text.Detect(sample); sure >= minSure {
 		d.Language = lang
 	}
-	return d, nil
+	return d, ""
 }
 
 // minSure is how sure the language of a text must be, as for pages that claim none.

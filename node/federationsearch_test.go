@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/index"
 	"concord/receipt"
 	"concord/text"
 	"concord/web"
@@ -235,4 +236,29 @@ func TestSearchAcrossOperators(t *testing.T) {
 		t.Error("no metrics of operators")
 	}
 	alice.get("/api/v1/receipts", url.Values{"url": {theirs}, "operator": {"mallory.example"}}, http.StatusNotFound)
+}
+
+// BenchmarkBeside indexes thirty results of other operators, with texts of 8 KB, and searches them beside an index.
+func BenchmarkBeside(b *testing.B) {
+	cfg := testConfig(b.TempDir())
+	n, err := Open(b.Context(), cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer n.Close()
+	var docs []*index.Document
+	for i := range 30 {
+		docs = append(docs, &index.Document{URL: fmt.Sprintf("https://a.example/%d", i), Site: "a.example", Host: "a.example", Language: "en", Title: "A title",
+			Body: strings.Repeat(fmt.Sprintf("Words of page %d by the harbour. ", i), 250)})
+	}
+	for b.Loop() {
+		s, release, err := n.beside(docs)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if a, err := s.Search(b.Context(), concord.Request{Query: "harbour", Limit: 10}); err != nil || a.Total != 30 {
+			b.Fatal(err, a)
+		}
+		release()
+	}
 }

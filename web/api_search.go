@@ -71,7 +71,7 @@ type searchInput struct {
 	Facets  []string `query:"facets" nullable:"false" maxItems:"5" uniqueItems:"true" enum:"site,host,lang,type,year" example:"site,lang" doc:"Properties to count all matching pages by: site, host, lang, type, year (published, else fetched). Makes total exact."`
 	Explain bool     `query:"explain" default:"false" example:"false" doc:"Explain the score of each result, term by term."`
 	Scope   string   `query:"scope" enum:"all,own" default:"all" example:"own" doc:"With own, other operators are not asked."`
-	Proof   bool     `query:"proof" default:"false" example:"false" doc:"For other operators, with scope=own: the receipt and text of each result. Results that have none to hand out are left out."`
+	Proof   bool     `query:"proof" default:"false" example:"false" doc:"For other operators, with scope=own: the receipt and text of each result, at most ten. Results that have none to hand out are left out."`
 }
 
 type searchOutput struct {
@@ -96,6 +96,9 @@ func (s *Server) searchAPI(api huma.API) {
 func (s *Server) searchCall(ctx context.Context, in *searchInput) (*searchOutput, error) {
 	if in.Proof && in.Scope != scopeOwn {
 		return nil, errProofScope()
+	}
+	if in.Proof { // each costs a receipt
+		in.Limit = min(in.Limit, federation.MaxResults)
 	}
 	a, err := s.searcher(in.Scope)(ctx, concord.Request{Query: in.Query, Offset: in.Offset, Limit: in.Limit,
 		AnyTotal: in.Total == "any", Facets: in.Facets, Explain: in.Explain, Body: in.Proof})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/text"
 	"concord/weburl"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -98,7 +99,7 @@ func (m *memory) add(h concord.Hit, body string, c Content) *memoryPage {
 	}
 	h.Capture = fmt.Sprintf("0f6f4c1e-7d0a-4c57-9a3e-%012x", n+1)
 	cp := concord.Capture{ID: h.Capture, URL: h.URL, Time: h.Fetched, Status: c.Status, Mime: c.Mime, Size: int64(len(c.Raw)), Raw: concord.Sum(c.Raw),
-		Text: concord.Sum([]byte(body)), Profile: "text-1", Record: concord.Sum([]byte("record " + h.Capture)),
+		Text: concord.Sum([]byte(text.Normalise(h.Title + "\n" + body))), Profile: text.Profile, Record: concord.Sum([]byte("record " + h.Capture)),
 		Location: concord.Location{File: "concord-00001.warc.gz", Offset: int64(n * 9000), Length: 8214}}
 	if loc := c.Header.Get("Location"); loc != "" {
 		cp.Redirect = loc

@@ -39,11 +39,12 @@ func (s *Server) prove(ctx context.Context, results []SearchResult, hits []conco
 		if err != nil {
 			continue
 		}
-		results[i].Proof = federation.NewProof(r, hits[i].Title, hits[i].Body)
-		if size+len(results[i].Proof.Text) > federation.MaxText {
+		proof, ok := federation.NewProof(r, hits[i].Title, hits[i].Body)
+		if !ok || size+len(proof.Text) > federation.MaxText {
 			continue
 		}
-		size += len(results[i].Proof.Text)
+		size += len(proof.Text)
+		results[i].Proof = proof
 		proven = append(proven, results[i])
 	}
 	return proven
@@ -103,7 +104,7 @@ func OperatorNotes(list []concord.OperatorAnswer) (notes []string) {
 		if !o.Answered {
 			notes = append(notes, o.Name+" did not answer: "+o.Failure)
 		}
-		for _, r := range []federation.Reason{federation.BadReceipt, federation.BadText, federation.Ahead} {
+		for _, r := range federation.ResultReasons() {
 			if n := o.Dropped[string(r)]; n > 0 {
 				notes = append(notes, fmt.Sprintf("%s of %s left out: %s", plural(n, "result", "results"), o.Name, r.Words()))
 			}
