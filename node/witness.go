@@ -1,11 +1,16 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"time"
 
 	"concord"
 	"concord/chain"
+	rules "concord/ledger"
 	"concord/text"
+	"concord/web"
 	"concord/witness"
 )
 
@@ -36,6 +41,7 @@ func (n *Node) openWitness(context.Context) (err error) {
 	if n.chain == nil {
 		return nil
 	}
+	n.texts = newTexts(n.cfg.Federation.AllowPrivate)
 	n.witness, err = witness.Open(witness.Config{Dir: n.path("witness"), Ledger: witnessLedger{n.chain}, Keys: n.keys, Operator: n.layout.Operator,
 		Profile: text.Profile, Look: n.look, Announce: func(ctx context.Context, list []*concord.Capture) error { return n.crawler.Announce(ctx, list) },
 		Logger: n.log("witness")})
@@ -53,4 +59,113 @@ func (n *Node) look(ctx context.Context, url string) (witness.Sight, error) {
 		s.Status, s.Raw, s.Record = c.Status, c.Raw, c.Record
 	}
 	return s, nil
+}
+
+// witnesses implements web.Witnesses.
+type witnesses struct{ n *Node }
+
+// witnessesHere is nil on a node of a cluster that does not keep the ledger.
+func (n *Node) witnessesHere() web.Witnesses {
+	if n.witness == nil {
+		return nil
+	}
+	return witnesses{n}
+}
+
+func (x witnesses) Ask(ctx context.Context, spec web.WitnessSpec) (web.WitnessAsk, error) {
+	index, err := x.n.witness.Ask(ctx, witness.Wanted{URL: spec.URL, Need: spec.Need, Of: spec.Of, Until: spec.Until, Pay: spec.Pay})
+	if err != nil {
+		return web.WitnessAsk{}, err
+	}
+	return x.Asked(ctx, index)
+}
+
+func (x witnesses) Asked(_ context.Context, index uint64) (web.WitnessAsk, error) {
+	a, st, err := x.n.chain.Ask(index)
+	if err != nil {
+		return web.WitnessAsk{}, err
+	}
+	w, err := x.view(a, st)
+	if err == nil && !w.Open {
+		var o chain.Outcome
+		o, err = x.n.chain.Outcome(index)
+		w.Record = o.Record
+	}
+	return w, err
+}
+
+func (x witnesses) Asks(ctx context.Context, before uint64, n int) (list []web.WitnessAsk, err error) {
+	indexes, err := x.n.chain.Closed(before, n)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range x.n.chain.Asks() {
+		if a.Open() && (before == 0 || a.Index < before) {
+			indexes = append(indexes, a.Index)
+		}
+	}
+	slices.SortFunc(indexes, func(a, b uint64) int { return cmp.Compare(b, a) })
+	indexes = slices.Compact(indexes)
+	for _, index := range indexes[:min(n, len(indexes))] {
+		a, err := x.Asked(ctx, index)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, a)
+	}
+	return list, nil
+}
+
+// view is an ask for people, with what its reports say in the log.
+func (x witnesses) view(a *rules.Ask, st *rules.State) (web.WitnessAsk, error) {
+	w := web.WitnessAsk{Index: a.Index, From: a.From, URL: a.URL, Profile: a.Profile, Need: a.Need, Of: a.Of, Until: a.Until, Pay: a.Pay, Open: a.Open(),
+		Verdict: string(a.Verdict())}
+	for i := range a.Rounds {
+		r := &a.Rounds[i]
+		v := web.WitnessRound{Result: string(r.Result)}
+		if r.Ref != "-" {
+			v.Reference = r.Ref
+		}
+		if len(r.Seats) > 0 {
+			v.SealBy, v.ShowBy = time.Unix(r.SealBy, 0).UTC(), time.Unix(r.ShowBy, 0).UTC()
+		}
+		for j := range r.Seats {
+			s, err := x.seat(a, st, r, &r.Seats[j])
+			if err != nil {
+				return w, err
+			}
+			v.Seats = append(v.Seats, s)
+		}
+		w.Rounds = append(w.Rounds, v)
+	}
+	return w, nil
+}
+
+func (x witnesses) seat(a *rules.Ask, st *rules.State, r *rules.Round, s *rules.Seat) (web.WitnessSeat, error) {
+	v := web.WitnessSeat{Operator: s.Operator, ASN: s.ASN, Region: s.Region, Asker: s.Operator == a.From, Sealed: !s.Commit.IsZero(), Forfeit: s.Forfeit}
+	if r.Result != "" {
+		rel, equal := st.Relation(r, s)
+		v.Relation, v.Equal = string(rel), equal
+	}
+	if s.Report == nil {
+		return v, nil
+	}
+	e, err := x.n.chain.Entry(s.Report.Index)
+	if err != nil {
+		return v, err
+	}
+	t, err := rules.ParseTx([]byte(e.Text))
+	if err == nil && t.Show == nil {
+		err = concord.Errorf(concord.Corrupt, "entry %d is no report", e.Index)
+	}
+	if err != nil {
+		return v, err
+	}
+	v.Report = &web.WitnessReport{Index: e.Index, Status: t.Show.Status, Final: t.Show.Final, Time: time.Unix(t.Show.Time, 0).UTC(), Raw: t.Show.Raw, Text: t.Show.Text,
+		Cert: t.Show.Cert, Record: t.Show.WARC}
+	return v, nil
+}
+
+func (x witnesses) OwnText(_ context.Context, index uint64, round int) (string, error) {
+	return x.n.witness.Text(index, round)
 }

@@ -60,6 +60,7 @@ func (s *Server) api(mux *http.ServeMux) {
 	s.ledgerAPI(api)
 	s.federationAPI(api)
 	s.notaryAPI(api)
+	s.witnessAPI(api)
 	s.nodeAPI(api)
 	s.clusterAPI(api)
 	s.transferAPI(api)

@@ -28,6 +28,8 @@ type Config struct {
 	Federation Federation
 	// Operators asks other operators when this one is searched; nil: nobody else is asked. Optional.
 	Operators Operators
+	// Witnesses are asked to look at pages; nil like Federation. Optional.
+	Witnesses Witnesses
 	// Notary takes documents to the ledger; nil like Federation. Optional.
 	Notary Notary
 	// Status gathers the node's facts; it is called on every page and should answer in a few milliseconds.

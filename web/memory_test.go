@@ -36,6 +36,7 @@ type memory struct {
 	notReady error
 	warnings []string
 	cluster  *memoryCluster // nil: alone
+	witness  *memoryWitness
 
 	*memoryLedger
 }
@@ -51,6 +52,7 @@ type memoryPage struct {
 // newMemory returns a node without pages.
 func newMemory(now time.Time) *memory {
 	m := &memory{now: now, pages: map[string]*memoryPage{}, watchers: map[chan concord.CrawlEvent]bool{}, deleted: map[string]string{}, shards: 8, answered: 8}
+	m.witness = newMemoryWitness()
 	m.memoryLedger = newMemoryLedger(now.Add(-26 * time.Hour))
 	return m
 }
@@ -64,7 +66,7 @@ func (m *memory) config() Config {
 	if m.cluster != nil {
 		cluster = m.cluster
 	}
-	return Config{Cluster: cluster, Searcher: m, Crawls: m, Pages: m, Archive: m, Receipts: m, Ledger: m.memoryLedger, Transfer: m, Status: m.status, Ready: m.ready,
+	return Config{Cluster: cluster, Searcher: m, Crawls: m, Pages: m, Archive: m, Receipts: m, Ledger: m.memoryLedger, Transfer: m, Notary: m.witness, Witnesses: m.witness, Status: m.status, Ready: m.ready,
 		Metrics: reg, Suggest: m.suggest, APIKey: testKey, KeyFile: "/home/alice/.local/share/concord/api-key", Operator: testOperator,
 		Contact: "crawl@alice.example", UserAgent: "Concord/0.1.0 (+https://alice.example/bot)", Addr: "127.0.0.1:7667", Now: func() time.Time { return m.now }}
 }

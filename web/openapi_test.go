@@ -44,7 +44,8 @@ func TestOpenAPI(t *testing.T) {
 		"GET /api/v1/ledger/checkpoints", "GET /api/v1/policy", "DELETE /api/v1/pages", "POST /api/v1/archive/import", "POST /api/v1/archive/export",
 		"GET /api/v1/federation", "GET /api/v1/federation/bundle", "POST /api/v1/federation/invitations", "POST /api/v1/federation/ballots",
 		"POST /api/v1/federation/signatures", "GET /api/v1/cluster", "POST /api/v1/cluster/tokens", "POST /api/v1/cluster/nodes/{name}/drain", "DELETE /api/v1/cluster/nodes/{name}/drain",
-		"DELETE /api/v1/cluster/nodes/{name}"} {
+		"DELETE /api/v1/cluster/nodes/{name}", "POST /api/v1/notes", "GET /api/v1/documents", "GET /api/v1/documents/receipt", "POST /api/v1/witness", "GET /api/v1/witness",
+		"GET /api/v1/witness/{index}", "GET /api/v1/witness/{index}/texts", "GET /api/v1/witness/{index}/reports/{round}"} {
 		if !calls[want] {
 			t.Errorf("%s is not described", want)
 		}

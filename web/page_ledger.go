@@ -150,6 +150,14 @@ func summary(e *concord.LedgerEntry) string {
 		return e.From + " attests captures"
 	case "gov":
 		return "a decision about members, keys or rules"
+	case "ask":
+		return e.From + " asks for a page to be witnessed"
+	case "seal":
+		return e.From + " seals what it saw for an ask"
+	case "show":
+		return e.From + " opens what it saw for an ask"
+	case "doc":
+		return e.From + " notarises documents"
 	case "block":
 		return "the record of block " + number(e.Height)
 	}

@@ -24,7 +24,7 @@ import (
 
 // everyPage has one of each kind of page.
 var everyPage = []page{&homePage{}, &searchPage{}, &archivePage{}, &noCopyPage{}, &receiptPage{}, &crawlPage{}, &signInPage{}, &whyPage{}, &explainPage{},
-	&ledgerPage{}, &entryPage{}, &statusPage{}, &clusterPage{}, &federationPage{}, &botPage{}, &verifyPage{}, &manualPage{Text: &manualText{}}, &apiPage{}, &errorPage{}}
+	&ledgerPage{}, &entryPage{}, &witnessListPage{}, &witnessPage{}, &statusPage{}, &clusterPage{}, &federationPage{}, &botPage{}, &verifyPage{}, &manualPage{Text: &manualText{}}, &apiPage{}, &errorPage{}}
 
 const hostile = `"><script>alert(1)</script>'`
 

@@ -47,7 +47,7 @@ type frame struct {
 func (f *frame) head() *frame { return f }
 
 // pageNames are the templates, one a kind of page.
-var pageNames = []string{"home", "search", "archive", "nocopy", "receipt", "crawl", "signin", "why", "verify", "explain", "ledger", "entry", "status", "cluster", "federation", "bot", "manual", "api", "error"}
+var pageNames = []string{"home", "search", "archive", "nocopy", "receipt", "crawl", "signin", "why", "verify", "explain", "ledger", "entry", "witnesses", "witness", "status", "cluster", "federation", "bot", "manual", "api", "error"}
 
 // parsePages parses each page together with the frame around it.
 func parsePages() (map[string]*template.Template, error) {

@@ -28,6 +28,8 @@ func (s *Server) routes(mux *http.ServeMux) {
 		"GET /ledger/{index}":        s.entryPage,
 		"GET /ledger/checkpoint":     s.checkpoint,
 		"GET /ledger/tile/{path...}": s.tile,
+		"GET /witness":               s.witnessListPage,
+		"GET /witness/{index}":       s.witnessPage,
 		"GET /status":                s.statusPage,
 		"GET /cluster":               s.clusterPage,
 		"GET /federation":            s.federationPage,

@@ -1,11 +1,8 @@
 package witness
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,31 +22,33 @@ const (
 
 // writeFile writes a value durably, readable by this user only.
 func (w *Witness) writeFile(name string, v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return durable.WriteFile(filepath.Join(w.cfg.Dir, name), 0o600, func(out io.Writer) error {
-		_, err := out.Write(data)
-		return err
-	})
+	return durable.WriteJSON(filepath.Join(w.cfg.Dir, name), 0o600, v)
 }
 
-// readFile returns a file's bytes, nil when it is not there.
-func (w *Witness) readFile(name string) ([]byte, error) {
+// readFile reads a file; found is false when it is not there.
+func (w *Witness) readFile(name string, v checked) (found bool, err error) {
 	path := filepath.Join(w.cfg.Dir, name)
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return false, nil
 	}
 	if err == nil && info.Size() > maxFile {
 		err = concord.Errorf(concord.Corrupt, "%s: %d bytes is too long for this file", path, info.Size())
 	}
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	return os.ReadFile(path)
+	if err := durable.ReadJSON(path, v); err != nil {
+		return false, err
+	}
+	if err := v.check(); err != nil {
+		return false, concord.Errorf(concord.Corrupt, "%s is damaged: %w", path, err)
+	}
+	return true, nil
 }
+
+// checked is what a file holds.
+type checked interface{ check() error }
 
 func (w *Witness) removeFile(name string) error {
 	err := os.Remove(filepath.Join(w.cfg.Dir, name))
@@ -76,40 +75,19 @@ func (w *Witness) loadNotes() error {
 		return err
 	}
 	for _, name := range names {
-		data, err := w.readFile(name)
-		if err != nil {
-			return err
-		}
-		n, err := decodeNote(data)
-		if err != nil {
-			return fmt.Errorf("%s: %w; a note that was on its way is lost with it: delete the file, and notarise again", filepath.Join(w.cfg.Dir, name), err)
+		n := new(waiting)
+		if _, err := w.readFile(name, n); err != nil {
+			return fmt.Errorf("%w; the note that was on its way is lost with it: delete the file, and notarise again", err)
 		}
 		w.notes[name] = n
 	}
 	return nil
 }
 
-// decodeNote reads what writeFile wrote of a note.
-func decodeNote(data []byte) (*waiting, error) {
-	n := new(waiting)
-	if err := strictJSON(data, n); err != nil {
-		return nil, err
-	}
+// check refuses what no note was ever made of.
+func (n *waiting) check() error {
 	if len(n.Digests) == 0 || len(n.Digests) > ledger.MaxDocs {
-		return nil, concord.Errorf(concord.Corrupt, "%d documents, want 1 to %d", len(n.Digests), ledger.MaxDocs)
-	}
-	return n, nil
-}
-
-func strictJSON(data []byte, v any) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	err := d.Decode(v)
-	if err == nil && d.More() {
-		err = errors.New("more than one value")
-	}
-	if err != nil {
-		return concord.Errorf(concord.Corrupt, "the file is damaged: %w", err)
+		return fmt.Errorf("%d documents, want 1 to %d", len(n.Digests), ledger.MaxDocs)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package witness
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,30 +34,27 @@ func roundName(ask uint64, round int) string {
 	return fmt.Sprintf("%s%020d-%d%s", roundPrefix, ask, round, fileSuffix)
 }
 
-// decodeReport reads what writeFile wrote of a report.
-func decodeReport(data []byte) (*report, error) {
-	r := new(report)
-	if err := strictJSON(data, r); err != nil {
-		return nil, err
-	}
+// check reads the report's text, and refuses parts that do not belong together.
+func (r *report) check() error {
 	t, err := ledger.ParseTx([]byte(r.Show))
 	if err != nil {
-		return nil, concord.Errorf(concord.Corrupt, "the file is damaged: %w", err)
+		return err
 	}
 	if t.Show == nil || t.Show.Text != textDigest(r.Text) || slices.Contains(r.Captures, nil) {
-		return nil, concord.Errorf(concord.Corrupt, "the file is damaged: its parts do not belong together")
+		return errors.New("its parts do not belong together")
 	}
 	r.show = t.Show
-	return r, nil
+	return nil
 }
 
+// report returns what this operator saw for a round; nil: it has not looked.
 func (w *Witness) report(ask uint64, round int) (*report, error) {
-	data, err := w.readFile(roundName(ask, round))
-	if err != nil || data == nil {
-		return nil, err
-	}
-	r, err := decodeReport(data)
-	if err == nil && (r.show.Ask != ask || r.show.Round != round) {
+	r := new(report)
+	found, err := w.readFile(roundName(ask, round), r)
+	switch {
+	case err == nil && !found:
+		return nil, nil
+	case err == nil && (r.show.Ask != ask || r.show.Round != round):
 		err = concord.Errorf(concord.Corrupt, "it is of ask %d, round %d", r.show.Ask, r.show.Round)
 	}
 	if err != nil {

@@ -275,15 +275,25 @@ func FuzzFiles(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add([]byte(`{"digests":["DR2lE4wDX/t6hIz6EIqQGy1+RBlfEd3EdeH+fBz52LM="],"label":"x"}`))
-	f.Add([]byte(`{"show":` + jsonString(string(show)) + `,"text":"text"}`))
-	if _, err := decodeReport([]byte(`{"show":` + jsonString(string(show)) + `,"text":"text"}`)); err != nil {
+	whole := []byte(`{"show":` + jsonString(string(show)) + `,"text":"text"}`)
+	f.Add(whole)
+	dir := f.TempDir()
+	w := &Witness{cfg: Config{Dir: dir}}
+	read := func(t testing.TB, b []byte, v checked) error {
+		if err := os.WriteFile(filepath.Join(dir, "x"), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := w.readFile("x", v)
+		return err
+	}
+	if err := read(f, whole, new(report)); err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if n, err := decodeNote(b); err == nil && len(n.Digests) == 0 {
+		if n := new(waiting); read(t, b, n) == nil && len(n.Digests) == 0 {
 			t.Error("a note without documents")
 		}
-		if r, err := decodeReport(b); err == nil && (r.show == nil || r.show.Text != textDigest(r.Text)) {
+		if r := new(report); read(t, b, r) == nil && (r.show == nil || r.show.Text != textDigest(r.Text)) {
 			t.Error("a report whose parts do not belong together")
 		}
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -52,6 +53,7 @@ func ledgerShowCommand() *cobra.Command {
 		fmt.Fprintf(w, "entries     %d, of which %d are under the newest checkpoint\n", l.Size, l.Checkpoint.Size)
 		fmt.Fprintf(w, "height      %d\n", l.Height)
 		fmt.Fprintf(w, "members     %d; %s\n", len(l.Operators), printable(l.Quorum))
+		showAsks(cmd, w)
 		if l.Checkpoint.Size > 0 {
 			fmt.Fprintf(w, "checkpoint  of %s:\n\n", stamp(l.Checkpoint.Time))
 			printText(w, l.Checkpoint.Note)
@@ -59,6 +61,28 @@ func ledgerShowCommand() *cobra.Command {
 		return nil
 	}
 	return cmd
+}
+
+// asksShown is how many of the newest asks "ledger show" has.
+const asksShown = 5
+
+// showAsks prints the newest asks for pages to be witnessed, if there are any and this node can say.
+func showAsks(cmd *cobra.Command, w io.Writer) {
+	c, err := newClient(cmd)
+	if err != nil {
+		return
+	}
+	var list struct {
+		Asks []web.WitnessAsk `json:"asks"`
+	}
+	if c.get(cmd.Context(), witnessPath, url.Values{"limit": {strconv.Itoa(asksShown)}}, &list) != nil {
+		return
+	}
+	label := "asks"
+	for _, a := range list.Asks {
+		fmt.Fprintf(w, "%-12s%d %s, %s\n", label, a.Index, cmp.Or(printable(a.Verdict), "open"), printable(a.URL))
+		label = ""
+	}
 }
 
 func ledgerMembersCommand() *cobra.Command {

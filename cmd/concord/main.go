@@ -90,7 +90,7 @@ stopped); 5 an answer from only some of the shards or other operators.`,
 	})
 	// Flags are listed within helpWidth; templates of subcommands are inherited.
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages |", fmt.Sprintf("Flags.FlagUsagesWrapped %d |", helpWidth)))
-	root.AddCommand(upCommand(), crawlCommand(), searchCommand(), receiptCommand(), verifyCommand(), notariseCommand(), policyCommand(),
+	root.AddCommand(upCommand(), crawlCommand(), searchCommand(), receiptCommand(), verifyCommand(), notariseCommand(), witnessCommand(), policyCommand(),
 		statusCommand(), clusterCommand(), ledgerCommand(), federationCommand(), explainCommand(), whyCommand(), deleteCommand(), archiveCommand(), rebuildCommand(), versionCommand(), pdfTextCommand())
 	return root
 }

@@ -1,0 +1,214 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"concord"
+)
+
+func spanText(list []span) string {
+	var b strings.Builder
+	for _, s := range list {
+		switch s.Kind {
+		case spanOnly:
+			b.WriteString("+" + s.Text + "+ ")
+		case spanLacks:
+			b.WriteString("-" + s.Text + "- ")
+		case spanGap:
+			b.WriteString("… ")
+		default:
+			b.WriteString(s.Text + " ")
+		}
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func TestCompareTexts(t *testing.T) {
+	long := strings.Repeat("word ", 500)
+	for _, c := range []struct{ text, other, want string }{
+		{"", "", ""},
+		{"a b c", "a b c", "a b c"},
+		{"a x c", "a b c", "a -b- +x+ c"},
+		{"a b c d", "a c", "a +b+ c +d+"},
+		{"new", "", "+new+"},
+		{"", "old", "-old-"},
+		{"p q r s", "q r z s", "+p+ q r -z- s"},
+		{long + "x", long + "y", strings.TrimSpace(strings.Repeat("word ", 30)) + " … " + strings.TrimSpace(strings.Repeat("word ", 30)) + " -y- +x+"},
+	} {
+		if got := spanText(compareTexts(c.text, c.other)); got != c.want {
+			t.Errorf("%.40q against %.40q: %q, want %q", c.text, c.other, got, c.want)
+		}
+	}
+	many := func(w string) string { return strings.Repeat(w+" ", 5000) }
+	if got := compareTexts(many("x"), many("y")); len(got) != 4 || got[0].Kind != spanLacks || got[1].Kind != spanGap {
+		t.Errorf("texts that are too long: %d spans", len(got))
+	}
+}
+
+func FuzzCompareTexts(f *testing.F) {
+	f.Add("a b c", "a x c")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if len(a)+len(b) > 1000 {
+			return
+		}
+		var mine, others []string
+		for _, s := range compareTexts(a, b) {
+			if s.Kind == spanGap {
+				return
+			}
+			if s.Kind != spanLacks {
+				mine = append(mine, words(s.Text)...)
+			}
+			if s.Kind != spanOnly {
+				others = append(others, words(s.Text)...)
+			}
+		}
+		if strings.Join(mine, " ") != strings.Join(words(a), " ") || strings.Join(others, " ") != strings.Join(words(b), " ") {
+			t.Errorf("%q against %q gives %v and %v", a, b, mine, others)
+		}
+	})
+}
+
+// memoryWitness is a closed ask with one dissenter, and notes, in memory.
+type memoryWitness struct {
+	ask   WitnessAsk
+	texts []WitnessText
+	notes map[concord.Digest]NotarisedDocument
+}
+
+func newMemoryWitness() *memoryWitness {
+	saw := func(text string) *WitnessReport {
+		return &WitnessReport{Index: 3, Status: 200, Final: "https://example.org/page", Time: testNow, Text: concord.Sum([]byte(text))}
+	}
+	return &memoryWitness{notes: map[concord.Digest]NotarisedDocument{}, ask: WitnessAsk{Index: 7, From: testOperator, URL: "https://example.org/page", Profile: "text-1", Need: 2, Of: 3, Until: 60,
+		Verdict: WitnessAgree, Record: 12, Rounds: []WitnessRound{{SealBy: testNow, ShowBy: testNow, Result: WitnessAgree, Reference: "bob.example", Seats: []WitnessSeat{
+			{Operator: "carol.example", ASN: "-", Region: "-", Sealed: true, Relation: "differ", Report: saw("<script>alert(1)</script> cheap things")},
+			{Operator: "bob.example", ASN: "AS64500", Region: "RIPE", Sealed: true, Relation: "agree", Equal: 64, Report: saw("true things")},
+			{Operator: "dave.example", ASN: "-", Region: "-", Sealed: true, Relation: "agree", Report: saw("true things")},
+			{Operator: testOperator, ASN: "-", Region: "-", Asker: true, Relation: "silent"},
+		}}}},
+		texts: []WitnessText{{Operator: "carol.example", Text: "<script>alert(1)</script> cheap things"}, {Operator: "bob.example", Text: "true things"},
+			{Operator: "dave.example", Missing: "dave.example answers with another text than the one it reported"}, {Operator: testOperator}}}
+}
+
+func (m *memoryWitness) Ask(_ context.Context, spec WitnessSpec) (WitnessAsk, error) {
+	if spec.URL != m.ask.URL {
+		return WitnessAsk{}, concord.Errorf(concord.Unavailable, "the ledger stands still")
+	}
+	return m.ask, nil
+}
+
+func (m *memoryWitness) Asked(_ context.Context, index uint64) (WitnessAsk, error) {
+	if index != m.ask.Index {
+		return WitnessAsk{}, concord.Errorf(concord.NotFound, "the ledger has no closed ask %d", index)
+	}
+	return m.ask, nil
+}
+
+func (m *memoryWitness) Asks(_ context.Context, before uint64, _ int) ([]WitnessAsk, error) {
+	if before != 0 && before <= m.ask.Index {
+		return nil, nil
+	}
+	return []WitnessAsk{m.ask}, nil
+}
+
+func (m *memoryWitness) OwnText(_ context.Context, index uint64, round int) (string, error) {
+	return "", concord.Errorf(concord.NotFound, "%s has no open report for round %d of ask %d", testOperator, round, index)
+}
+
+func (m *memoryWitness) Texts(context.Context, *WitnessAsk) []WitnessText { return m.texts }
+
+func (m *memoryWitness) Notarise(_ context.Context, digests []concord.Digest, label string) (list []NotarisedDocument, err error) {
+	if strings.Contains(label, " ") {
+		return nil, concord.Errorf(concord.Invalid, "label is not a word")
+	}
+	for _, d := range digests {
+		m.notes[d] = NotarisedDocument{Digest: d, State: NotarisedLogged, Index: 9, FirstFrom: testOperator, FirstIndex: 9}
+		list = append(list, m.notes[d])
+	}
+	return list, nil
+}
+
+func (m *memoryWitness) Document(_ context.Context, d concord.Digest) (NotarisedDocument, error) {
+	n, ok := m.notes[d]
+	if !ok {
+		return n, concord.Errorf(concord.NotFound, "no note in the ledger holds it")
+	}
+	return n, nil
+}
+
+func (m *memoryWitness) DocumentReceipt(_ context.Context, d concord.Digest) ([]byte, error) {
+	_, err := m.Document(context.Background(), d)
+	return []byte("the receipt\n"), err
+}
+
+func TestWitnessPages(t *testing.T) {
+	m := newMemory(testNow)
+	c := newClient(t, m)
+	list := c.get("/witness", 200)
+	if !strings.Contains(list, `href="/witness/7"`) || !strings.Contains(list, "https://example.org/page") {
+		t.Error(list)
+	}
+	page := c.get("/witness/7", 200)
+	for _, want := range []string{"<strong>agree</strong>", "<ins>&lt;script&gt;alert(1)&lt;/script&gt; cheap</ins>", "<del>true</del>", "another text", "The same text",
+		"Dave.example answers with another text than the one it reported", "It asked, and does not count", "AS64500, RIPE"} {
+		if want != "The same text" && !strings.Contains(page, want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+	if strings.Index(page, "<h3>bob.example") > strings.Index(page, "<h3>carol.example") {
+		t.Error("the reference is not first")
+	}
+	if strings.Contains(page, "<script>alert") {
+		t.Error("a captured text is not escaped")
+	}
+	c.get("/witness/8", 404)
+	c.get("/witness/x", 404)
+	m.witness.ask.Open, m.witness.ask.Verdict = true, ""
+	if page := c.get("/witness/7", 200); !strings.Contains(page, "still open") || !strings.Contains(page, `http-equiv="refresh"`) {
+		t.Error("an open ask does not say so")
+	}
+}
+
+func TestWitnessAndNotaryAPI(t *testing.T) {
+	c := newClient(t, newMemory(testNow))
+	d := concord.Sum([]byte("document"))
+	post := func(target string, v any, want int) string {
+		t.Helper()
+		data, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.want(c.do("POST", target, "application/json", bytes.NewReader(data)), want)
+	}
+	post("/api/v1/witness", map[string]any{"url": "https://example.org/page"}, 401)
+	post("/api/v1/notes", map[string]any{"digests": []string{d.String()}}, 401)
+	c.key = testKey
+	q := "?sha256=" + strings.NewReplacer("+", "%2B", "/", "%2F", "=", "%3D").Replace(d.String())
+	c.get("/api/v1/documents"+q, 404)
+	c.get("/api/v1/documents?sha256=x", 422)
+	spec := map[string]any{"digests": []string{d.String()}, "label": "papers"}
+	if got := post("/api/v1/notes", spec, 200); !strings.Contains(got, `"state":"logged"`) {
+		t.Error(got)
+	}
+	post("/api/v1/notes", map[string]any{"digests": []string{d.String()}, "label": "two words"}, 422)
+	post("/api/v1/notes", map[string]any{"digests": []string{}}, 422)
+	if got := c.get("/api/v1/documents/receipt"+q, 200); got != "the receipt\n" {
+		t.Error(got)
+	}
+	if got := post("/api/v1/witness", map[string]any{"url": "https://EXAMPLE.org/page#part"}, 201); !strings.Contains(got, `"index":7`) {
+		t.Error(got)
+	}
+	post("/api/v1/witness", map[string]any{"url": "nonsense"}, 422)
+	post("/api/v1/witness", map[string]any{"url": "https://example.org/other"}, 503)
+	c.get("/api/v1/witness/8", 404)
+	c.get("/api/v1/witness/7/reports/1", 404)
+	c.get("/api/v1/witness/7/reports/3", 422)
+	if got := c.get("/api/v1/witness/7/texts", 200); !strings.Contains(got, "true things") {
+		t.Error(got)
+	}
+}
