@@ -18,7 +18,7 @@ stop() {
 	wait "$p" 2>/dev/null || true
 	rm -f "$dir/$1.pid"
 }
-cleanup() { for n in $names; do stop "$n"; done; }
+cleanup() { for n in $names site; do stop "$n"; done; }
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 
@@ -193,6 +193,50 @@ for n in $names; do
 		"$bin" verify "$dir/$n.tlog-proof" --policy "$dir/$p" >/dev/null || die "receipt of $n under $p"
 	done
 done
+# A page that shows dave another text than everybody else, and a file that is notarised while the ledger stands still.
+witness_part() {
+	say "a page shows dave another text: a panel finds it"
+	(cd "$(dirname "$0")/.." && go build -o "$dir/site" ./e2e/loopweb/serve) || die "the site cannot be built"
+	: >"$dir/site.out"
+	"$dir/site" -cloak dave.example -subnet "${CONCORD_DEMO_SUBNET:-91}" >"$dir/site.out" 2>"$dir/site.log" </dev/null &
+	echo $! >"$dir/site.pid"
+	until_true "the site serves" grep -q '^http' "$dir/site.out"
+	page=$(head -n 1 "$dir/site.out")
+	show alice witness "$page" --until 10s || die "the panel did not agree"
+	ask=$(as alice ledger tx --type ask --newest 1 --json | tr -d ' ,"' | sed -n 's/^index://p')
+	for n in $names; do
+		as "$n" witness "$ask" --json >"$dir/$n.witness" || die "$n does not know what came of ask $ask"
+		tr -d ' ,\n"' <"$dir/$n.witness" | grep -q 'operator:dave.example[^{]*relation:differ' || die "for $n dave's capture does not differ"
+		[ "$(grep -c '"relation": "agree"' "$dir/$n.witness")" = 3 ] || die "for $n the other captures do not agree"
+	done
+	curl -fsS "http://$(web alice)/witness/$ask" >"$dir/side-by-side.html" || die "there is no page of the ask"
+	[ "$(grep -c '<article' "$dir/side-by-side.html")" = 4 ] && grep -q '<ins>' "$dir/side-by-side.html" || die "the page does not show what differs"
+	grep -q 'was asked for the text' "$dir/side-by-side.html" && die "a text of another operator is missing"
+	echo "http://$(web alice)/witness/$ask shows all four captures side by side, dave's marked where it differs"
+
+	say "alice notarises a file; while the ledger stands still too, and the receipt is made better later"
+	echo "a contract" >"$dir/contract"
+	echo "another" >"$dir/another"
+	show alice notarise "$dir/contract" --label demo || die "notarise"
+	stop dave
+	stop carol
+	until_true "alice says that it is halted" is alice state halted
+	show alice notarise "$dir/another" || die "notarise while the ledger is halted"
+	grep -q '^concord/document/v1$' "$dir/another.tlog-proof" || die "the receipt is not the promise it should be"
+	start carol
+	start dave
+	upgraded() { as alice notarise "$dir/another" --json | grep -q '"level": 2'; }
+	until_true "the receipt is made better" upgraded
+	show bob notarise "$dir/another" --out "$dir/bob.receipts" || die "bob notarises the same"
+	for f in contract another; do
+		"$bin" verify "$dir/$f.tlog-proof" "$dir/$f" --policy "$dir/policy" >"$dir/$f.verified" || die "the receipt of $f does not verify"
+	done
+	cat "$dir/another.verified"
+	stop site
+	until_true "all logs are the same, and cosigned" cosigned
+}
+witness_part
+
 for n in $names; do stop "$n"; done
 for n in $names; do
 	as "$n" ledger replay --offline --quiet >/dev/null || die "replay of the ledger of $n"

@@ -49,6 +49,22 @@ func word(rng *rand.Rand) string {
 	return b.String()
 }
 
+// Cloaked is a host that shows its one page to everybody alike, but for those whose user agent holds a word.
+func Cloaked(agent string) *Host {
+	return &Host{Name: "cloaked", Start: "/page", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := "What everybody sees"
+		if strings.Contains(r.UserAgent(), agent) {
+			name = "What one of you sees"
+		}
+		if r.URL.Path != "/page" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, Article(name, 120))
+	})}
+}
+
 func links(hrefs ...string) string {
 	var b strings.Builder
 	for _, h := range hrefs {

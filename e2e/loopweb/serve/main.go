@@ -20,15 +20,16 @@ func main() {
 	odd := flag.Bool("odd", false, "hosts that are slow, broken, hostile or full of traps, too")
 	generated := flag.Int("generated", 0, "hosts of made-up pages")
 	pages := flag.Int("pages", 100, "pages of each of these")
+	cloak := flag.String("cloak", "", "a host that shows another page to whose user agent holds this")
 	subnet := flag.Uint("subnet", 77, "second number of the hosts' addresses, 127.N.x.y")
 	flag.Parse()
-	if err := run(*sites, *only, *odd, *generated, *pages, byte(*subnet)); err != nil {
+	if err := run(*sites, *only, *cloak, *odd, *generated, *pages, byte(*subnet)); err != nil {
 		fmt.Fprintln(os.Stderr, "serve:", err)
 		os.Exit(1)
 	}
 }
 
-func run(sites, only string, odd bool, generated, pages int, subnet byte) error {
+func run(sites, only, cloak string, odd bool, generated, pages int, subnet byte) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var names []string
@@ -45,6 +46,9 @@ func run(sites, only string, odd bool, generated, pages int, subnet byte) error 
 	}
 	if odd {
 		hosts = append(hosts, loopweb.Odd()...)
+	}
+	if cloak != "" {
+		hosts = append(hosts, loopweb.Cloaked(cloak))
 	}
 	for i := range generated {
 		hosts = append(hosts, loopweb.Generated(fmt.Sprintf("generated %d", i), pages))
