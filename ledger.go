@@ -9,7 +9,7 @@ import (
 // LedgerEntry is one entry of the ledger's log, as people see it.
 type LedgerEntry struct {
 	Index  uint64    `json:"index"`
-	Type   string    `json:"type"` // "gov", "attest", "block"
+	Type   string    `json:"type"` // that of the transaction ("gov", "attest", "ask", …), or "block"
 	From   string    `json:"from,omitempty"`
 	Height int64     `json:"height"`
 	Time   time.Time `json:"time"` // block time: the lower end of the bracket in which it was ordered
@@ -25,6 +25,30 @@ type Checkpoint struct {
 	Height int64     `json:"height"`
 	Time   time.Time `json:"time"`
 	Note   string    `json:"note"` // the signed note with its cosignatures
+}
+
+// LedgerTerm is something that entries of the ledger name, and by which they are found.
+type LedgerTerm struct {
+	Kind  string `json:"kind"`
+	Value string `json:"value"`
+}
+
+// Kinds of terms.
+const (
+	TermOperator = "operator" // who sent it, or whom it is about
+	TermDigest   = "digest"   // in base64: the root of a batch, a document, a seal, or what a witness saw
+	TermURL      = "url"      // that witnesses were asked for, or that one was led to
+	TermAsk      = "ask"      // index of the ask that a seal or report belongs to
+	TermType     = "type"     // of the transaction; not "attest", which most are
+)
+
+// LedgerBlock is where the entries of a block lie in the log, and when it was ordered.
+type LedgerBlock struct {
+	Height    int64     `json:"height"`
+	First     uint64    `json:"first"`             // index of its first entry
+	Count     uint64    `json:"count"`             // entries; the last is the block's record, but of the founding block
+	NotBefore time.Time `json:"notBefore"`         // block time: the lower end of the bracket in which it was ordered
+	NotAfter  time.Time `json:"notAfter,omitzero"` // time of the next block: the upper end; zero: not known yet
 }
 
 // Attestation is the body of an attest transaction: an operator's statement that it made these captures. The text is

@@ -165,10 +165,14 @@ func (c *Chain) load() (err error) {
 	if err := c.checkMachine(m); err != nil {
 		return err
 	}
-	if err := c.store.indexOld(m.Size()); err != nil {
+	c.machine.Store(m)
+	indexed, err := c.store.indexTerms(m.Size())
+	if err != nil {
 		return err
 	}
-	c.machine.Store(m)
+	if indexed > 0 {
+		c.cfg.Logger.Info("made the index of the log's terms", "entries", indexed)
+	}
 	head, err := c.store.lastCheckpoint()
 	if err != nil {
 		return err

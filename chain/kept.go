@@ -1,10 +1,9 @@
 package chain
 
 import (
-	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -12,8 +11,8 @@ import (
 	"concord/ledger"
 )
 
-// What the log's store keeps beside the log, so that questions about the past need no reading of all of it: which notes
-// hold a document's digest, and the state after each block that closed an ask.
+// What the log's store keeps beside the log, so that questions about the past need no reading of all of it: the state after each block that
+// closed an ask.
 
 // Noted is a doc transaction that holds some digest.
 type Noted struct {
@@ -21,67 +20,24 @@ type Noted struct {
 	From  string // the operator
 }
 
-// Documents returns the first n doc transactions that hold a digest, in the order of the log; none is no error.
+// Documents returns the first n doc transactions that hold a digest, in the order of the log; none is no error. It looks at the first MaxFound
+// entries that name the digest.
 func (c *Chain) Documents(digest concord.Digest, n int) (list []Noted, err error) {
-	prefix := documentKey(digest, 0)
-	it, err := c.store.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: documentKey(digest, ^uint64(0))})
+	places, err := c.store.naming(concord.LedgerTerm{Kind: concord.TermDigest, Value: digest.String()}, ^uint64(0), MaxFound, false)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find documents: %w", err)
 	}
-	for ok := it.First(); ok && len(list) < n; ok = it.Next() {
-		list = append(list, Noted{binary.BigEndian.Uint64(it.Key()[len(prefix)-8:]), string(it.Value())})
-	}
-	return list, errors.Join(it.Error(), it.Close())
-}
-
-func documentKey(d concord.Digest, index uint64) []byte {
-	return binary.BigEndian.AppendUint64(append([]byte{keyDocument}, d[:]...), index)
-}
-
-// indexDocuments notes where the digests of an entry stand, if it is a doc transaction.
-func indexDocuments(w *pebble.Batch, index uint64, entry []byte) error {
-	if !bytes.HasPrefix(entry, []byte("concord/tx/v1 doc\n")) {
-		return nil
-	}
-	t, err := ledger.ParseTx(entry)
-	if err != nil {
-		return err
-	}
-	for _, d := range t.Doc.Digests {
-		if err := w.Set(documentKey(d, index), []byte(t.From), nil); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// indexOld indexes the documents of a log that was begun before documents were indexed, once.
-func (s *store) indexOld(size uint64) error {
-	marked, err := s.get([]byte{keyDocument})
-	if err != nil || marked != nil {
-		return err
-	}
-	w := s.db.NewBatch()
-	defer w.Close()
-	for from := uint64(0); from < size; {
-		raw, err := s.entries(from, MaxEntries)
+	for _, index := range places {
+		e, err := c.Entry(index)
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("find documents: %w", err)
 		}
-		if len(raw) == 0 {
-			break
+		t, err := ledger.ParseTx([]byte(e.Text))
+		if err == nil && t.Doc != nil && slices.Contains(t.Doc.Digests, digest) && len(list) < n {
+			list = append(list, Noted{index, t.From})
 		}
-		for i, r := range raw {
-			if err := indexDocuments(w, from+uint64(i), r.data); err != nil {
-				return err
-			}
-		}
-		from += uint64(len(raw))
 	}
-	if err := w.Set([]byte{keyDocument}, []byte{1}, nil); err != nil {
-		return err
-	}
-	return w.Commit(pebble.Sync)
+	return list, nil
 }
 
 // Outcome is what came of an ask, as anybody can check it: the ask is in the state's text, whose SHA-256 is the state hash

@@ -24,6 +24,7 @@ type Status struct {
 	Validators int            `json:"validators"`
 	Peers      int            `json:"peers"`
 	Waiting    int            `json:"waiting"` // callers of Submit that wait
+	Held       int64          `json:"held"`    // credit that open asks hold: the balances' sum is minus this
 	// Of a chain of several operators:
 	Address string   `json:"address,omitempty"` // where this node listens for the others
 	Agreed  uint64   `json:"agreed"`            // entries under the newest checkpoint with a quorum of cosignatures
@@ -37,6 +38,9 @@ func (c *Chain) Status() Status {
 	s := Status{Chain: c.id, Origin: m.State().Origin, Operator: c.cfg.Operator, Epoch: m.State().Epoch, Height: m.Height(), Size: m.Size(), Root: m.Root(),
 		Signed: c.signed().Size, Members: len(m.State().Members), Waiting: c.waiters.len()}
 	s.Validators = c.voters()
+	for _, a := range m.State().Asks {
+		s.Held += a.Locked
+	}
 	if t := c.last.Load(); t != 0 {
 		s.LastBlock = time.Unix(0, t).UTC()
 	}

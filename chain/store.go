@@ -27,9 +27,9 @@ import (
 //	c <u64 size>    checkpoint: u64 height, u64 unix seconds of the block, the signed note
 //	n <operator>    u64 size of the newest checkpoint that it cosigned
 //	g <text hash>   a gov note that waits for signatures
-//	d <digest> <u64 index>   operator whose doc transaction at the index holds it; d alone: old entries are indexed
 //	o <u64 index>   u64 index of the record of the block that closed this ask
 //	O <u64 index>   the text of the state after that block, by the record's index
+//	t …             the index of terms; see terms.go
 //	s               the state machine after the last block (ledger.Machine.Marshal)
 const (
 	keyEntry      = 'e'
@@ -39,7 +39,6 @@ const (
 	keyCheckpoint = 'c'
 	keyCosigned   = 'n'
 	keyBallot     = 'g'
-	keyDocument   = 'd'
 	keyClosed     = 'o'
 	keyOutcome    = 'O'
 	keyState      = 's'
@@ -117,14 +116,11 @@ func (s *store) append(b block, height int64) error {
 		if err := setEntry(w, index, rawEntry{height, time.Unix(b.time, 0), e}, leaf); err != nil {
 			return fmt.Errorf("write entry %d: %w", index, err)
 		}
-		if err := indexDocuments(w, index, e); err != nil {
-			return fmt.Errorf("index entry %d: %w", index, err)
-		}
 	}
 	if err := keepOutcomes(w, &b); err != nil {
 		return err
 	}
-	if err := w.Set([]byte{keyState}, b.next.Marshal(), nil); err != nil {
+	if err := errors.Join(w.Set([]byte{keyState}, b.next.Marshal(), nil), setTermsEnd(w, b.next.Size())); err != nil {
 		return err
 	}
 	if err := w.Commit(pebble.Sync); err != nil {
@@ -136,7 +132,7 @@ func (s *store) append(b block, height int64) error {
 // setEntry adds an entry and the indexes that lead to it to a batch.
 func setEntry(w *pebble.Batch, index uint64, e rawEntry, leaf tlog.Hash) error {
 	at := binary.BigEndian.AppendUint64(nil, index)
-	if err := errors.Join(w.Set(key(keyEntry, index), e.stamped(), nil), w.Set(append([]byte{keyLeaf}, leaf[:]...), at, nil)); err != nil {
+	if err := errors.Join(w.Set(key(keyEntry, index), e.stamped(), nil), w.Set(append([]byte{keyLeaf}, leaf[:]...), at, nil), setTerms(w, index, e.data)); err != nil {
 		return err
 	}
 	if t, err := ledger.ParseTx(e.data); err == nil && t.Gov != nil && t.Gov.Admit != nil {

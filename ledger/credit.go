@@ -93,8 +93,8 @@ func (l *lines) doc(h Head) *DocTx {
 	return d
 }
 
-// limit returns how far below zero a member's balance may fall.
-func (s *State) limit(m *Member) int64 {
+// Limit returns how far below zero a member's balance may fall.
+func (s *State) Limit(m *Member) int64 {
 	if m.Line != nil {
 		return *m.Line
 	}
@@ -103,8 +103,8 @@ func (s *State) limit(m *Member) int64 {
 
 // spend reports why a member cannot spend an amount.
 func (s *State) spend(m *Member, amount int64, what string) error {
-	if after := m.Balance - amount; after < -s.limit(m) {
-		return concord.Errorf(concord.Conflict, "%s of %s: it costs %d, the balance is %d and the credit limit %d", what, m.Operator, amount, m.Balance, s.limit(m))
+	if after := m.Balance - amount; after < -s.Limit(m) {
+		return concord.Errorf(concord.Conflict, "%s of %s: it costs %d, the balance is %d and the credit limit %d", what, m.Operator, amount, m.Balance, s.Limit(m))
 	}
 	return nil
 }

@@ -169,7 +169,7 @@ func TestGovRefused(t *testing.T) {
 	}
 	f.step(1, f.gov(&Gov{Line: &Line{"bob.example", 7}}))
 	f.step(1, f.gov(&Gov{Place: &Place{"bob.example", "AS64500", "RIPE"}}))
-	if m := f.m.State().Member("bob.example"); f.m.State().limit(m) != 7 || m.ASN != "AS64500" || m.Region != "RIPE" {
+	if m := f.m.State().Member("bob.example"); f.m.State().Limit(m) != 7 || m.ASN != "AS64500" || m.Region != "RIPE" {
 		t.Errorf("%+v", m)
 	}
 	f.step(1, f.gov(&Gov{Set: &Setting{ParamPanel, 5}}))

@@ -1,0 +1,46 @@
+package ledger
+
+import (
+	"strings"
+	"testing"
+
+	"concord"
+	"concord/note"
+)
+
+// Every kind of transaction leads to its terms, and the terms of what is no transaction are none.
+func TestTerms(t *testing.T) {
+	h := Head{Chain: "net-1:0123456789ab", From: "alice.example", Seq: 3}
+	d := func(s string) concord.Digest { return concord.Sum([]byte(s)) }
+	key := d("key")
+	op, err := note.NewSigner("alice.example", note.Ed25519, key[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		body Body
+		want string
+	}{
+		{&AskTx{Head: h, URL: "https://a.example/x", Profile: "text-1", Need: 2, Of: 3, Until: 60, Pay: 1}, "operator alice.example, type ask, url https://a.example/x"},
+		{&SealTx{Head: h, Ask: 7, Round: 1, Commit: d("c")}, "operator alice.example, type seal, ask 7, digest " + d("c").String()},
+		{&PayTx{Head: h, To: "bob.example", Amount: 3, Ref: d("r")}, "operator alice.example, type pay, operator bob.example, digest " + d("r").String()},
+		{&PayTx{Head: h, To: "bob.example", Amount: 3}, "operator alice.example, type pay, operator bob.example"},
+		{&Gov{Chain: h.Chain, Epoch: 2, Powers: []Power{{Operator: "bob.example", Power: 1}, {Operator: "carol.example", Power: 1}}}, "type gov, operator bob.example, operator carol.example"},
+		{&Gov{Chain: h.Chain, Epoch: 2, Drop: "bob.example"}, "type gov, operator bob.example"},
+	} {
+		tx, err := Sign(c.body, op)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, x := range Terms(tx) {
+			got = append(got, x.Kind+" "+x.Value)
+		}
+		if s := strings.Join(got, ", "); s != c.want {
+			t.Errorf("%T: %s, want %s", c.body, s, c.want)
+		}
+	}
+	if got := Terms([]byte("no transaction")); len(got) > 0 {
+		t.Errorf("terms of nothing: %v", got)
+	}
+}
