@@ -104,6 +104,9 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	} {
 		start := time.Now()
 		if err := step.do(ctx); err != nil {
+			if n.clustered() && concord.KindOf(err) == concord.Unavailable {
+				err = fmt.Errorf("%w: %w", errTooFew, err)
+			}
 			return nil, errors.Join(fmt.Errorf("%s in %s: %w", step.name, n.path(step.dir), err), n.Close())
 		}
 		cfg.Logger.Debug("opened", "part", step.name, "took", time.Since(start))

@@ -31,9 +31,21 @@ func Serve(ctx context.Context, cfg Config, ready func(addr string)) error {
 	}
 }
 
+// errTooFew ends the opening of a member while too few other nodes answer for the cluster to work.
+var errTooFew = errors.New("too few nodes of the cluster answer")
+
+// openPause is the wait before a member is opened again.
+const openPause = time.Second
+
 func serve(ctx context.Context, cfg Config, ready func(addr string)) error {
 	for {
 		n, err := Open(ctx, cfg)
+		if errors.Is(err, errTooFew) && ctx.Err() == nil {
+			cfg.Logger.Warn("too few nodes of the cluster answer: trying again", "error", err)
+			if sleep(ctx, openPause) == nil {
+				continue
+			}
+		}
 		if err != nil {
 			if ctx.Err() != nil && (errors.Is(err, context.Canceled) || concord.KindOf(err) == concord.Unavailable) {
 				return nil // it was told to stop while it waited, for others say
