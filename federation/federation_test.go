@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,6 +99,37 @@ func TestOlderVersionHere(t *testing.T) {
 	}
 	if a = w.search("wall nothing"); len(a.Hits) != 1 || a.Hits[0].Title != "The wall" || len(a.Hits[0].Seen) != 2 || a.Hits[0].Capture == "" {
 		t.Errorf("%+v", a.Hits)
+	}
+}
+
+// Many searches side by side are one answer each.
+func TestSideBySide(t *testing.T) {
+	w := newWorld(t, 3)
+	for i, r := range w.remotes {
+		r.says(w.honest(r.name, harbour, []doc{boats, nets, harbour}[i])...)
+	}
+	var all sync.WaitGroup
+	for range 40 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			a, err := w.fed.Search(t.Context(), concord.Request{Query: "harbour", Limit: 10})
+			if err != nil || len(a.Hits) != 3 || len(a.Hits[0].Seen) != 3 {
+				t.Errorf("%v, %+v", err, a)
+				return
+			}
+			for _, s := range a.Hits[0].Seen {
+				if _, err := w.fed.Receipt(t.Context(), s.Operator, s.Capture, harbour.url); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	all.Wait()
+	for _, c := range w.fed.Counters() {
+		if c.Asked != 40 || c.Answered != 40 || len(c.Dropped)+len(c.Failed) != 0 {
+			t.Errorf("%+v", c)
+		}
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -232,8 +234,18 @@ func TestSearchAcrossOperators(t *testing.T) {
 	if page = string(alice.get("/federation", nil, http.StatusOK)); !strings.Contains(page, "candidate") || !strings.Contains(page, alice.chain.ID()) {
 		t.Error("the federation's page lacks its members")
 	}
-	if m := string(alice.get("/metrics", nil, http.StatusOK)); !strings.Contains(m, `concord_operators_answered_total{operator="bob.example"}`) {
+	manual, err := os.ReadFile("../web/manual/74-federation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := string(alice.get("/metrics", nil, http.StatusOK))
+	if !strings.Contains(m, `concord_operators_answered_total{operator="bob.example"}`) {
 		t.Error("no metrics of operators")
+	}
+	for _, name := range regexp.MustCompile(`concord_operators_[a-z_]+`).FindAllString(m, -1) {
+		if !strings.Contains(string(manual), "`"+name+"`") {
+			t.Errorf("the manual does not name %s", name)
+		}
 	}
 	alice.get("/api/v1/receipts", url.Values{"url": {theirs}, "operator": {"mallory.example"}}, http.StatusNotFound)
 }

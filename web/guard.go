@@ -161,15 +161,23 @@ func (s *Server) limitSearch(w http.ResponseWriter, r *http.Request) bool {
 }
 
 func (s *Server) limit(l *limiter, w http.ResponseWriter, r *http.Request) bool {
-	c := callerOf(r.Context())
+	p := s.overLimit(r.Context(), l)
+	if p != nil {
+		s.fail(w, r, p)
+	}
+	return p == nil
+}
+
+// overLimit takes a token for who asks; nil: there was one.
+func (s *Server) overLimit(ctx context.Context, l *limiter) *Problem {
+	c := callerOf(ctx)
 	if c.local() || c.insider() {
-		return true
+		return nil
 	}
-	ok, wait := l.allow(c.addr, s.cfg.Now())
-	if !ok {
-		s.fail(w, r, tooMany(wait))
+	if ok, wait := l.allow(c.addr, s.cfg.Now()); !ok {
+		return tooMany(wait)
 	}
-	return ok
+	return nil
 }
 
 func tooMany(wait time.Duration) *Problem {

@@ -139,7 +139,12 @@ func TestSearchAcrossOperators(t *testing.T) {
 	theirs := c.get(operatorReceiptLink("bob.example", "b-1", page), 200)
 	holds(t, "bob's receipt", theirs, "bob.example made this capture", "operator=bob.example")
 	lacks(t, "bob's receipt", theirs, "Archived copy")
-	lone := newClient(t, f.memory) // asks nobody
+	c.addr = "192.0.2.7:50000"
+	for range 2 * DefaultSearchBurst {
+		c.do(http.MethodGet, operatorReceiptFileLink("bob.example", "b-1", page), "", nil)
+	}
+	c.get(operatorReceiptFileLink("bob.example", "b-1", page), 429) // each may be a question to bob
+	lone := newClient(t, f.memory)                                  // asks nobody
 	lone.get(operatorReceiptLink("bob.example", "b-1", page), 503)
 	lacks(t, "alone", lone.get("/search?q=receipt", 200), "other operators")
 }

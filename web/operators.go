@@ -81,6 +81,9 @@ func (s *Server) anyReceipt(ctx context.Context, operator, capture, pageURL stri
 	case s.cfg.Operators == nil:
 		return nil, concord.Errorf(concord.Unavailable, "this node asks no other operators: federation.search is off")
 	}
+	if p := s.overLimit(ctx, s.searches); p != nil { // it may be asked for
+		return nil, p
+	}
 	return s.cfg.Operators.Receipt(ctx, operator, capture, pageURL)
 }
 
