@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,11 +9,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -152,7 +156,8 @@ func TestSearchAcrossOperators(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := partnerConfig(t, "bob")
-	identity, _, err := JoinFederation(cfg, bundle, "http://"+cfg.HTTP+"/", "")
+	way := newTamperer(t, cfg.HTTP) // bob's address in the ledger leads through it
+	identity, _, err := JoinFederation(cfg, bundle, way.URL+"/", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,6 +253,57 @@ func TestSearchAcrossOperators(t *testing.T) {
 		}
 	}
 	alice.get("/api/v1/receipts", url.Values{"url": {theirs}, "operator": {"mallory.example"}}, http.StatusNotFound)
+
+	way.replaces("Boote blieben", "Preise fielen")
+	a = alice.search(url.Values{"q": {"harbour"}})
+	if len(a.Results) != 1 || a.Results[0].URL != ours || a.Operators[0].Verified != 1 || a.Operators[0].Dropped["text"] != 1 {
+		t.Errorf("a text that was changed: %+v", a)
+	}
+	way.replaces(theirs[:len(theirs)-1], "https://bank.example") // wherever it stands in plain text: receipts hold it in base64
+	if a = alice.search(url.Values{"q": {"harbour"}}); len(a.Results) != 2 || a.Results[0].URL != theirs && a.Results[1].URL != theirs {
+		t.Errorf("what an answer says beside its proofs is read: %+v", a)
+	}
+	way.replaces(`"receipt":"c2sp.org`, `"receipt":"c2sp_org`)
+	if a = alice.search(url.Values{"q": {"harbour"}}); len(a.Results) != 1 || a.Operators[0].Dropped["receipt"] != 2 {
+		t.Errorf("receipts that were changed: %+v", a)
+	}
+	st, err := fed.Status(t.Context())
+	if err != nil || len(st.Searches) != 1 || st.Searches[0].Dropped["text"] != 1 || st.Searches[0].Dropped["receipt"] != 2 {
+		t.Errorf("counted: %+v, %v", st.Searches, err)
+	}
+}
+
+// tamperer stands between an operator and those who ask it.
+type tamperer struct {
+	*httptest.Server
+	mu       sync.Mutex
+	old, new string
+}
+
+func newTamperer(t *testing.T, addr string) *tamperer {
+	w := &tamperer{}
+	w.Server = httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: addr}) },
+		ModifyResponse: func(r *http.Response) error {
+			b, err := io.ReadAll(r.Body)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.old != "" {
+				b = bytes.ReplaceAll(b, []byte(w.old), []byte(w.new))
+			}
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(b)), int64(len(b))
+			r.Header.Set("Content-Length", strconv.Itoa(len(b)))
+			return err
+		},
+	})
+	t.Cleanup(w.Close)
+	return w
+}
+
+func (w *tamperer) replaces(old, new string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.old, w.new = old, new
 }
 
 // BenchmarkBeside indexes thirty results of other operators, with texts of 8 KB, and searches them beside an index.

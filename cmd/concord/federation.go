@@ -32,7 +32,8 @@ A new operator comes in like this:
 
   alice$ concord federation init --out net-1.bundle
   bob$   concord federation join net-1.bundle --operator bob.example \
-           --federation-addr ledger.bob.example:7670 --out bob.identity
+           --federation-addr ledger.bob.example:7670 \
+           --url https://search.bob.example/ --out bob.identity
   bob$   concord up --federation-addr ledger.bob.example:7670
   alice$ concord federation invite bob.identity
   others$ concord federation sign        # more than two thirds must
