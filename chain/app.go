@@ -67,7 +67,14 @@ func (a *app) InitChain(_ context.Context, req *abci.RequestInitChain) (_ *abci.
 }
 
 func (a *app) CheckTx(_ context.Context, req *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
-	if err := a.c.machine.Load().Check(req.Tx); err != nil {
+	m := a.c.machine.Load()
+	check := m.Check
+	if req.Type == abci.CheckTxType_Recheck && m.State().After != nil {
+		// The last block took nothing. What still waits and could not be executed now would only make another such block, and
+		// another: it leaves the mempool, and who submitted it offers it again.
+		check = m.Ready
+	}
+	if err := check(req.Tx); err != nil {
 		return &abci.ResponseCheckTx{Code: 1 + uint32(concord.KindOf(err)), Log: err.Error()}, nil
 	}
 	return &abci.ResponseCheckTx{Code: codeOK}, nil

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"concord"
+	"concord/ledger"
 	"concord/note"
 	"concord/receipt"
 )
@@ -271,4 +272,43 @@ func TestPinnedCometBFT(t *testing.T) {
 		}
 	}
 	t.Error("go.mod does not name CometBFT")
+}
+
+// A transaction that cannot be executed yet does not make empty blocks for ever, and comes in as soon as it can be.
+func TestEarlyTransactionDoesNotSpin(t *testing.T) {
+	t.Parallel()
+	c := start(t, testConfig(t, t.TempDir()))
+	seq, _, err := c.Next(c.cfg.Operator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := func(seq uint64) []byte {
+		d := &ledger.DocTx{Head: ledger.Head{Chain: c.ID(), From: c.cfg.Operator, Seq: seq}, Digests: []concord.Digest{concord.Sum([]byte{byte(seq)})}}
+		tx, err := ledger.Sign(d, c.cfg.Keys.Op)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tx
+	}
+	before := c.Status().Height
+	early := make(chan error, 1)
+	go func() {
+		_, err := c.Submit(t.Context(), doc(seq+1))
+		early <- err
+	}()
+	time.Sleep(5 * time.Second)
+	if grown := c.Status().Height - before; grown > 12 {
+		t.Errorf("%d blocks in 5 s", grown)
+	}
+	if _, err := c.Submit(t.Context(), doc(seq)); err != nil {
+		t.Error(err)
+	}
+	select {
+	case err := <-early:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it never came in")
+	}
 }

@@ -39,6 +39,17 @@ func (m *Machine) Check(b []byte) error {
 	return nil
 }
 
+// Ready reports why a transaction could not be executed by a block that came now. It means something after a block that
+// appended nothing, whose time is then taken.
+func (m *Machine) Ready(b []byte) error {
+	r := m.begin()
+	if r.After != nil {
+		r.now = r.After.Time
+		r.drawAll(r.undrawn())
+	}
+	return r.execute(b)
+}
+
 func used(t *Tx, m *Member) error {
 	return concord.Errorf(concord.Conflict, "%s of %s: seq %d was used; the next is %d", t.Type, m.Operator, t.Seq, m.Seq+1)
 }
