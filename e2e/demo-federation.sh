@@ -209,6 +209,12 @@ witness_part() {
 		tr -d ' ,\n"' <"$dir/$n.witness" | grep -q 'operator:dave.example[^{]*relation:differ' || die "for $n dave's capture does not differ"
 		[ "$(grep -c '"relation": "agree"' "$dir/$n.witness")" = 3 ] || die "for $n the other captures do not agree"
 	done
+	show alice witness "$ask" --out "$dir/outcome.tlog-proof" || die "there is no receipt of the outcome"
+	captured() { as alice receipt "$page" --out "$dir/page.tlog-proof"; }
+	until_true "alice has a receipt of what she saw" captured
+	"$bin" verify "$dir/page.tlog-proof" "$dir/outcome.tlog-proof" --policy "$dir/policy-now" >"$dir/witnessed" || die "the outcome does not verify"
+	cat "$dir/witnessed"
+	grep -q 'level 3, with the panel' "$dir/witnessed" || die "alice's capture is not of level 3"
 	curl -fsS "http://$(web alice)/witness/$ask" >"$dir/side-by-side.html" || die "there is no page of the ask"
 	[ "$(grep -c '<article' "$dir/side-by-side.html")" = 4 ] && grep -q '<ins>' "$dir/side-by-side.html" || die "the page does not show what differs"
 	grep -q 'was asked for the text' "$dir/side-by-side.html" && die "a text of another operator is missing"

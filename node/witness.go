@@ -9,6 +9,7 @@ import (
 	"concord"
 	"concord/chain"
 	rules "concord/ledger"
+	"concord/receipt"
 	"concord/text"
 	"concord/web"
 	"concord/witness"
@@ -164,6 +165,26 @@ func (x witnesses) seat(a *rules.Ask, st *rules.State, r *rules.Round, s *rules.
 	v.Report = &web.WitnessReport{Index: e.Index, Status: t.Show.Status, Final: t.Show.Final, Time: time.Unix(t.Show.Time, 0).UTC(), Raw: t.Show.Raw, Text: t.Show.Text,
 		Cert: t.Show.Cert, Record: t.Show.WARC}
 	return v, nil
+}
+
+func (x witnesses) OutcomeReceipt(_ context.Context, index uint64) ([]byte, error) {
+	o, err := x.n.chain.Outcome(index)
+	if err != nil {
+		return nil, err
+	}
+	record, err := x.n.chain.Entry(o.Record)
+	if err != nil {
+		return nil, err
+	}
+	head, err := x.n.chain.Covering(o.Record)
+	if err != nil {
+		return nil, err
+	}
+	path, err := x.n.chain.Proof(o.Record, head.Size)
+	if err != nil {
+		return nil, err
+	}
+	return receipt.BuildOutcome(receipt.Outcome{Ask: index, Record: []byte(record.Text), State: o.Text, Index: o.Record, Path: path, Checkpoint: []byte(head.Note)})
 }
 
 func (x witnesses) OwnText(_ context.Context, index uint64, round int) (string, error) {

@@ -125,16 +125,20 @@ func parseProof(data []byte) (p proofFile, err error) {
 	return p, nil
 }
 
-// isDocument reports whether data is the receipt of a document, or the promise of one.
-func isDocument(data []byte) bool {
+// kindOf returns the first line of our part, which says what a receipt is of; "" when there is none.
+func kindOf(data []byte) string {
 	if strings.HasPrefix(string(data[:min(len(data), len(documentHead)+1)]), documentHead+"\n") {
-		return true
+		return documentHead
 	}
-	if len(data) > MaxBytes {
-		return false
+	if len(data) > MaxOutcomeBytes {
+		return ""
 	}
 	p, err := parseProof(data)
-	return err == nil && strings.HasPrefix(p.extra, documentHead+"\n")
+	if err != nil {
+		return ""
+	}
+	head, _, _ := strings.Cut(p.extra, "\n")
+	return head
 }
 
 // parse reads a receipt's structure. Anything that does not re-encode to itself is refused.

@@ -7,6 +7,12 @@ import (
 	"concord"
 )
 
+// What a panel of other operators makes good.
+const (
+	visitorWords = "That every visitor was shown the same page: this is what one operator's machine was sent."
+	aloneWords   = "That the operator told the truth: nobody else fetched the page for this receipt."
+)
+
 // explain fills in what a verified receipt means.
 func (r *Report) explain() {
 	r.setLevel()
@@ -22,8 +28,8 @@ func (r *Report) explain() {
 	}
 	r.NotProven = []string{
 		"That what the page says is true.",
-		"That every visitor was shown the same page: this is what one operator's machine was sent.",
-		"That the operator told the truth: nobody else fetched the page for this receipt.",
+		visitorWords,
+		aloneWords,
 		fmt.Sprintf("The exact time: %s is the operator's own clock. Cosigners say only that the statement was in the log by %s.", r.Captured.Format(time.RFC3339), r.NotAfter.Format(time.RFC3339)),
 		"Anything about the site's TLS certificate or network address.",
 		"That a search result was ranked fairly.",
@@ -71,7 +77,10 @@ func (r *Report) names() string {
 // CheckContent checks the body that the receipt is about, as it was received: transfer coding removed, content coding
 // kept. Of a document's receipt it checks the document.
 func (r *Report) CheckContent(payload []byte) error {
-	if r.Document != nil {
+	switch {
+	case r.Outcome != nil:
+		return failed(StepContent, "the receipt is of what a panel came to, not of content")
+	case r.Document != nil:
 		return check("document", payload, r.Document.SHA256)
 	}
 	return check("body", payload, r.Raw)

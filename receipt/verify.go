@@ -39,6 +39,7 @@ type Report struct {
 	Profile  string         `json:"profile,omitempty"`
 	Record   concord.Digest `json:"record,omitzero"`
 
+	Outcome  *OutcomeReport  `json:"outcome,omitempty"`  // of a witnessed page; nil likewise
 	Document *DocumentReport `json:"document,omitempty"` // of a notarised document; nil: the receipt is of a capture
 
 	Chain string `json:"chain"`
@@ -48,7 +49,7 @@ type Report struct {
 	Seq   uint64 `json:"seq"`             // the attestation's number among the operator's
 	Batch uint64 `json:"batch,omitempty"` // captures in the batch
 
-	Level      int           `json:"level"` // 0: promised, not in the log; 1: cosigned by its own operator; 2: by two or more
+	Level      int           `json:"level"` // 0: promised, not in the log; 1: cosigned by its own operator; 2: by two or more; 3: and a panel of operators saw the same
 	Cosigned   []Cosignature `json:"cosigned"`
 	Cosigners  int           `json:"k"`                  // witnesses of the policy that cosigned
 	Witnesses  int           `json:"n"`                  // witnesses of the policy
@@ -107,8 +108,11 @@ func Verify(proof, policy []byte, o Options) (*Report, error) {
 
 // Verify is the function Verify with a parsed policy.
 func (pol *Policy) Verify(proof []byte, o Options) (*Report, error) {
-	if isDocument(proof) {
+	switch kindOf(proof) {
+	case documentHead:
 		return pol.verifyDocument(proof, o)
+	case outcomeHead:
+		return pol.verifyOutcome(proof, o)
 	}
 	p, err := parse(proof)
 	if err != nil {

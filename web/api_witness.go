@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"concord"
@@ -19,6 +20,8 @@ type Witnesses interface {
 	Asked(ctx context.Context, index uint64) (WitnessAsk, error)
 	// Asks returns up to n asks with an index below before (0: from the newest), the newest first.
 	Asks(ctx context.Context, before uint64, n int) ([]WitnessAsk, error)
+	// OutcomeReceipt returns the receipt of what a closed ask came to. NotFound; Unavailable: not under a checkpoint yet.
+	OutcomeReceipt(ctx context.Context, index uint64) ([]byte, error)
 	// OwnText returns the text that this operator's report is about, once it is open. NotFound.
 	OwnText(ctx context.Context, index uint64, round int) (string, error)
 	// Texts returns the texts of the open reports of an ask's last round, in the order of its seats: others' from the
@@ -184,6 +187,19 @@ func (s *Server) witnessAPI(api huma.API) {
 		}
 		a, err := w.Asked(ctx, in.Index)
 		return &witnessOutput{Body: a.whole()}, err
+	})
+
+	register(s, api, call{example: "c2sp.org/tlog-proof@v1\nextra …\nindex 1201\n…", Operation: huma.Operation{
+		OperationID: "get-ask-receipt", Method: http.MethodGet, Path: "/witness/{index}/receipt", Tags: tags, Summary: "The receipt of what an ask came to",
+		Description: "A tlog-proof file: the record of the block that closed the ask, and the ledger's state that it has the hash of.",
+		Responses:   fileResponse(plainType, "The receipt."),
+	}}, func(ctx context.Context, in *witnessIndex) (*fileOutput, error) {
+		w, err := s.witnesses()
+		if err != nil {
+			return nil, err
+		}
+		proof, err := w.OutcomeReceipt(ctx, in.Index)
+		return &fileOutput{Type: plainType, Disposition: attachment(fileName("ask"+strconv.FormatUint(in.Index, 10), time.Time{}, ".tlog-proof")), Body: proof}, err
 	})
 
 	register(s, api, call{example: text, Operation: huma.Operation{

@@ -116,6 +116,11 @@ func (m *memoryWitness) Asks(_ context.Context, before uint64, _ int) ([]Witness
 	return []WitnessAsk{m.ask}, nil
 }
 
+func (m *memoryWitness) OutcomeReceipt(ctx context.Context, index uint64) ([]byte, error) {
+	_, err := m.Asked(ctx, index)
+	return []byte("the outcome\n"), err
+}
+
 func (m *memoryWitness) OwnText(_ context.Context, index uint64, round int) (string, error) {
 	return "", concord.Errorf(concord.NotFound, "%s has no open report for round %d of ask %d", testOperator, round, index)
 }
@@ -206,6 +211,10 @@ func TestWitnessAndNotaryAPI(t *testing.T) {
 	post("/api/v1/witness", map[string]any{"url": "nonsense"}, 422)
 	post("/api/v1/witness", map[string]any{"url": "https://example.org/other"}, 503)
 	c.get("/api/v1/witness/8", 404)
+	c.get("/api/v1/witness/8/receipt", 404)
+	if got := c.get("/api/v1/witness/7/receipt", 200); got != "the outcome\n" {
+		t.Error(got)
+	}
 	c.get("/api/v1/witness/7/reports/1", 404)
 	c.get("/api/v1/witness/7/reports/3", 422)
 	if got := c.get("/api/v1/witness/7/texts", 200); !strings.Contains(got, "true things") {

@@ -10,6 +10,7 @@ import (
 	"concord/chain"
 	"concord/ledger"
 	"concord/note"
+	"concord/receipt"
 )
 
 const (
@@ -160,6 +161,7 @@ func TestPanel(t *testing.T) {
 		if text, err := m.w.Text(index, 1); err != nil || text != want {
 			t.Errorf("%s: text %q, %v", m.name, text, err)
 		}
+		checkOutcome(t, m, index)
 		o, err := m.Outcome(index)
 		if err != nil || o.Ask.Verdict() != ledger.Agree || concord.Sum([]byte(o.Text)) != recordOf(t, m, o.Record).State {
 			t.Errorf("%s: the outcome is not that of the block record: %v", m.name, err)
@@ -196,5 +198,48 @@ func copySeal(t *testing.T, m *member, index uint64, commit concord.Digest) {
 	_, err := m.w.send(soon(t), func(h ledger.Head) ledger.Body { return &ledger.SealTx{Head: h, Ask: index, Round: 1, Commit: commit} })
 	if concord.KindOf(err) != concord.Invalid {
 		t.Errorf("a copied seal: %v", err)
+	}
+}
+
+// checkOutcome makes the receipt of an outcome and verifies it.
+func checkOutcome(t *testing.T, m *member, index uint64) {
+	t.Helper()
+	o, err := m.Outcome(index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var proof []byte
+	until(t, "a quorum cosigned the outcome", func() bool {
+		head, err := m.Covering(o.Record)
+		if err != nil {
+			return false
+		}
+		path, err := m.Proof(o.Record, head.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := m.Entry(o.Record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proof, err = receipt.BuildOutcome(receipt.Outcome{Ask: index, Record: []byte(e.Text), State: o.Text, Index: o.Record, Path: path, Checkpoint: []byte(head.Note)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = receipt.Verify(proof, []byte(m.Policy()), receipt.Options{})
+		return err == nil
+	})
+	r, err := receipt.Verify(proof, []byte(m.Policy()), receipt.Options{URL: o.Ask.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Level != 3 || r.Outcome.Verdict != string(o.Ask.Verdict()) || r.Outcome.Ask != index || len(r.Outcome.Seats) != 4 {
+		t.Errorf("%+v %+v", r, r.Outcome)
+	}
+	round := &o.Ask.Rounds[0]
+	for i, s := range r.Outcome.Seats {
+		if rel, _ := o.State.Relation(round, &round.Seats[i]); string(rel) != s.Relation || s.Operator != round.Seats[i].Operator {
+			t.Errorf("the receipt says that %s saw %q, the ledger %q", s.Operator, s.Relation, rel)
+		}
 	}
 }

@@ -116,10 +116,32 @@ func verifyFiles(files []string, policy []byte, o receipt.Options) ([]verdict, e
 		}
 		receipts = append(receipts, v)
 	}
+	witnessed(receipts)
 	for i := range contents {
 		checkContent(&contents[i], data[contents[i].File], receipts)
 	}
 	return append(receipts, contents...), nil
+}
+
+// witnessed adds to receipts of captures what the outcomes given say about them.
+func witnessed(receipts []verdict) {
+	for i := range receipts {
+		o := &receipts[i]
+		if !o.Proven || o.Report.Outcome == nil {
+			continue
+		}
+		for j := range receipts {
+			c := &receipts[j]
+			if !c.Proven || c.Report.Outcome != nil || c.Report.Document != nil {
+				continue
+			}
+			if err := c.Report.Witness(o.Report); err != nil {
+				c.Report.NotProven = append(c.Report.NotProven, "That the panel of "+o.File+" saw the same: "+err.Error()+".")
+			} else {
+				c.Checks = append(c.Checks, fmt.Sprintf("level %d, with the panel of %s", c.Report.Level, o.File))
+			}
+		}
+	}
 }
 
 func looksLikeReceipt(name string, b []byte) bool {
@@ -258,7 +280,7 @@ func printVerdict(w io.Writer, v *verdict) {
 		printWrapped(w, "  + ", printable(c))
 	}
 	if r := v.Report; r != nil {
-		if r.Document != nil {
+		if r.Document != nil || r.Outcome != nil {
 			fmt.Fprintf(w, "  level %d, k %d, n %d\n", r.Level, r.Cosigners, r.Witnesses)
 		}
 		for _, p := range r.Proven {

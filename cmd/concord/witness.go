@@ -28,6 +28,7 @@ func witnessCommand() *cobra.Command {
 	var spec web.WitnessSpec
 	var until time.Duration
 	var asJSON, noWait bool
+	var out string
 	cmd := &cobra.Command{
 		Use:   "witness URL | INDEX",
 		Short: "Have other operators look at a page",
@@ -46,13 +47,16 @@ in time.`,
 		Example: `  concord witness https://example.org/page
   concord witness https://example.org/page --need 3 --of 4
   concord witness https://example.org/page --until 2m --no-wait
-  concord witness 1190 --json`,
+  concord witness 1190 --out outcome.tlog-proof
+  # with a receipt of the page that has the text they agreed on, this is level 3:
+  concord verify page.tlog-proof outcome.tlog-proof --policy policy`,
 		Args: exactlyOne("URL or INDEX"),
 	}
 	cmd.Flags().IntVar(&spec.Need, "need", 0, "reports that must agree (default: more than half of the panel)")
 	cmd.Flags().IntVar(&spec.Of, "of", 0, "operators on the panel (default: 4, or all others)")
 	cmd.Flags().DurationVar(&until, "until", 0, "time for looking, and as long again for opening (default 1m, at least 10s)")
 	cmd.Flags().Int64Var(&spec.Pay, "pay", 0, "credit for each report; needs a credit limit: see the manual")
+	cmd.Flags().StringVar(&out, "out", "", "write the receipt of the outcome to this file")
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait for the outcome")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -74,6 +78,15 @@ in time.`,
 				progress = cmd.ErrOrStderr()
 			}
 			if a, err = awaitWitness(cmd.Context(), c, a, progress); err != nil {
+				return err
+			}
+		}
+		if out != "" && !a.Open {
+			proof, err := c.bytes(cmd.Context(), witnessPath+"/"+u64(a.Index)+"/receipt", nil)
+			if err == nil {
+				err = writeFile(out, proof)
+			}
+			if err != nil {
 				return err
 			}
 		}
