@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Verify a receipt: verify.py RECEIPT POLICY [BODY]. Written from receipt/FORMAT.md; Python's standard library only."""
+"""Verify a receipt: verify.py RECEIPT POLICY [BODY or DOCUMENT]. Written from receipt/FORMAT.md; Python's standard library only."""
 import base64, hashlib, re, sys
 
 def need(ok, why):
@@ -86,7 +86,52 @@ N, V = "(0|[1-9][0-9]{0,19})", "([^\n]+)"
 ATTEST = f"concord/tx/v1 attest\nchain {V}\nfrom {V}\nseq {N}\ncount {N}\nroot {V}\nspan {N} {N}\nprev {V}\n"
 ADMIT = f"concord/tx/v1 gov\nchain {V}\nepoch {V}\nadmit {V}\nop {V}\ncosign {V}\nlog {V}\ncons {V}\nnode {V}\n(?:url {V}\n)?"
 ENTRY = f"entry (\\S+) {N} ([1-9][0-9][0-9]) (\\S+) (\\S+) ([^ \n]*) (\\S+) ([^\0-\x20\x7f]+)"
+DOC = f"concord/tx/v1 doc\nchain {V}\nfrom {V}\nseq {N}\n((?:sha256 [^\n]+\n)+)(?:label {V}\n)?"
+RECORD = f"concord/block/v1\nheight {N}\nhash {V}\ntime {N}\nafter {V}\ntxs {N}\n(?:.+\n)*"
+PAPER = f"concord/document/v1\nsha256 {V}(?:\nsalt {V})?(?:\nrecord {N} {N}((?:\n.+)*))?"
 def fields(pattern, text): return (re.fullmatch(pattern, text) or need(False, "not in canonical form: " + text[:60])).groups()
+
+def vouched(admit, operator, chain, keys):
+    """Return the operator's op key, for which its cosigning key vouches, which the policy lists."""
+    home, _, admitted, op, cosign, _, cons, _, _ = fields(ADMIT, admit.split("\n\n")[0] + "\n")
+    op, cosign = vkey(op, 1), vkey(cosign, 4)
+    need(unbase(cons, 32) and admitted == operator == op[0] == cosign[0] and home.split(":")[0] == chain.split(":")[0], "keys of another operator or chain")
+    need(cosign in keys and len(opened(admit, [cosign])[1]) == 1, "the policy has no witness that vouches for the operator's key")
+    return op
+def headed(checkpoint, keys, quorum):
+    text, by = opened(checkpoint, keys)
+    origin, size, top = fields(f"{V}\n{N}\n{V}\n", text)
+    need(named(origin) and any(k[2] == 1 and k[0] == origin for k in by), "no log of the policy signed")
+    need(quorum(by), "too few witnesses cosigned")
+    return origin, size, top
+
+def document(proof, policy):
+    """Return (digest of the document, operator, time of its block or None, entries, origin) of a document's receipt, or of a promise of one."""
+    need(len(proof) <= 65536, "too long")
+    keys, quorum = policy_of(policy.decode("utf-8", "surrogateescape"))
+    extra, index, path, checkpoint = proof.decode("utf-8", "surrogateescape"), None, [], ""
+    if not extra.startswith("concord/document/"):
+        head, cut, checkpoint = extra.partition("\n\n")
+        extra, index, path = fields(f"c2sp\\.org/tlog-proof@v1\nextra {V}\nindex {N}((?:\n.+)*)", head)
+        extra, path = unbase(extra).decode("utf-8", "surrogateescape"), path.split("\n")[1:]
+        need(cut, "not a receipt")
+    blocks = extra.split("\n\n")
+    need(len(blocks) == (5 if index is None else 6), "not a receipt of a document")
+    digest, salt, at, shared, own = fields(PAPER, blocks[0])
+    need((at is None) == (index is None) and any(unbase(digest, 32)) and (salt is None or any(unbase(salt, 32))), "a promise has no record, and a receipt has one")
+    noted = digest if salt is None else base64.b64encode(sha(unbase(salt, 32), unbase(digest, 32))).decode()
+    note, admit = blocks[-4] + "\n\n" + blocks[-3] + "\n", blocks[-2] + "\n\n" + blocks[-1]
+    chain, operator, seq, digests, _ = fields(DOC, blocks[-4] + "\n")
+    need("sha256 " + noted in digests.split("\n") and all(any(unbase(d[7:], 32)) for d in digests.split("\n")[:-1]) and int(seq) < 2**64, "the note does not hold this document")
+    opened(note, [vouched(admit, operator, chain, keys)])
+    if index is None: return need(seq == "0", "a promise has seq 0") or (digest, operator, None, 0, "")
+    record, own, shared = blocks[1] + "\n", own.split("\n")[1:], int(shared)
+    _, _, time, _, txs = fields(RECORD, record)
+    origin, size, top = headed(checkpoint, keys, quorum)
+    need(shared <= len(path) and (not own or shared == len(path) or own[-1] != path[-1 - shared]), "the paths share another number of hashes")
+    need(lies(raw(note), int(index), int(size), path, top), "the note is not in the log")
+    need(0 < int(at) - int(index) <= int(txs) and lies(raw(record), int(at), int(size), own + path[len(path) - shared:], top), "the record is not that of the note's block")
+    return digest, operator, int(time), int(size), origin
 
 def verify(proof, policy):
     """Return (fields of the entry, operator, entries, origin). A receipt that proves nothing is a ValueError or the like."""
@@ -100,25 +145,20 @@ def verify(proof, policy):
     entry, attest, admit = fields(ENTRY, line), blocks[1] + "\n\n" + blocks[2] + "\n", blocks[3] + "\n\n" + blocks[4]
     need(entry[4:6] == ("-", "-") or any(unbase(entry[4], 32)), "no canonical digest of the text")
     chain, operator, seq, captures, root, first, last, prev = fields(ATTEST, blocks[1] + "\n")
-    home, _, admitted, op, cosign, _, cons, _, _ = fields(ADMIT, blocks[3] + "\n")
-    for text, size in (entry[0], 16), (entry[3], 32), (entry[6], 32), (prev, 32), (cons, 32): unbase(text, size)
+    for text, size in (entry[0], 16), (entry[3], 32), (entry[6], 32), (prev, 32): unbase(text, size)
     need(count == captures != "0" and int(seq) < 2**64 and int(first) <= int(entry[1]) <= int(last) < 2**63, "another batch, or outside its span of time")
     need(lies(raw(line), int(at), int(count), batch.split("\n")[1:], root), "the entry is not in the batch")
-    op, cosign = vkey(op, 1), vkey(cosign, 4)
-    need(admitted == operator == op[0] == cosign[0] and home.split(":")[0] == chain.split(":")[0], "keys of another operator or chain")
-    need(cosign in keys and len(opened(admit, [cosign])[1]) == 1, "the policy has no witness that vouches for the operator's key")
-    opened(attest, [op])
-    text, by = opened(checkpoint, keys)
-    origin, size, top = fields(f"{V}\n{N}\n{V}\n", text)
-    need(named(origin) and any(k[2] == 1 and k[0] == origin for k in by), "no log of the policy signed")
-    need(quorum(by), "too few witnesses cosigned")
+    opened(attest, [vouched(admit, operator, chain, keys)])
+    origin, size, top = headed(checkpoint, keys, quorum)
     need(lies(raw(attest), int(index), int(size), path.split("\n")[1:], top), "the attestation is not in the log")
     return entry, operator, int(size), origin
 
 if __name__ == "__main__":
     files = [open(name, "rb").read() for name in sys.argv[1:]]
     try:
-        entry, operator, size, origin = verify(*files[:2])
-        need(len(files) < 3 or sha(files[2]) == unbase(entry[3]), "the body is another one")
+        paper = files[0].startswith(b"concord/document/") or unbase(files[0].split(b"\n")[1][6:].decode()).startswith(b"concord/document/")
+        out = (document if paper else verify)(*files[:2])
+        need(len(files) < 3 or sha(files[2]) == unbase(out[0] if paper else out[0][3]), "the body or document is another one")
     except Exception as why: sys.exit(f"not proven: {why}")
-    print("proven:", entry[7], "by", operator, "at", entry[1], "under", size, "entries of", origin)
+    if paper: print("proven:" if out[2] else "promised:", out[0], "by", out[1], "at", out[2], "under", out[3], "entries of", out[4])
+    else: print("proven:", out[0][7], "by", out[1], "at", out[0][1], "under", out[2], "entries of", out[3])

@@ -1,7 +1,10 @@
 package receipt
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -166,4 +169,70 @@ func FuzzDocument(f *testing.F) {
 		}
 		_, _ = Verify(b, policy, Options{})
 	})
+}
+
+const pythonDocuments = `
+import base64, json, sys
+sys.path.insert(0, sys.argv[1])
+sys.dont_write_bytecode = True
+import verify
+for proof, policy in json.load(sys.stdin):
+    try: verify.document(base64.b64decode(proof), base64.b64decode(policy)); print("proven")
+    except Exception as why: print("not proven:", ascii(str(why)))
+`
+
+// The program in another language comes to the same verdict on receipts of documents, good and bad.
+func TestPythonAgreesOnDocuments(t *testing.T) {
+	t.Parallel()
+	var cases [][2][]byte
+	add := func(d Document, policy []byte) {
+		if b, err := BuildDocument(d); err == nil {
+			cases = append(cases, [2][]byte{b, policy})
+		}
+	}
+	for _, salt := range []concord.Digest{{}, concord.Sum([]byte("salt"))} {
+		d, policy := papers(t, quartet, 300, salt)
+		add(d, policy)
+		good := cases[len(cases)-1][0]
+		for i := range 40 {
+			bad := slices.Clone(good)
+			bad[(2*i+1)*len(good)/80] ^= 1 << (i % 8)
+			cases = append(cases, [2][]byte{bad, policy})
+		}
+		_, few := papers(t, quartet[:1], 300, salt)
+		add(d, few)
+		for _, change := range []func(*Document){
+			func(d *Document) { d.File = concord.Sum([]byte("other")) }, func(d *Document) { d.Salt = concord.Sum([]byte("another salt")) },
+			func(d *Document) { d.RecordIndex++ }, func(d *Document) { d.Index-- }, func(d *Document) { d.Admit = testAdmission(t, "bob.example") },
+			func(d *Document) { d.Checkpoint = nil }, func(d *Document) { d.Checkpoint, d.Note = nil, promise(t, *d) }, func(d *Document) { d.Note = promise(t, *d) },
+		} {
+			bad := d
+			change(&bad)
+			add(bad, policy)
+		}
+	}
+	in, err := json.Marshal(cases)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(findPython(t), "-B", "-c", pythonDocuments, "../docs")
+	cmd.Stdin = bytes.NewReader(in)
+	out, err := cmd.CombinedOutput()
+	lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	if err != nil || len(lines) != len(cases) {
+		t.Fatalf("%v: %s", err, out)
+	}
+	good := 0
+	for i, c := range cases {
+		_, err := Verify(c[0], c[1], Options{})
+		if (lines[i] == "proven") != (err == nil) {
+			t.Errorf("case %d: Python says %q, Go %v", i, lines[i], err)
+		}
+		if err == nil {
+			good++
+		}
+	}
+	if good != 4 {
+		t.Errorf("%d of %d are good", good, len(cases))
+	}
 }

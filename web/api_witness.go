@@ -205,6 +205,7 @@ func (s *Server) witnessAPI(api huma.API) {
 	register(s, api, call{example: text, Operation: huma.Operation{
 		OperationID: "get-report-text", Method: http.MethodGet, Path: "/witness/{index}/reports/{round}", Tags: tags, Summary: "The text that this operator saw for an ask",
 		Description: "Not before its report is open in the ledger.",
+		Middlewares: huma.Middlewares{s.searchLimit},
 	}}, func(ctx context.Context, in *witnessReportInput) (*witnessTextOutput, error) {
 		w, err := s.witnesses()
 		if err != nil {
