@@ -261,14 +261,14 @@ func (r *Report) explainOutcome() {
 	}
 	r.Proven = []string{
 		fmt.Sprintf("%s asked for %s to be witnessed (entry %d of the log %s); the ledger drew a panel, each of which sealed what it saw before anybody opened it.", o.From, o.URL, o.Ask, r.Log),
-		fmt.Sprintf("It came to %q at %s: the same or a similar text was seen by %s; another by %s; nothing was reported by %s.", o.Verdict, o.Closed.Format(time.RFC3339),
+		fmt.Sprintf("It came to %q at %s: the same or a similar text: %s; another text: %s; no report: %s.", o.Verdict, o.Closed.Format(time.RFC3339),
 			o.names("agree", "similar"), o.names("differ"), o.names("silent")),
 		fmt.Sprintf("That is in the ledger's state, whose hash is in entry %d.", r.Index),
 		r.cosignedBy(),
 	}
 	r.NotProven = []string{
 		"That what the page says is true.",
-		"That every visitor was shown the same page: these operators were, or were not.",
+		panelWords,
 		"Where the operators' machines are: networks and regions are what the other operators observed.",
 		r.collusion(),
 	}
@@ -288,10 +288,10 @@ func (r *Report) Witness(outcome *Report) error {
 		if s.Relation != "agree" || s.Text != r.Text || r.Text.IsZero() || o.Profile != r.Profile {
 			continue
 		}
-		r.Proven = append(r.Proven, fmt.Sprintf("A panel looked at the page as well, and came to %q at %s: the same text as in this capture, or a similar one, was seen by %s; another by %s.",
+		r.Proven = append(r.Proven, fmt.Sprintf("A panel looked at the page as well, and came to %q at %s: the same text as in this capture, or a similar one: %s; another text: %s.",
 			o.Verdict, o.Closed.Format(time.RFC3339), o.names("agree", "similar"), o.names("differ")))
 		r.NotProven = slices.DeleteFunc(r.NotProven, func(s string) bool { return s == aloneWords || s == visitorWords })
-		r.NotProven = append(r.NotProven, "That every visitor was shown the same page: these operators were.")
+		r.NotProven = append(r.NotProven, panelWords)
 		if outcome.Level == 3 && r.Level == 2 {
 			r.Level = 3
 		}

@@ -10,6 +10,7 @@ import (
 // What a panel of other operators makes good.
 const (
 	visitorWords = "That every visitor was shown the same page: this is what one operator's machine was sent."
+	panelWords   = "That every visitor was shown the same page: this is what the machines of these operators were sent."
 	aloneWords   = "That the operator told the truth: nobody else fetched the page for this receipt."
 )
 

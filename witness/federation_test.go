@@ -1,3 +1,5 @@
+//go:build e2e
+
 package witness
 
 import (
@@ -11,12 +13,6 @@ import (
 	"concord/ledger"
 	"concord/note"
 	"concord/receipt"
-)
-
-const (
-	story = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen and so the page goes on " +
-		"with many more words about one thing and another until it ends at last"
-	lie = "buy cheap things here today only because nobody will ever see this text but one of all who ask for it and that is how it was meant to be"
 )
 
 func freeAddr(t *testing.T) string {
@@ -104,9 +100,6 @@ func seatOf(t *testing.T, r *ledger.Round, operator string) *ledger.Seat {
 // A page that shows one operator another text: the panel agrees on the rest, and the dissent stays on record. Meanwhile one
 // of them is killed between its seal and its report, another copies a seal, and the same is asked for twice.
 func TestPanel(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes two deadlines")
-	}
 	list := four(t)
 	alice, bob, carol, dave := list[0], list[1], list[2], list[3]
 	const url = "https://example.com/page"

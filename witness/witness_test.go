@@ -147,15 +147,6 @@ func soon(t *testing.T) context.Context {
 	return ctx
 }
 
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(90 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("not in time: " + what)
-		}
-	}
-}
-
 func TestNotarise(t *testing.T) {
 	m := alone(t)
 	m.run()
