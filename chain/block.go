@@ -83,16 +83,3 @@ func (c *Chain) nextTime(height int64, end uint64, m *ledger.Machine) (time.Time
 	}
 	return time.Unix(r.After.Time, 0).UTC(), nil
 }
-
-// LatestAsks returns up to n of the asks that the state still knows, those that are open and the last that are not, with an index below one, the newest
-// first. The caller owns them.
-func (c *Chain) LatestAsks(below uint64, n int) ([]*ledger.Ask, error) {
-	st := c.machine.Load().State()
-	var list []*ledger.Ask
-	for i := len(st.Asks) - 1; i >= 0 && len(list) < min(n, MaxFound); i-- {
-		if st.Asks[i].Index < below {
-			list = append(list, st.Ask(st.Asks[i].Index))
-		}
-	}
-	return list, nil
-}

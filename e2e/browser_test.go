@@ -201,7 +201,7 @@ func TestBrowser(t *testing.T) {
 		name string
 		run  func(*testing.T, *tab, *node, *loopweb.Web)
 	}{
-		{"reader", readerTest}, {"download and verify", downloadTest}, {"live crawl", liveTest}, {"ledger", ledgerTest}, {"keyboard", keyboardTest},
+		{"reader", readerTest}, {"download and verify", downloadTest}, {"live crawl", liveTest}, {"ledger", ledgerTest}, {"ledger live", ledgerLiveTest}, {"verify in the browser", verifyTest}, {"keyboard", keyboardTest},
 		{"no scripts", noScriptTest}, {"hostile copy", hostileTest}, {"looks", looksTest},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -345,12 +345,87 @@ func liveTest(t *testing.T, b *tab, n *node, web *loopweb.Web) {
 func ledgerTest(t *testing.T, b *tab, n *node, _ *loopweb.Web) {
 	b.open(n.addr + "/ledger")
 	b.says("main", "Newest checkpoint", "e2e.example attests")
-	b.click(`main table a[href^="/ledger/"]`)
-	b.says("main", "In full", "Leaf hash", "Download the inclusion proof")
+	b.click(`.blocks a.what`)
+	b.says("main", "In its own text", "Leaf hash", "Download the inclusion proof")
 	b.open(n.addr + "/ledger/0")
 	b.says("pre.note-text", "concord/")
 	b.open(n.addr + "/ledger/99999999")
 	b.says("main", "Entry 99999999: the log has")
+	for path, want := range map[string]string{"/ledger/members": "Key: cosign", "/ledger/members/e2e.example": "e2e.example attests", "/ledger/checkpoints": "cosigned by 1", "/ledger/credits": "Sum",
+		"/ledger/blocks/0": "between", "/ledger/search?q=e2e.example": "e2e.example is admitted", "/ledger/search?q=gov": "gets voting power", "/ledger/search?q=99999999": "the log has"} {
+		b.open(n.addr + path)
+		b.says("main", want)
+	}
+}
+
+// ledgerLiveTest has documents crawled while the ledger is open: their block appears on the page without loading it again.
+func ledgerLiveTest(t *testing.T, b *tab, n *node, web *loopweb.Web) {
+	b.open(n.addr + "/ledger")
+	b.do("mark", chromedp.Evaluate[chromedp.Void](`window.mark = "same page"`))
+	const newest = `Number(document.querySelector(".blocks li a.n").textContent.replaceAll(",", ""))`
+	before := value(b, "newest", chromedp.Evaluate[int](newest))
+	n.crawl([]string{web.Hosts[len(web.Hosts)-1].URL("/")})
+	for deadline := time.Now().Add(40 * time.Second); value(b, "newest", chromedp.Evaluate[int](newest)) <= before; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no entry above %d appeared", before)
+		}
+	}
+	if value(b, "mark", chromedp.Evaluate[string](`String(window.mark)`)) != "same page" {
+		t.Error("the page was loaded again")
+	}
+}
+
+// verifyTest has the browser check a real receipt, which it finds proven, and the same with a byte changed in each of its lines and in
+// every part of what lies in its second line, which it refuses; nothing of it leaves the page.
+func verifyTest(t *testing.T, b *tab, n *node, web *loopweb.Web) {
+	doc := web.Hosts[0].URL(web.Hosts[0].Start)
+	proof, policy, bad := filepath.Join(n.dir, "browser.tlog-proof"), filepath.Join(n.dir, "browser.policy"), filepath.Join(n.dir, "changed.tlog-proof")
+	n.must("receipt", doc, "--out", proof)
+	download(t, n.addr+"/api/v1/policy", policy)
+	good, err := os.ReadFile(proof)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(file string) (verdict, says string) {
+		b.open(n.addr + "/verify")
+		b.mu.Lock()
+		b.requests = nil
+		b.mu.Unlock()
+		b.do("choose", chromedp.SetUploadFiles(chromedp.CSS("#receipt"), []string{file}), chromedp.SetUploadFiles(chromedp.CSS("#policy"), []string{policy}),
+			chromedp.Click(chromedp.CSS("[data-verify] button")), chromedp.WaitVisible(chromedp.CSS("[data-verdict]")))
+		b.mu.Lock()
+		if len(b.requests) > 0 {
+			t.Errorf("while it checked, the page asked for %v", b.requests)
+		}
+		b.mu.Unlock()
+		return value(b, "verdict", chromedp.Evaluate[string](`document.querySelector("[data-verdict]").dataset.verdict`)), b.text("[data-verdict]")
+	}
+	if got, says := check(proof); got != "proven" || !strings.Contains(says, doc) || !strings.Contains(says, "Level 1: cosigned by 1 of 1") || !strings.Contains(says, "That what the page says is true.") {
+		t.Errorf("a good receipt is %s: %s", got, says)
+	}
+	places := []int{3} // one in every line, and all along the second, which is the longest
+	for i := range good {
+		if i > 0 && good[i-1] == '\n' && i+7 < len(good) {
+			places = append(places, i+7)
+		}
+	}
+	extra := strings.Index(string(good), "extra ")
+	for i := extra + 6; i < extra+strings.Index(string(good[extra:]), "\n"); i += 90 {
+		places = append(places, i)
+	}
+	for _, i := range places {
+		changed := append([]byte{}, good...)
+		changed[i] ^= 1
+		if err := os.WriteFile(bad, changed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, says := check(bad); got != "not proven" {
+			t.Errorf("with byte %d of %d changed it is %s: %s", i, len(good), got, says)
+		}
+	}
+	b.open(n.addr + "/ledger/2")
+	b.do("check the entry", chromedp.Click(chromedp.CSS("[data-verify] button")), chromedp.WaitVisible(chromedp.CSS("[data-verdict]")))
+	b.says("[data-verdict]", "Proven, by your browser", "This text is entry 2 of the log")
 }
 
 // keyboardTest searches and opens a result without a mouse.
@@ -473,7 +548,8 @@ func looksTest(t *testing.T, b *tab, n *node, web *loopweb.Web) {
 	for _, p := range [][2]string{
 		{"home", "/"}, {"search", "/search?q=debian+installer"}, {"search-second", "/search?q=debian&offset=10"}, {"search-none", "/search?q=instalation"},
 		{"search-wrong", `/search?q=archive+"first+steps`}, {"archive", "/archive?url=" + doc}, {"receipt", "/receipt?url=" + doc}, {"crawl", "/crawl"},
-		{"why", "/why?url=" + forbidden}, {"why-known", "/why?url=" + doc}, {"ledger", "/ledger"}, {"entry", "/ledger/2"}, {"status", "/status"},
+		{"why", "/why?url=" + forbidden}, {"why-known", "/why?url=" + doc}, {"ledger", "/ledger"}, {"entry", "/ledger/2"}, {"ledger-members", "/ledger/members"}, {"ledger-member", "/ledger/members/e2e.example"},
+		{"ledger-checkpoints", "/ledger/checkpoints"}, {"ledger-credits", "/ledger/credits"}, {"ledger-found", "/ledger/search?q=e2e.example"}, {"ledger-capture", "/ledger/search?q=" + doc}, {"ledger-block", "/ledger/blocks/0"}, {"status", "/status"},
 		{"bot", "/bot"}, {"manual", "/manual/"}, {"api", "/api"}, {"signin", "/signin"}, {"error", "/nowhere"}, {"nocopy", "/archive?url=http://127.9.9.9/"},
 	} {
 		b.shoot(n, p[0], p[1])

@@ -30,6 +30,8 @@ type ledgerReader interface {
 	Proof(index, size uint64) ([]concord.Digest, error)
 	Entry(index uint64) (concord.LedgerEntry, error)
 	Entries(from uint64, n int) ([]concord.LedgerEntry, error)
+	Find(t concord.LedgerTerm, below uint64, n int) ([]concord.LedgerEntry, error)
+	Block(height int64) (concord.LedgerBlock, error)
 	HashTile(level int, n uint64, width int) ([]byte, error)
 	EntryBundle(n uint64, width int) ([]byte, error)
 }
@@ -49,8 +51,13 @@ type ledger struct{ n *Node }
 
 func (l ledger) Size() uint64                   { return l.n.book().Status().Size }
 func (l ledger) Checkpoint() concord.Checkpoint { return l.n.book().Checkpoint() }
-func (l ledger) Checkpoints(n int) ([]concord.Checkpoint, error) {
-	return l.n.book().Checkpoints(0, n)
+func (l ledger) Checkpoints(upTo uint64, n int) ([]concord.Checkpoint, error) {
+	return l.n.book().Checkpoints(upTo, n)
+}
+func (l ledger) Covering(index uint64) (concord.Checkpoint, error) { return l.n.book().Covering(index) }
+func (l ledger) Block(height int64) (concord.LedgerBlock, error)   { return l.n.book().Block(height) }
+func (l ledger) Find(t concord.LedgerTerm, below uint64, n int) ([]concord.LedgerEntry, error) {
+	return l.n.book().Find(t, below, n)
 }
 func (l ledger) Entry(index uint64) (*concord.LedgerEntry, error) {
 	e, err := l.n.book().Entry(index)
@@ -86,13 +93,14 @@ func (l ledger) EntryBundle(n uint64, width int) ([]byte, error) {
 func (l ledger) Info() web.LedgerInfo {
 	b := l.n.book()
 	st := b.Status()
-	info := web.LedgerInfo{Chain: st.Chain, Origin: st.Origin, Height: st.Height}
+	info := web.LedgerInfo{Chain: st.Chain, Origin: st.Origin, Height: st.Height, Held: st.Held}
 	active := 0
 	for _, m := range b.Members() {
 		if m.Status == chain.Active {
 			active++
 		}
-		info.Operators = append(info.Operators, web.OperatorInfo{Name: m.Name, State: m.Status, Power: int64(m.Power), Keys: m.Keys})
+		info.Operators = append(info.Operators, web.OperatorInfo{Name: m.Name, State: m.Status, Power: int64(m.Power), Keys: m.Keys, URL: m.URL, Cosigned: m.Cosigned,
+			Seq: m.Seq, LastBatch: m.LastRoot, Balance: m.Balance, Limit: m.Limit, ASN: m.ASN, Region: m.Region})
 	}
 	info.Genesis = b.Founded()
 	info.Quorum = fmt.Sprintf("%d of %d operators must cosign", chain.Quorum(active), active)

@@ -21,6 +21,8 @@ const (
 	ledgerProofService       = "ledger-proof"       // ledgerProof: digests
 	ledgerEntryService       = "ledger-entry"       // index: entry
 	ledgerEntriesService     = "ledger-entries"     // ledgerSpan: ledgerPage
+	ledgerFindService        = "ledger-find"        // ledgerFind, newest first: ledgerPage
+	ledgerBlockService       = "ledger-block"       // height: concord.LedgerBlock
 	ledgerTileService        = "ledger-tile"        // ledgerTile: hashes
 	ledgerBundleService      = "ledger-bundle"      // ledgerTile: ledgerPiece
 )
@@ -84,6 +86,13 @@ type ledgerSpan struct {
 	Count int    `json:"count"`
 }
 
+// ledgerFind asks for count entries that name a term.
+type ledgerFind struct {
+	Term  concord.LedgerTerm `json:"term"`
+	Below uint64             `json:"below"`
+	Count int                `json:"count"`
+}
+
 // ledgerPage is as many of the items asked for as fit, at least one. More: it did not hold all there are of them.
 type ledgerPage[T any] struct {
 	Items []T  `json:"items"`
@@ -129,7 +138,12 @@ func ledgerServices(c *chain.Chain) map[string]handler {
 			list, err := c.Entries(q.From, q.Count)
 			return fitting(list, err)
 		}),
-		ledgerTileService: tells(c, func(_ context.Context, q ledgerTile) ([]byte, error) { return c.HashTile(q.Level, q.N, q.Width) }),
+		ledgerFindService: tells(c, func(_ context.Context, q ledgerFind) (ledgerPage[json.RawMessage], error) {
+			list, err := c.Find(q.Term, q.Below, q.Count)
+			return fitting(list, err)
+		}),
+		ledgerBlockService: tells(c, func(_ context.Context, height int64) (concord.LedgerBlock, error) { return c.Block(height) }),
+		ledgerTileService:  tells(c, func(_ context.Context, q ledgerTile) ([]byte, error) { return c.HashTile(q.Level, q.N, q.Width) }),
 		ledgerBundleService: tells(c, func(_ context.Context, q ledgerTile) (ledgerPiece, error) {
 			b, err := c.EntryBundle(q.N, q.Width)
 			return pieceOf(b, q.From), err

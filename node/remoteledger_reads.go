@@ -83,6 +83,25 @@ func (l *remoteLedger) Entries(from uint64, n int) ([]concord.LedgerEntry, error
 	})
 }
 
+// Find returns up to n entries, at most chain.MaxFound, that name a term and have an index below one, the newest first.
+func (l *remoteLedger) Find(t concord.LedgerTerm, below uint64, n int) ([]concord.LedgerEntry, error) {
+	return gather(min(n, chain.MaxFound), func(ctx context.Context, list []concord.LedgerEntry, n int) (page ledgerPage[concord.LedgerEntry], err error) {
+		if len(list) > 0 {
+			below = list[len(list)-1].Index
+		}
+		err = l.read(ctx, ledgerFindService, ledgerFind{t, below, n}, &page)
+		return page, err
+	})
+}
+
+// Block returns where the entries of a block lie, and when it was ordered.
+func (l *remoteLedger) Block(height int64) (b concord.LedgerBlock, err error) {
+	ctx, cancel := reading()
+	defer cancel()
+	err = l.read(ctx, ledgerBlockService, height, &b)
+	return b, err
+}
+
 // Checkpoints returns the signed heads, newest first, at most n, of sizes at most upTo; upTo 0: from the newest.
 func (l *remoteLedger) Checkpoints(upTo uint64, n int) ([]concord.Checkpoint, error) {
 	return gather(n, func(ctx context.Context, list []concord.Checkpoint, n int) (page ledgerPage[concord.Checkpoint], err error) {

@@ -245,6 +245,11 @@ func TestRemoteLedgerReadsLikeTheLedger(t *testing.T) {
 			reads[fmt.Sprint("entries ", i)] = func(l ledgerReader) string { e, err := l.Entries(i, 3); return result(e, err) }
 			reads[fmt.Sprint("covering ", i)] = func(l ledgerReader) string { e, err := l.Covering(i); return result(e, err) }
 			reads[fmt.Sprint("proof ", i)] = func(l ledgerReader) string { e, err := l.Proof(i, size); return result(e, err) }
+			reads[fmt.Sprint("block ", i)] = func(l ledgerReader) string { b, err := l.Block(int64(i)); return result(b, err) }
+			reads[fmt.Sprint("found below ", i)] = func(l ledgerReader) string {
+				e, err := l.Find(concord.LedgerTerm{Kind: concord.TermOperator, Value: ledgerOperatorName}, i, 2)
+				return result(e, err)
+			}
 			reads[fmt.Sprint("checkpoints ", i)] = func(l ledgerReader) string { e, err := l.Checkpoints(i, 2); return result(e, err) }
 		}
 		for _, w := range []int{-1, 0, 1, int(size), 256, 300} {

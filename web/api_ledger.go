@@ -43,7 +43,8 @@ type entryInput struct {
 type entryOutput struct{ Body concord.LedgerEntry }
 
 type checkpointsInput struct {
-	Limit int `query:"limit" minimum:"1" maximum:"200" default:"20" example:"20"`
+	UpTo  uint64 `query:"upTo" example:"1188" doc:"Only those of at most so many entries; 0: from the newest."`
+	Limit int    `query:"limit" minimum:"1" maximum:"200" default:"20" example:"20"`
 }
 
 type checkpointsOutput struct {
@@ -94,6 +95,18 @@ func (s *Server) ledgerAPI(api huma.API) {
 		return &entryOutput{Body: *e}, nil
 	})
 
+	register(s, api, call{example: entry.Text, Operation: huma.Operation{
+		OperationID: "get-entry-text", Method: http.MethodGet, Path: "/ledger/entries/{index}/text", Tags: tags,
+		Summary: "The bytes of an entry", Description: "As they lie in the log: the SHA-256 of a zero byte and these is its leaf hash.",
+		Responses: fileResponse(plainType, "The entry."),
+	}}, func(ctx context.Context, in *entryInput) (*fileOutput, error) {
+		e, err := s.cfg.Ledger.Entry(in.Index)
+		if err != nil {
+			return nil, err
+		}
+		return &fileOutput{Type: plainType, Disposition: attachment(fileName("entry"+entryLink(in.Index), time.Time{}, ".txt")), Body: []byte(e.Text)}, nil
+	})
+
 	register(s, api, call{example: "c2sp.org/tlog-proof@v1\nindex 1187\n…", Operation: huma.Operation{
 		OperationID: "get-entry-proof", Method: http.MethodGet, Path: "/ledger/entries/{index}/proof", Tags: tags,
 		Summary: "Inclusion proof of an entry", Description: "A tlog-proof file under the newest checkpoint.",
@@ -116,10 +129,12 @@ func (s *Server) ledgerAPI(api huma.API) {
 
 	register(s, api, call{example: map[string]any{"checkpoints": []concord.Checkpoint{point}}, Operation: huma.Operation{
 		OperationID: "list-checkpoints", Method: http.MethodGet, Path: "/ledger/checkpoints", Tags: tags, Summary: "List checkpoints",
+		Description: "Newest first. Each is a signed note; its lines say who cosigned it.",
 	}}, func(ctx context.Context, in *checkpointsInput) (*checkpointsOutput, error) {
-		list, err := s.cfg.Ledger.Checkpoints(min(in.Limit, maxCheckpoints))
+		list, err := s.cfg.Ledger.Checkpoints(in.UpTo, min(in.Limit, maxCheckpoints))
 		out := &checkpointsOutput{}
 		out.Body.Checkpoints = nonNil(list)
 		return out, err
 	})
+	s.exploreAPI(api, tags, entry)
 }

@@ -151,7 +151,7 @@ func TestBrowser(t *testing.T) {
 		run  func(*testing.T, context.Context)
 	}{
 		{"screens", testScreens}, {"reader", testReader}, {"no scripts", testNoScripts}, {"hostile copy", testHostileCopy}, {"keyboard", testKeyboard},
-		{"sign in and crawl", testSignIn}, {"live crawl page", testLive}, {"live cluster page", testLiveCluster}, {"receipt arrives", testReceiptArrives}, {"verify", testVerify}, {"verify pages", testVerifyPages},
+		{"sign in and crawl", testSignIn}, {"live crawl page", testLive}, {"live cluster page", testLiveCluster}, {"receipt arrives", testReceiptArrives}, {"verify", testVerify}, {"verify pages", testVerifyPages}, {"verify changed bytes", testVerifyFlips}, {"live ledger page", testLiveLedger},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, ctx) })
 	}
@@ -160,6 +160,7 @@ func TestBrowser(t *testing.T) {
 // testScreens draws every page in every look: none may scroll sideways, throw, or break its own policy.
 func testScreens(t *testing.T, ctx context.Context) {
 	m := newLibrary()
+	ask := m.explored(testNow)["ask"]
 	_, base := serve(t, m)
 	_, empty := serve(t, newMemory(testNow))
 	many := newClusterLibrary()
@@ -186,7 +187,10 @@ func testScreens(t *testing.T, ctx context.Context) {
 		{"home", base + "/"}, {"home-empty", empty + "/"}, {"search", base + "/search?q=receipt"}, {"search-none", base + "/search?q=recipts"},
 		{"search-wrong", base + `/search?q=archive+"first+steps`}, {"archive", base + archiveLink(first.ID, first.URL)}, {"receipt", base + receiptLink(first.ID, first.URL)},
 		{"receipt-pending", base + receiptLink(fresh.ID, fresh.URL)}, {"crawl", base + "/crawl"}, {"why", base + "/why?url=https://docs.example.org/private/x"},
-		{"explain", base + explainLink("receipt proof zebra", first.URL)}, {"ledger", base + "/ledger"}, {"entry", base + entryLink(entry)}, {"status", base + "/status"}, {"bot", base + "/bot"}, {"verify", base + "/verify"}, {"manual", base + "/manual/"},
+		{"explain", base + explainLink("receipt proof zebra", first.URL)}, {"ledger", base + "/ledger"}, {"entry", base + entryLink(entry)}, {"entry-ask", base + entryLink(ask)},
+		{"ledger-block", base + "/ledger/blocks/4"}, {"ledger-members", base + "/ledger/members"}, {"ledger-member", base + "/ledger/members/alice.example"}, {"ledger-checkpoints", base + "/ledger/checkpoints"},
+		{"ledger-credits", base + "/ledger/credits"}, {"ledger-found", base + foundLink("https://docs.example.org/first-steps.html", newest)}, {"ledger-wrong", base + "/ledger/search?q=@"},
+		{"status", base + "/status"}, {"bot", base + "/bot"}, {"verify", base + "/verify"}, {"manual", base + "/manual/"},
 		{"api", base + "/api"}, {"ask", base + "/search"}, {"signin", base + "/signin"}, {"error", base + "/nowhere"}, {"nocopy", base + "/archive?url=nowhere.example"},
 		{"cluster", cluster + "/cluster"}, {"cluster-status", cluster + "/status"}, {"cluster-growing", grows + "/cluster"}, {"cluster-alone", alone + "/cluster"},
 		{"federation", several.URL + "/federation"}, {"search-operators", several.URL + "/search?q=receipt"},

@@ -43,26 +43,28 @@ func (s *Server) eventsAPI(api huma.API) {
 					Extensions: map[string]any{"x-data": schema}}},
 			}}},
 		}}, func(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
-		select {
-		case s.streams <- struct{}{}:
-		default:
-			return nil, concord.Errorf(concord.Unavailable, "too many clients follow the events already (%d)", maxStreams)
-		}
-		return &huma.StreamResponse{Body: func(hc huma.Context) {
-			defer func() { <-s.streams }()
-			r, w := humago.Unwrap(hc)
-			s.meters.streams.Inc()
-			defer s.meters.streams.Dec()
-			s.follow(r.Context(), w, in)
-		}}, nil
+		return s.streaming(func(ctx context.Context, w http.ResponseWriter) { s.follow(ctx, w, in) })
 	})
 }
 
-// follow sends events until the client goes away, a write takes too long, or the server closes.
+// follow sends what the crawler does.
 func (s *Server) follow(ctx context.Context, w http.ResponseWriter, in *eventsInput) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	events := s.cfg.Crawls.Watch(ctx)
+	first := ": concord crawl events\nretry: 3000\n\n"
+	if in.Recent > 0 {
+		past := s.cfg.Crawls.Recent(min(in.Recent, maxReplay))
+		for i := len(past) - 1; i >= 0; i-- {
+			first += eventText(&past[i], in.Crawl)
+		}
+	}
+	stream(ctx, s, w, first, events, func(e concord.CrawlEvent) string { return eventText(&e, in.Crawl) })
+}
+
+// stream sends the texts of events, those that have one, until the client goes away, a write takes too long, the events end, or the
+// server closes.
+func stream[E any](ctx context.Context, s *Server, w http.ResponseWriter, first string, events <-chan E, text func(E) string) {
 	rc := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
@@ -71,19 +73,17 @@ func (s *Server) follow(ctx context.Context, w http.ResponseWriter, in *eventsIn
 		_, err := w.Write([]byte(text))
 		return err == nil && rc.Flush() == nil
 	}
-	ok := send(": concord crawl events\nretry: 3000\n\n")
-	if in.Recent > 0 {
-		past := s.cfg.Crawls.Recent(min(in.Recent, maxReplay))
-		for i := len(past) - 1; i >= 0 && ok; i-- {
-			ok = send(eventText(&past[i], in.Crawl))
-		}
-	}
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
-	for ok {
+	for ok := send(first); ok; {
 		select {
 		case e, open := <-events:
-			ok = open && send(eventText(&e, in.Crawl))
+			if !open {
+				return
+			}
+			if t := text(e); t != "" {
+				ok = send(t)
+			}
 		case <-tick.C:
 			ok = send(": still here\n\n")
 		case <-s.closed:
@@ -92,6 +92,22 @@ func (s *Server) follow(ctx context.Context, w http.ResponseWriter, in *eventsIn
 			return
 		}
 	}
+}
+
+// streaming answers with a stream, if there is a place for one.
+func (s *Server) streaming(run func(ctx context.Context, w http.ResponseWriter)) (*huma.StreamResponse, error) {
+	select {
+	case s.streams <- struct{}{}:
+	default:
+		return nil, concord.Errorf(concord.Unavailable, "too many clients follow the events already (%d)", maxStreams)
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		defer func() { <-s.streams }()
+		r, w := humago.Unwrap(hc)
+		s.meters.streams.Inc()
+		defer s.meters.streams.Dec()
+		run(r.Context(), w)
+	}}, nil
 }
 
 // eventText encodes one event; nothing when it is of another crawl than the one asked for.

@@ -92,7 +92,7 @@ func TestManualIsComplete(t *testing.T) {
 			switch name {
 			case "export", "import":
 				name = "archive " + name
-			case "show", "tx", "members", "replay":
+			case "show", "tx", "find", "members", "replay":
 				name = "ledger " + name
 			case "token", "drain", "remove":
 				name = "cluster " + name

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"concord"
+	"concord/ledger"
 	"concord/note"
 	"concord/receipt"
 )
@@ -28,6 +30,7 @@ type memoryLedger struct {
 	places  map[string]place // by capture ID
 
 	op, cosign, log *note.Signer
+	asks            []*ledger.Ask
 	admit           []byte
 	genesis         time.Time
 }
@@ -173,19 +176,96 @@ func (l *memoryLedger) Policy() string {
 
 func (l *memoryLedger) Info() LedgerInfo {
 	return LedgerInfo{Chain: testChain, Origin: testOrigin, Height: int64(len(l.entries)) + 1, Quorum: "1 of 1 operators must cosign", Genesis: l.genesis,
-		Operators: []OperatorInfo{{Name: testOperator, State: "active", Power: 10, Keys: map[string]string{"op": l.op.Key().String(), "cosign": l.cosign.Key().String(), "log": l.log.Key().String()}}}}
+		Held: l.held(), Operators: []OperatorInfo{{Name: testOperator, State: "active", Power: 10, Cosigned: l.Checkpoint().Size, Seq: l.seq, LastBatch: l.prev, Balance: -l.held(), Limit: 1000, URL: "https://alice.example", ASN: "AS64500", Region: "RIPE", Keys: map[string]string{"op": l.op.Key().String(), "cosign": l.cosign.Key().String(), "log": l.log.Key().String()}}}}
+}
+
+func (l *memoryLedger) held() (sum int64) {
+	for _, a := range l.asks {
+		sum += a.Locked
+	}
+	return sum
 }
 
 func (l *memoryLedger) Size() uint64 { return uint64(len(l.entries)) }
 
 func (l *memoryLedger) Checkpoint() concord.Checkpoint { return l.points[len(l.points)-1] }
 
-func (l *memoryLedger) Checkpoints(n int) (out []concord.Checkpoint, err error) {
+func (l *memoryLedger) Checkpoints(upTo uint64, n int) (out []concord.Checkpoint, err error) {
 	for i := len(l.points) - 1; i >= 0 && len(out) < n; i-- {
-		out = append(out, l.points[i])
+		if upTo == 0 || l.points[i].Size <= upTo {
+			out = append(out, l.points[i])
+		}
 	}
 	return out, nil
 }
+
+func (l *memoryLedger) Covering(index uint64) (concord.Checkpoint, error) {
+	for _, p := range l.points {
+		if p.Size > index {
+			return p, nil
+		}
+	}
+	return concord.Checkpoint{}, concord.Errorf(concord.Unavailable, "no checkpoint covers entry %d yet", index)
+}
+
+func (l *memoryLedger) Find(t concord.LedgerTerm, below uint64, n int) (out []concord.LedgerEntry, err error) {
+	for i := min(below, l.Size()); i > 0 && len(out) < n; i-- {
+		e := l.entries[i-1]
+		if slices.Contains(ledger.Terms([]byte(e.Text)), t) || t.Kind == concord.TermDigest && t.Value == e.Leaf.String() {
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+func (l *memoryLedger) Block(height int64) (b concord.LedgerBlock, err error) {
+	for _, e := range l.entries {
+		switch {
+		case e.Height == height && b.Count == 0:
+			b = concord.LedgerBlock{Height: height, First: e.Index, Count: 1, NotBefore: e.Time}
+		case e.Height == height:
+			b.Count++
+		case b.Count > 0 && b.NotAfter.IsZero():
+			b.NotAfter = e.Time
+		}
+	}
+	if b.Count == 0 {
+		err = concord.Errorf(concord.NotFound, "no entry of the log is of block %d", height)
+	}
+	return b, err
+}
+
+// say appends a transaction of the operator.
+func (l *memoryLedger) say(b ledger.Body, at time.Time) uint64 {
+	tx := must(ledger.Sign(b, l.op))
+	return l.append(must(ledger.ParseTx(tx)).Type, testOperator, string(tx), at)
+}
+
+// explored puts one of each kind of transaction into the ledger, hostile where the grammar lets it, and returns their indexes.
+func (l *memoryLedger) explored(at time.Time) map[string]uint64 {
+	h := func() ledger.Head {
+		l.seq++
+		return ledger.Head{Chain: testChain, From: testOperator, Seq: l.seq + 100}
+	}
+	d := func(s string) concord.Digest { return concord.Sum([]byte(s)) }
+	places := map[string]uint64{}
+	places["ask"] = l.say(&ledger.AskTx{Head: h(), URL: hostileURL, Profile: "text-1", Need: 2, Of: 3, Until: 60, Pay: 5}, at)
+	report := &ledger.ShowTx{Head: h(), Ask: places["ask"], Round: 1, Salt: d("salt"), Status: 200, Final: hostileURL, Time: at.Unix(), Raw: d("raw"), Text: d("text"),
+		Cert: d("cert"), WARC: d("warc"), ASN: "AS64500", Region: "RIPE"}
+	places["seal"] = l.say(&ledger.SealTx{Head: h(), Ask: places["ask"], Round: 1, Commit: report.Commit()}, at)
+	places["show"] = l.say(report, at)
+	places["doc"] = l.say(&ledger.DocTx{Head: h(), Digests: []concord.Digest{d("a paper")}, Label: "draft-3"}, at)
+	places["pay"] = l.say(&ledger.PayTx{Head: h(), To: "bob.example", Amount: 12, Ref: d("invoice")}, at)
+	places["gov"] = l.say(&ledger.Gov{Chain: testChain, Epoch: 3, Line: &ledger.Line{Operator: "bob.example", Limit: 50}}, at)
+	l.asks = append(l.asks, &ledger.Ask{Index: places["ask"], From: testOperator, URL: hostileURL, Profile: "text-1", Need: 2, Of: 3, Until: 60, Pay: 5, Locked: 30,
+		Rounds: []ledger.Round{{Beacon: d("beacon"), SealBy: at.Unix() + 60, ShowBy: at.Unix() + 120, Seats: []ledger.Seat{
+			{Operator: "bob.example", ASN: "AS64501", Region: "ARIN", Commit: d("seal"), Report: &ledger.Report{Index: places["show"], Status: 200}}, {Operator: testOperator, ASN: "-", Region: "-"}}}}})
+	l.checkpoint(at)
+	return places
+}
+
+// hostileURL is as bad as the ledger's grammar lets a URL be.
+const hostileURL = `https://evil.example/"><script>alert(1)</script>'{{.}}`
 
 func (l *memoryLedger) Entry(index uint64) (*concord.LedgerEntry, error) {
 	if index >= l.Size() {

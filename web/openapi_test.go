@@ -41,7 +41,7 @@ func TestOpenAPI(t *testing.T) {
 	for _, want := range []string{"GET /api/v1/search", "GET /api/v1/captures", "GET /api/v1/captures/{id}/content", "GET /api/v1/receipts", "POST /api/v1/crawls", "GET /api/v1/crawls",
 		"GET /api/v1/crawls/{id}", "DELETE /api/v1/crawls/{id}", "GET /api/v1/hosts", "GET /api/v1/urls", "GET /api/v1/events", "GET /api/v1/status", "GET /api/v1/ledger",
 		"GET /api/v1/ledger/entries", "GET /api/v1/ledger/entries/{index}", "GET /api/v1/ledger/entries/{index}/proof", "GET /api/v1/ledger/checkpoint",
-		"GET /api/v1/ledger/checkpoints", "GET /api/v1/policy", "DELETE /api/v1/pages", "POST /api/v1/archive/import", "POST /api/v1/archive/export",
+		"GET /api/v1/ledger/checkpoints", "GET /api/v1/ledger/search", "GET /api/v1/ledger/entries/{index}/text", "GET /api/v1/ledger/blocks/{height}", "GET /api/v1/ledger/events", "GET /api/v1/policy", "DELETE /api/v1/pages", "POST /api/v1/archive/import", "POST /api/v1/archive/export",
 		"GET /api/v1/federation", "GET /api/v1/federation/bundle", "POST /api/v1/federation/invitations", "POST /api/v1/federation/ballots",
 		"POST /api/v1/federation/signatures", "GET /api/v1/cluster", "POST /api/v1/cluster/tokens", "POST /api/v1/cluster/nodes/{name}/drain", "DELETE /api/v1/cluster/nodes/{name}/drain",
 		"DELETE /api/v1/cluster/nodes/{name}", "POST /api/v1/notes", "GET /api/v1/documents", "GET /api/v1/documents/receipt", "POST /api/v1/witness", "GET /api/v1/witness",

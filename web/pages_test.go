@@ -24,7 +24,7 @@ import (
 
 // everyPage has one of each kind of page.
 var everyPage = []page{&homePage{}, &searchPage{}, &archivePage{}, &noCopyPage{}, &receiptPage{}, &crawlPage{}, &signInPage{}, &whyPage{}, &explainPage{},
-	&ledgerPage{}, &entryPage{}, &witnessListPage{}, &witnessPage{}, &statusPage{}, &clusterPage{}, &federationPage{}, &botPage{}, &verifyPage{}, &manualPage{Text: &manualText{}}, &apiPage{}, &errorPage{}}
+	&ledgerPage{}, &entryPage{}, &blockPage{}, &membersPage{}, &memberPage{}, &checkpointsPage{}, &creditsPage{}, &foundPage{}, &witnessListPage{}, &witnessPage{}, &statusPage{}, &clusterPage{}, &federationPage{}, &botPage{}, &verifyPage{}, &manualPage{Text: &manualText{}}, &apiPage{}, &errorPage{}}
 
 const hostile = `"><script>alert(1)</script>'`
 
@@ -109,6 +109,11 @@ func TestTemplatesFitTheirPages(t *testing.T) {
 			wrong := results
 			wrong.Wrong = &wrongQuery{hostile, hostile, hostile, hostile}
 			variants = append(variants, &results, &none, &wrong)
+		}
+		if f, ok := fp.(*foundPage); ok {
+			found := *f
+			found.Wrong = ""
+			variants = append(variants, &found)
 		}
 		if c, ok := fp.(*clusterPage); ok {
 			many := *c
@@ -477,7 +482,7 @@ func TestLedgerPages(t *testing.T) {
 	}
 	m.checkpoint(testNow)
 	c := newClient(t, m)
-	holds(t, "ledger", c.get("/ledger", 200), "54", "the record of block", "Signed by <strong>alice.example</strong>", `href="/ledger?before=29"`, "net-1:9f2c41d07ab3")
+	holds(t, "ledger", c.get("/ledger", 200), "54", `href="/ledger/blocks/55"`, "Cosigned by 1 of 1", `href="/ledger?before=14"`, "net-1:9f2c41d07ab3", `data-live="/api/v1/ledger/events"`)
 	holds(t, "older", c.get("/ledger?before=4", 200), "alice.example attests 2 captures", "a decision about members", `rel="prev"`)
 	holds(t, "entry", c.get("/ledger/2", 200), "attests 2 captures", "concord/tx/v1 attest", "Leaf hash", "/api/v1/ledger/entries/2/proof", "Entry after")
 	c.get("/ledger/54", 404)

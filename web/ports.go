@@ -83,12 +83,20 @@ type Ledger interface {
 	Size() uint64
 	// Checkpoint returns the newest checkpoint; its Size is 0 when there is none yet.
 	Checkpoint() concord.Checkpoint
-	// Checkpoints returns at most n checkpoints, newest first.
-	Checkpoints(n int) ([]concord.Checkpoint, error)
+	// Checkpoints returns at most n checkpoints of sizes up to upTo, newest first; upTo 0: from the newest.
+	Checkpoints(upTo uint64, n int) ([]concord.Checkpoint, error)
+	// Covering returns the earliest checkpoint with a quorum of cosignatures that covers an entry; while there is none, one with fewer.
+	// Unavailable: nobody has signed one yet.
+	Covering(index uint64) (concord.Checkpoint, error)
 	// Entry returns one entry; NotFound when index is not below Size.
 	Entry(index uint64) (*concord.LedgerEntry, error)
 	// Entries returns at most n entries with indexes from, from+1, …
 	Entries(from uint64, n int) ([]concord.LedgerEntry, error)
+	// Find returns at most n entries that name a term and have an index below one, newest first. A digest that is an entry's leaf hash
+	// leads to it too. None is no error. What it costs does not grow with the log.
+	Find(t concord.LedgerTerm, below uint64, n int) ([]concord.LedgerEntry, error)
+	// Block returns where the entries of a block lie. NotFound: there are none.
+	Block(height int64) (concord.LedgerBlock, error)
 	// Proof returns the tlog-proof of an entry under the newest checkpoint. NotFound; Unavailable: no checkpoint covers it.
 	Proof(index uint64) ([]byte, error)
 	// HashTile returns the first width hashes of tile n at a level of tiles, 32 bytes each (c2sp.org/tlog-tiles), and
@@ -106,14 +114,24 @@ type LedgerInfo struct {
 	Height    int64          `json:"height"`  // of the chain
 	Quorum    string         `json:"quorum"`  // in words: "1 of 1 operators must cosign"
 	Genesis   time.Time      `json:"genesis"` // when the chain began
+	Held      int64          `json:"held"`    // credit that open asks hold; with it the balances add up to 0
 }
 
 // OperatorInfo is one member of the ledger.
 type OperatorInfo struct {
 	Name  string            `json:"name"`
-	State string            `json:"state"`          // "active", "candidate", …
+	State string            `json:"state"`          // "active", "candidate", "faulted", "left"
 	Power int64             `json:"power"`          // votes in the ordering of entries
 	Keys  map[string]string `json:"keys,omitempty"` // by purpose ("op", "cosign", "log"): verifier keys
+
+	URL       string         `json:"url,omitempty"`      // where it serves the log
+	Cosigned  uint64         `json:"cosigned"`           // entries under the newest checkpoint that it cosigned, as far as this node knows
+	Seq       uint64         `json:"seq"`                // transactions it has sent
+	LastBatch concord.Digest `json:"lastBatch,omitzero"` // root of its last attested batch
+	Balance   int64          `json:"balance"`            // credit; it may fall to minus limit
+	Limit     int64          `json:"limit"`
+	ASN       string         `json:"asn,omitempty"` // where it is, as others observed it
+	Region    string         `json:"region,omitempty"`
 }
 
 // Transfer moves whole archives in and out.

@@ -47,7 +47,7 @@ type frame struct {
 func (f *frame) head() *frame { return f }
 
 // pageNames are the templates, one a kind of page.
-var pageNames = []string{"home", "search", "archive", "nocopy", "receipt", "crawl", "signin", "why", "verify", "explain", "ledger", "entry", "witnesses", "witness", "status", "cluster", "federation", "bot", "manual", "api", "error"}
+var pageNames = []string{"home", "search", "archive", "nocopy", "receipt", "crawl", "signin", "why", "verify", "explain", "ledger", "entry", "block", "members", "member", "checkpoints", "credits", "found", "witnesses", "witness", "status", "cluster", "federation", "bot", "manual", "api", "error"}
 
 // parsePages parses each page together with the frame around it.
 func parsePages() (map[string]*template.Template, error) {
@@ -118,7 +118,7 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, p *Problem) {
 var templateFuncs = template.FuncMap{
 	"num": number, "bytes": size, "day": day, "when": when, "iso": iso, "ago": ago, "took": took, "weblink": webLink,
 	"archive": archiveLink, "raw": rawLink, "content": contentLink, "lookup": lookupLink, "receipt": receiptLink, "receiptfile": receiptFileLink,
-	"why": whyLink, "searchlink": searchLink, "entry": entryLink, "clip": concord.Clip, "sentence": sentence, "rate": decimal, "statustext": http.StatusText,
+	"why": whyLink, "searchlink": searchLink, "entry": entryLink, "member": memberLink, "blockof": blockLink, "credit": credit, "clip": concord.Clip, "sentence": sentence, "rate": decimal, "statustext": http.StatusText,
 	"plural": plural,
 }
 

@@ -37,6 +37,13 @@ func (s *Server) routes(mux *http.ServeMux) {
 		"GET /api":                   s.apiPage,
 		"GET /manual/{page...}":      s.manualPage,
 
+		"GET /ledger/blocks/{height}": s.blockPage,
+		"GET /ledger/members":         s.membersPage,
+		"GET /ledger/members/{name}":  s.memberPage,
+		"GET /ledger/checkpoints":     s.checkpointsPage,
+		"GET /ledger/credits":         s.creditsPage,
+		"GET /ledger/search":          s.foundPage,
+
 		"GET /opensearch.xml":           s.openSearch,
 		"GET /suggest":                  s.suggest,
 		"GET /robots.txt":               s.robotsText,

@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/google/go-cmp/cmp"
+
+	"concord/receipt"
 )
 
 const vectorsFile = "../receipt/testdata/vectors.json"
@@ -18,8 +21,31 @@ const judge = `(async () => {
 	const v = VECTORS, list = [];
 	const bytes = (id) => Uint8Array.from(atob(v.texts[id]), (c) => c.charCodeAt(0));
 	for (const c of v.cases) list.push(await concordVerify(bytes(c.proof), bytes(c.policy)));
-	return JSON.stringify(list.map((r) => ({ proven: r.proven, able: r.able, reason: r.reason || "" })));
+	return JSON.stringify(list.map((r) => ({ proven: r.proven, able: r.able, reason: r.reason || "", report: r.report })), (k, v) => typeof v === "bigint" ? Number(v) : v);
 })()`
+
+// said is what the script reports of a receipt that is proven.
+type said struct {
+	URL, Operator, Chain, Log, Raw, Text, Profile, Record string
+	Captured, NotBefore, NotAfter                         int64
+	Index, Size, Seq, Batch                               uint64
+	Status, Level, K, N                                   int
+	Proven, NotProven                                     []string
+}
+
+// saidByGo is what package receipt reports of it.
+func saidByGo(r *receipt.Report) said {
+	s := said{URL: r.URL, Operator: r.Operator, Chain: r.Chain, Log: r.Log, Raw: r.Raw.String(), Profile: r.Profile, Record: r.Record.String(), Captured: r.Captured.Unix(),
+		NotBefore: r.NotBefore.Unix(), Index: r.Index, Size: r.Size, Seq: r.Seq, Batch: r.Batch, Status: r.Status, Level: r.Level, K: r.Cosigners, N: r.Witnesses,
+		Proven: r.Proven, NotProven: r.NotProven}
+	if !r.Text.IsZero() {
+		s.Text = r.Text.String()
+	}
+	if !r.NotAfter.IsZero() {
+		s.NotAfter = r.NotAfter.Unix()
+	}
+	return s
+}
 
 // testVerify expects the browser's verdict on every vector to be that of package receipt.
 func testVerify(t *testing.T, ctx context.Context) {
@@ -30,9 +56,10 @@ func testVerify(t *testing.T, ctx context.Context) {
 		t.Fatal(err)
 	}
 	var want struct {
+		Texts map[string][]byte
 		Cases []struct {
-			Name, Step string
-			Proven     bool
+			Name, Step, Proof, Policy string
+			Proven                    bool
 		}
 	}
 	if err := json.Unmarshal(file, &want); err != nil {
@@ -42,6 +69,7 @@ func testVerify(t *testing.T, ctx context.Context) {
 	var got []struct {
 		Proven, Able bool
 		Reason       string
+		Report       said
 	}
 	verdicts := get(t, ctx, "judge", chromedp.Evaluate[string](strings.Replace(judge, "VECTORS", string(file), 1), chromedp.EvalAwaitPromise))
 	if err := json.Unmarshal([]byte(verdicts), &got); err != nil || len(got) != len(want.Cases) || len(got) < 80 {
@@ -54,8 +82,51 @@ func testVerify(t *testing.T, ctx context.Context) {
 		if got[i].Proven != c.Proven {
 			t.Errorf("%s: the browser says %v %q, Go %v %q", c.Name, got[i].Proven, got[i].Reason, c.Proven, c.Step)
 		}
+		if !c.Proven || !got[i].Proven {
+			continue
+		}
+		r, err := receipt.Verify(want.Texts[c.Proof], want.Texts[c.Policy], receipt.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(saidByGo(r), got[i].Report); diff != "" {
+			t.Errorf("%s: -Go +the browser\n%s", c.Name, diff)
+		}
 	}
 	heard.check(t)
+}
+
+// flips has the script verify a receipt with each of its bytes changed in turn, and returns the places where it did not refuse.
+const flips = `(async (proof, policy, entry, step) => {
+	const get = async (u) => new Uint8Array(await (await fetch(u)).arrayBuffer());
+	const p = await get(proof), pol = await get(policy), e = entry ? await get(entry) : undefined, wrong = [];
+	if (!(await concordVerify(p, pol, e)).proven) wrong.push("unchanged");
+	for (let i = 0; i < p.length; i += step) {
+		const bad = p.slice();
+		bad[i] ^= 1 << (i % 8);
+		if ((await concordVerify(bad, pol, e)).proven) wrong.push("byte " + i);
+	}
+	for (let i = 0; e && i < e.length; i += step) {
+		const bad = e.slice();
+		bad[i] ^= 1 << (i % 8);
+		if ((await concordVerify(p, pol, bad)).proven) wrong.push("entry's byte " + i);
+	}
+	return p.length < 500 ? "too short" : wrong.join(", ");
+})`
+
+// testVerifyFlips changes every byte of a receipt, in all its parts, and of the proof of an entry and the entry.
+func testVerifyFlips(t *testing.T, ctx context.Context) {
+	m := newLibrary()
+	_, base := serve(t, m)
+	do(t, ctx, "page", chromedp.Navigate(base+"/verify"), chromedp.WaitVisible(chromedp.CSS("[data-verify] button")))
+	for what, args := range map[string]string{
+		"receipt": `"/api/v1/receipts?url=https://docs.example.org/first-steps.html", "/api/v1/policy", "", 1`,
+		"entry":   `"/api/v1/ledger/entries/2/proof", "/api/v1/policy", "/api/v1/ledger/entries/2/text", 1`,
+	} {
+		if wrong := get(t, ctx, what, chromedp.Evaluate[string](flips+"("+args+")", chromedp.EvalAwaitPromise)); wrong != "" {
+			t.Errorf("%s: the browser finds proven: %s", what, wrong)
+		}
+	}
 }
 
 // testVerifyPages uses the check as a person does: by the button beside a receipt, and with files.
@@ -66,7 +137,10 @@ func testVerifyPages(t *testing.T, ctx context.Context) {
 	const box = "[data-verify] [data-verdict]"
 	do(t, ctx, "receipt", chromedp.Navigate(base+"/receipt?url=https://docs.example.org/first-steps.html"), chromedp.WaitVisible(chromedp.CSS("[data-verify] button")),
 		chromedp.Click(chromedp.CSS("[data-verify] button")), chromedp.WaitVisible(chromedp.CSS(box)))
-	holds(t, "receipt", see(t, ctx, "receipt", box), "Proven, by your browser", "alice.example states", "1 of 1 witnesses")
+	holds(t, "receipt", see(t, ctx, "receipt", box), "Proven, by your browser", "alice.example states", "1 of 1 witnesses", "Level 1", "by the operator's own clock", "Not proven:", "That what the page says is true.")
+	do(t, ctx, "entry", chromedp.Navigate(base+"/ledger/2"), chromedp.WaitVisible(chromedp.CSS("[data-verify] button")),
+		chromedp.Click(chromedp.CSS("[data-verify] button")), chromedp.WaitVisible(chromedp.CSS(box)))
+	holds(t, "entry", see(t, ctx, "entry", box), "Proven, by your browser", "This text is entry 2 of the log net-1.example/log", "1 of 1 witnesses")
 
 	golden := func(name string) string {
 		path, err := filepath.Abs("../receipt/testdata/" + name)

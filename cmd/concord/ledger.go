@@ -23,15 +23,16 @@ func ledgerCommand() *cobra.Command {
 		Use:   "ledger",
 		Short: "Read the ledger, and check all of it",
 		Long: `Read the ledger of a running node: its state, its entries in their own text,
-its members and their keys. "replay" rebuilds its state from the first entry.`,
+its members and their keys, and what names an operator, a URL or a digest. "replay" rebuilds its state from the first entry.`,
 		Example: `  concord ledger show
   concord ledger tx 1187
+  concord ledger find alice.example
   concord ledger members --json
   concord ledger replay`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(ledgerShowCommand(), ledgerTxCommand(), ledgerMembersCommand(), ledgerReplayCommand())
+	cmd.AddCommand(ledgerShowCommand(), ledgerTxCommand(), ledgerFindCommand(), ledgerMembersCommand(), ledgerReplayCommand())
 	return cmd
 }
 
@@ -99,7 +100,7 @@ func ledgerMembersCommand() *cobra.Command {
 		}
 		w := cmd.OutOrStdout()
 		for _, o := range l.Operators {
-			fmt.Fprintf(w, "%s  %s, power %d\n", printable(o.Name), printable(o.State), o.Power)
+			fmt.Fprintf(w, "%s  %s, power %d, cosigned up to %d, credit %d (down to %d)\n", printable(o.Name), printable(o.State), o.Power, o.Cosigned, o.Balance, -o.Limit)
 			for _, use := range slices.Sorted(maps.Keys(o.Keys)) {
 				fmt.Fprintf(w, "  %-7s %s\n", printable(use), printable(o.Keys[use]))
 			}
@@ -107,6 +108,67 @@ func ledgerMembersCommand() *cobra.Command {
 		return nil
 	}
 	return cmd
+}
+
+func ledgerFindCommand() *cobra.Command {
+	var asJSON bool
+	var below uint64
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "find WHAT",
+		Short: "Entries that name an operator, a URL or a digest",
+		Long: `Print the entries that name something, the newest first. WHAT is an operator,
+a URL, a digest in base64 or hex (a leaf, the root of a batch, a document, a
+seal, what a witness saw), block:HEIGHT, ask:INDEX, a type of transaction
+("gov", "pay", …) or the ID of a capture. Attestations name no URLs: for a URL
+or a capture the node's own captures are printed with the entries that attest
+them.`,
+		Example: `  concord ledger find alice.example
+  concord ledger find https://example.org/a --json
+  concord ledger find sha256:47e8977b1409242811d39d06ddf2c3d1931b63a4ea2714eb01482ee7685889b7
+  concord ledger find pay --limit 5`,
+		Args: atLeastOne("what"),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	cmd.Flags().Uint64Var(&below, "below", 0, "only entries with an index below this")
+	cmd.Flags().IntVar(&limit, "limit", shownEntries, "at most this many entries, up to 200")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := newClient(cmd)
+		if err != nil {
+			return err
+		}
+		q := url.Values{"q": {strings.Join(args, " ")}, "limit": {strconv.Itoa(limit)}}
+		if below > 0 {
+			q.Set("below", u64(below))
+		}
+		var found web.LedgerFound
+		err = c.get(cmd.Context(), "/api/v1/ledger/search", q, &found)
+		if err != nil || asJSON {
+			return orJSON(cmd, err, found)
+		}
+		printFound(cmd.OutOrStdout(), &found)
+		return nil
+	}
+	return cmd
+}
+
+func printFound(w io.Writer, f *web.LedgerFound) {
+	for _, c := range f.Captures {
+		if c.Done {
+			fmt.Fprintf(w, "capture %s %s: attested by entry %d\n", printable(c.Capture.ID), printable(c.Capture.URL), c.Index)
+		} else {
+			fmt.Fprintf(w, "capture %s %s: not attested, or not yet\n", printable(c.Capture.ID), printable(c.Capture.URL))
+		}
+	}
+	for i := range f.Entries {
+		printEntry(w, &f.Entries[i])
+	}
+	switch {
+	case f.Next != nil:
+		fmt.Fprintf(w, "there are more: --below %d\n", *f.Next)
+	case len(f.Entries) == 0 && len(f.Captures) == 0:
+		fmt.Fprintln(w, "no entry names this")
+	}
 }
 
 func readLedger(cmd *cobra.Command) (l web.LedgerAnswer, err error) {

@@ -39,6 +39,7 @@
 
   plan(Number(body.dataset.poll) * 1000);
   if (body.dataset.live && "EventSource" in window) {
-    new EventSource(body.dataset.live).addEventListener("crawl", () => plan(Math.max(0, minGap - (Date.now() - last))));
+    const events = new EventSource(body.dataset.live);
+    for (const kind of ["crawl", "ledger"]) events.addEventListener(kind, () => plan(Math.max(0, minGap - (Date.now() - last))));
   }
 })();

@@ -1,12 +1,14 @@
-// Verifies receipts in the browser, offline: nothing leaves the page. Written from receipt/FORMAT.md; hashes and signatures
-// are the browser's own (WebCrypto: SHA-256, Ed25519). Texts are kept as strings of bytes, one character each.
+// Verifies receipts, and proofs of single entries of the ledger, in the browser, offline: nothing leaves the page. Written from
+// receipt/FORMAT.md; hashes and signatures are the browser's own (WebCrypto: SHA-256, Ed25519). Texts are kept as strings of bytes,
+// one character each. What is proven and what is not is said in the words of package receipt.
 "use strict";
 (() => {
   const need = (ok, why) => { if (!ok) throw new Error(why); };
   const bytes = (s) => Uint8Array.from(s, (c) => c.charCodeAt(0));
   const text = (b) => { let s = ""; for (let i = 0; i < b.length; i += 8192) s += String.fromCharCode(...b.subarray(i, i + 8192)); return s; };
   const utf8 = (s) => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes(s)); // throws when it is none
-  const show = (s) => new TextDecoder().decode(bytes(s)).slice(0, 200);
+  const words = (s) => new TextDecoder().decode(bytes(s));
+  const show = (s) => words(s).slice(0, 200);
   const sha = async (s) => text(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes(s))));
   const hex = (s) => Array.from(s, (c) => c.charCodeAt(0).toString(16).padStart(2, "0")).join("");
   const unbase = (s, size) => {
@@ -123,16 +125,60 @@
     need(f.length === 9 && f[0] === "entry" && /^[1-9][0-9][0-9]$/.test(f[3]) && f[8] !== "" && !/[\0-\x20\x7f]/.test(f[8]), "the entry is not in canonical form");
     unbase(f[1], 16); unbase(f[4], 32); unbase(f[7], 32);
     need(f[5] === "-" ? f[6] === "-" : unbase(f[5], 32) !== "\0".repeat(32), "the entry's text is not in canonical form");
-    return { time: number(f[2], SECONDS), raw: f[4], url: f[8] };
+    return { time: number(f[2], SECONDS), status: f[3], raw: f[4], text: f[5] === "-" ? "" : f[5], profile: f[6], record: f[7], url: f[8] };
   };
 
-  // check does what receipt.Verify does in Go; it throws what is wrong.
-  const check = async (proof, policy) => {
-    const pol = await policyOf(policy);
+  const when = (t) => t > 253402300799n ? t + " s" : new Date(Number(t) * 1000).toISOString().replace(".000Z", "Z");
+  const NEVER = -62135596800n; // as Go writes no time
+  const labelled = (b64) => "sha256:" + hex(atob(b64));
+
+  // headOf checks a checkpoint against a policy: a log of it signed, and a quorum of its witnesses cosigned.
+  const headOf = async (checkpoint, pol) => {
+    const { text: headText, by } = await opened(checkpoint, pol.keys), [origin, n, root, end] = headText.split("\n");
+    need(end === "" && headText.split("\n").length === 4 && named(origin), "the checkpoint is not three lines");
+    const size = number(n, SIZES), signed = [...by.keys()], cosigned = signed.filter((k) => k.type === 4).map((k) => ({ name: words(k.name), time: by.get(k) }));
+    unbase(root, 32);
+    need(signed.some((k) => k.type === 1 && k.name === origin), "no log of the policy signed the checkpoint");
+    need(pol.satisfied(by), "too few witnesses of the policy cosigned");
+    const first = cosigned.reduce((a, c) => a === undefined || c.time < a ? c.time : a, undefined);
+    return { log: words(origin), size, root, cosigned, k: cosigned.length, n: pol.keys.filter((k) => k.type === 4).length, notAfter: first, level: cosigned.length > 1 ? 2 : 1 };
+  };
+  const namesOf = (h) => h.cosigned.map((c) => c.name).join(", ") || "the log";
+  const cosignedBy = (h) => h.k === 0 ? "The log's own key signed the head of " + h.size + " entries; the policy asks for no cosigner."
+    : h.k + " of " + h.n + " witnesses of the policy (" + namesOf(h) + ") cosigned the head of " + h.size + " entries that holds it, the first of them at " + when(h.notAfter) + ".";
+  const collusion = (h) => h.k < 2 ? "That the log was not rewritten before anyone else saw it: only " + namesOf(h) + " signed this head. Keep the receipt, or have others cosign."
+    : "That these " + h.k + " cosigners do not work together.";
+  const KEPT = "it cannot be changed or taken out without breaking the log for everybody who holds a later checkpoint.";
+
+  // split takes a tlog-proof file apart; extra is undefined in the proof of a single entry.
+  const split = (proof) => {
     need(proof.length <= 65536, "too long for a receipt");
     const [head, checkpoint] = cut(proof, "\n\n"), h = head.split("\n");
-    need(checkpoint !== undefined && h.length > 2 && h[0] === "c2sp.org/tlog-proof@v1" && h[1].startsWith("extra ") && h[2].startsWith("index "), "not a receipt");
-    const index = number(h[2].slice(6), COUNTS), logPath = path(h.slice(3)), blocks = unbase(h[1].slice(6)).split("\n\n");
+    need(checkpoint !== undefined && h[0] === "c2sp.org/tlog-proof@v1", "not a receipt");
+    const extra = (h[1] ?? "").startsWith("extra ") ? unbase(h.splice(1, 1)[0].slice(6)) : undefined;
+    need((h[1] ?? "").startsWith("index "), "not a receipt");
+    return { extra, index: number(h[1].slice(6), COUNTS), path: path(h.slice(2)), checkpoint };
+  };
+
+  // check does what receipt.Verify does in Go; it throws what is wrong. The proof of a single entry is checked with the entry.
+  const check = async (proof, policy, entry) => {
+    const pol = await policyOf(policy), p = split(proof);
+    if (p.extra === undefined) {
+      need(entry !== undefined, "this is the proof of an entry of the log and no receipt: give the entry's own text with it");
+      return entryReport(await headOf(p.checkpoint, pol), p, entry);
+    }
+    return captureReport(pol, p);
+  };
+
+  const entryReport = async (h, p, entry) => {
+    need(await lies(entry, p.index, h.size, p.path, h.root), "this text is not entry " + p.index + " of the log, or does not lie under the checkpoint");
+    return { ...h, index: p.index,
+      proven: ["This text is entry " + p.index + " of the log " + h.log + "; " + KEPT, cosignedBy(h)],
+      notProven: ["That what the entry says is true.", "When it was put there: only that it was in the log by " + when(h.notAfter ?? NEVER) + ".", collusion(h)] };
+  };
+
+  const captureReport = async (pol, p) => {
+    const blocks = p.extra.split("\n\n");
     need(blocks.length === 5, "not a receipt of ours");
     const b = blocks[0].split("\n"), place = (b[2] ?? "").split(" ");
     need(b[0] === "concord/receipt/v1" && place.length === 3 && place[0] === "batch", "not a receipt of ours");
@@ -150,14 +196,18 @@
     need(pol.keys.some((k) => k.line === cosign.line), "the policy does not have the key that vouches for the operator");
     await opened(admit, [cosign]);
     await opened(attest, [op]);
-    const { text: headText, by } = await opened(checkpoint, pol.keys), [origin, n, top, end] = headText.split("\n");
-    need(end === "" && headText.split("\n").length === 4 && named(origin), "the checkpoint is not three lines");
-    const size = number(n, SIZES), signed = [...by.keys()], times4 = signed.filter((k) => k.type === 4).map((k) => by.get(k));
-    need(signed.some((k) => k.type === 1 && k.name === origin), "no log of the policy signed the checkpoint");
-    need(pol.satisfied(by), "too few witnesses of the policy cosigned");
-    need(await lies(attest, index, size, logPath, top), "the attestation does not lie under the checkpoint");
-    return { url: show(entry.url), operator: show(from), time: entry.time, raw: entry.raw, index, size, origin: show(origin), cosigned: times4.length,
-      witnesses: pol.keys.filter((k) => k.type === 4).length, by: times4.reduce((a, t) => a === undefined || t < a ? t : a, undefined) };
+    const h = await headOf(p.checkpoint, pol);
+    need(await lies(attest, p.index, h.size, p.path, h.root), "the attestation does not lie under the checkpoint");
+    const r = { ...h, url: words(entry.url), operator: words(from), chain: words(chain), seq: BigInt(seq), batch: count, index: p.index, captured: entry.time, notBefore: entry.time,
+      status: Number(entry.status), raw: entry.raw, text: entry.text, profile: words(entry.profile), record: entry.record };
+    r.proven = [r.operator + " states that it fetched " + r.url + " at " + when(r.captured) + " and was answered with status " + r.status + " and a body with SHA-256 " + labelled(r.raw) + ".",
+      "The statement is entry " + r.index + " of the log " + r.log + ", in a batch of " + r.batch + " captures; " + KEPT, cosignedBy(h)];
+    if (r.text) r.proven.push("The text it extracted, by the rules " + r.profile + ", has SHA-256 " + labelled(r.text) + ".");
+    r.notProven = ["That what the page says is true.", "That every visitor was shown the same page: this is what one operator's machine was sent.",
+      "That the operator told the truth: nobody else fetched the page for this receipt.",
+      "The exact time: " + when(r.captured) + " is the operator's own clock. Cosigners say only that the statement was in the log by " + when(h.notAfter ?? NEVER) + ".",
+      "Anything about the site's TLS certificate or network address.", "That a search result was ranked fairly.", collusion(h)];
+    return r;
   };
 
   // able says why this browser cannot verify; empty: it can.
@@ -169,30 +219,36 @@
     } catch { return "This browser does not know Ed25519 signatures. Use a newer one, or “concord verify”."; }
   };
 
-  // concordVerify checks a receipt against a policy, both Uint8Arrays. It never throws.
-  globalThis.concordVerify = async (proof, policy) => {
+  // concordVerify checks a receipt against a policy, or the proof of an entry with its text, all Uint8Arrays. It never throws.
+  globalThis.concordVerify = async (proof, policy, entry) => {
     const cannot = await able();
     if (cannot) return { proven: false, able: false, reason: cannot };
-    try { return { proven: true, able: true, facts: await check(text(proof), text(policy)) }; }
+    try { return { proven: true, able: true, report: await check(text(proof), text(policy), entry && text(entry)) }; }
     catch (e) { return { proven: false, able: true, reason: String(e.message || e) }; }
   };
 
-  const when = (t) => t > 8640000000000n ? t + " s" : new Date(Number(t) * 1000).toISOString().replace(".000Z", "Z");
+  const make = (tag, content, name) => {
+    const e = document.createElement(tag);
+    if (name) e.className = name;
+    e.append(...[content].flat());
+    return e;
+  };
   const report = async (out, proof, policy, body) => {
-    const r = await concordVerify(proof, policy), lines = [];
+    const r = await concordVerify(proof, policy, body), f = r.report, parts = [];
     if (r.proven) {
-      const f = r.facts;
-      lines.push("Proven, by your browser: " + f.operator + " states that it was sent " + f.url + " at " + when(f.time) + ".");
-      lines.push("It is entry " + f.index + " of " + f.size + " in the log " + f.origin + ", cosigned by " + f.cosigned + " of " + f.witnesses + " witnesses of the policy" +
-        (f.by === undefined ? "." : ", the first at " + when(f.by) + "."));
-      lines.push("Body, SHA-256: " + hex(atob(f.raw)));
-      if (body) {
+      const others = [];
+      if (body && f.raw) {
         r.proven = btoa(await sha(text(body))) === f.raw;
-        lines.push(r.proven ? "The file given is that body." : "NOT PROVEN: the file given is another body.");
+        others.push(r.proven ? "The file given is that body." : "NOT PROVEN: the file given is another body.");
       }
-    } else lines.push(r.able ? "NOT PROVEN: " + r.reason + "." : r.reason);
+      parts.push(make("p", make("strong", r.proven ? "Proven, by your browser." : others.shift())),
+        make("p", "Level " + f.level + (f.k ? ": cosigned by " + f.k + " of " + f.n + " witnesses of the policy." : ": signed by the log alone.") +
+          (f.notAfter === undefined ? "" : f.notBefore === undefined ? " It was there by " + when(f.notAfter) + "." :
+            " Between " + when(f.notBefore) + ", by the operator's own clock, and " + when(f.notAfter) + ", when the first witness cosigned.")),
+        make("ul", [...others, ...f.proven].map((l) => make("li", l)), "proven"), make("p", "Not proven:"), make("ul", f.notProven.map((l) => make("li", l)), "unproven"));
+    } else parts.push(make("p", r.able ? "NOT PROVEN: " + r.reason + "." : r.reason));
     out.className = "note " + (r.proven ? "good" : r.able ? "bad" : "warn");
-    out.replaceChildren(...lines.map((l) => { const p = document.createElement("p"); p.textContent = l; return p; }));
+    out.replaceChildren(...parts);
     out.dataset.verdict = r.proven ? "proven" : r.able ? "not proven" : "not able";
     out.hidden = false;
   };
@@ -212,7 +268,11 @@
     button.addEventListener("click", async () => {
       button.disabled = true;
       try {
-        if (box.dataset.receipt) await report(out, await load(box.dataset.receipt), await load(box.dataset.policy));
+        if (box.dataset.receipt) {
+          const entry = box.dataset.entry && await load(box.dataset.entry);
+          if (entry) need(words(text(entry)) === document.querySelector("pre.note-text").textContent, "the node's entry is not the text that this page shows");
+          await report(out, await load(box.dataset.receipt), await load(box.dataset.policy), entry);
+        }
         else {
           const proof = await file("receipt"), policy = await file("policy");
           need(proof && policy, "choose a receipt and a policy");
