@@ -30,7 +30,15 @@ const memberVar = "CONCORD_TEST_MEMBER"
 
 func init() {
 	children[memberVar] = member
-	thorough = true
+	tagged = true
+}
+
+// long skips a test of minutes in the shorter run.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIPPED: it takes minutes; run it without -short")
+	}
 }
 
 // memberSpec says what a node of a cluster is started with.

@@ -90,6 +90,7 @@ func TestFullDisk(t *testing.T) {
 // A disk that is full for longer than the leases last costs an idle node its message engine. It says that it is not ready, and searching goes on;
 // when there is space again it ends, so that whoever starts it again has a whole node.
 func TestFullDiskForLong(t *testing.T) {
+	long(t)
 	t.Parallel()
 	dir := mountDisk(t)
 	s := newSite(t, 10, 0)

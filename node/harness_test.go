@@ -35,8 +35,11 @@ const (
 // children says what this test program is when it is started with a variable, whose value it is given, and returns its exit status.
 var children = map[string]func(value string) int{childVar: child, rebuildVar: rebuildChild}
 
-// thorough makes some tests try all cases where they otherwise try the most telling ones. Tests with the tag e2e set it.
-var thorough bool
+// tagged says that the tests with the tag e2e are here too.
+var tagged bool
+
+// thorough says whether to try all cases or the most telling ones.
+func thorough() bool { return tagged && !testing.Short() }
 
 func TestMain(m *testing.M) {
 	for name, run := range children {

@@ -119,6 +119,7 @@ func TestImportIntoCluster(t *testing.T) {
 
 // A node that is killed while others hand captures to it costs an import some seconds and nothing else.
 func TestImportWhileNodeDies(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const pages = 150
 	c := newCluster(t, 3)

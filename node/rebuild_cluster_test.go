@@ -187,6 +187,7 @@ func TestRebuildCluster(t *testing.T) {
 
 // A member that rejoins gets everything from the others; one that was left out when its cluster was made again is refused until it does.
 func TestRejoin(t *testing.T) {
+	long(t)
 	t.Parallel()
 	c := newCluster(t, 3)
 	s := newSite(t, 30, 0)

@@ -55,7 +55,7 @@ func TestRebuildKilled(t *testing.T) {
 	same(t, dir, want)
 	left := 0
 	kills := 2
-	if thorough {
+	if thorough() {
 		kills = 8
 	}
 	for i := range kills {

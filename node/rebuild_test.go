@@ -327,7 +327,7 @@ func TestRebuild(t *testing.T) {
 	t.Parallel()
 	golden, want := fullNode(t, 66)
 	losses := [][]string{{"bus", "frontier", "shard", "attest"}, {"shard/1"}}
-	if thorough {
+	if thorough() {
 		losses = append(losses, []string{"bus"}, []string{"frontier"}, []string{"shard"}, []string{"attest"}, []string{"frontier/frontier.0"})
 	}
 	for _, lost := range losses {
