@@ -23,7 +23,8 @@ func ledgerCommand() *cobra.Command {
 		Use:   "ledger",
 		Short: "Read the ledger, and check all of it",
 		Long: `Read the ledger of a running node: its state, its entries in their own text,
-its members and their keys, and what names an operator, a URL or a digest. "replay" rebuilds its state from the first entry.`,
+its members and their keys, and what names an operator, a URL or a digest.
+"replay" rebuilds its state from the first entry.`,
 		Example: `  concord ledger show
   concord ledger tx 1187
   concord ledger find alice.example
@@ -125,7 +126,7 @@ or a capture the node's own captures are printed with the entries that attest
 them.`,
 		Example: `  concord ledger find alice.example
   concord ledger find https://example.org/a --json
-  concord ledger find sha256:47e8977b1409242811d39d06ddf2c3d1931b63a4ea2714eb01482ee7685889b7
+  concord ledger find sha256:$(sha256sum < report.pdf | cut -c1-64)
   concord ledger find pay --limit 5`,
 		Args: atLeastOne("what"),
 	}

@@ -48,7 +48,7 @@ in time.`,
   concord witness https://example.org/page --need 3 --of 4
   concord witness https://example.org/page --until 2m --no-wait
   concord witness 1190 --out outcome.tlog-proof
-  # with a receipt of the page that has the text they agreed on, this is level 3:
+  # with a receipt of the page that has the text they agreed on: level 3
   concord verify page.tlog-proof outcome.tlog-proof --policy policy`,
 		Args: exactlyOne("URL or INDEX"),
 	}
