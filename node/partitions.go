@@ -200,15 +200,7 @@ func (n *Node) saveCopy(ctx context.Context, o *state.Owner, i int) error {
 			return nil
 		}
 	}
-	in, err := o.Load(ctx, n.path("shard", fmt.Sprint(i)), func(string) (state.Local, error) {
-		return state.Local{Position: src.Position(), Pure: true}, nil
-	})
-	if err != nil {
-		return err
-	}
-	if in.How != state.Kept { // cannot be: a copy that is open was loaded, and the log is trimmed only to what all copies have
-		return concord.Errorf(concord.Internal, "the copy of shard %d stood at %d, before what is saved", i, src.Position())
-	}
+	o.Adopt(n.path("shard", fmt.Sprint(i)))
 	work, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
@@ -218,7 +210,7 @@ func (n *Node) saveCopy(ctx context.Context, o *state.Owner, i int) error {
 			}
 		}
 	}()
-	err = n.keepSaved(work, o, src, nil)
+	err := n.keepSaved(work, o, src, nil)
 	if ctx.Err() != nil && context.Cause(ctx) == context.Canceled {
 		n.saveLast(ctx, o, src)
 	}

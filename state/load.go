@@ -58,6 +58,14 @@ func (o *Owner) Load(ctx context.Context, dir string, peek Peek) (Loaded, error)
 	return out, nil
 }
 
+// Adopt makes dir, where the state is open and applies the log already, the partition's: nothing is loaded. While it is older than what is saved,
+// as after its node stood still, SaveFrom is Unavailable.
+func (o *Owner) Adopt(dir string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.dir, o.digests = dir, loadDigests(dir)
+}
+
 // Load is Owner.Load for a copy on a node that does not own the partition: it claims nothing. It returns NotFound when the partition was
 // never claimed.
 func (s *Store) Load(ctx context.Context, partition, dir string, peek Peek) (Loaded, error) {

@@ -192,6 +192,33 @@ func TestPureBehind(t *testing.T) {
 	}
 }
 
+// TestAdopt: a copy that its node has open becomes the owner's, however far behind what is saved: it is left alone, and saved once it has
+// applied the log.
+func TestAdopt(t *testing.T) {
+	a, b := pair(t)
+	o := a.own(1, Empty)
+	a.apply(50, 100)
+	a.save(o)
+	p := b.own(2, Newest)
+	for _, to := range []uint64{80, 90, 100} { // it stands still meanwhile
+		b.apply(to, 100)
+		b.save(p)
+	}
+	b.close()
+
+	o = a.claim(3)
+	o.Adopt(a.dir)
+	_, err := o.SaveFrom(t.Context(), a)
+	wantKind(t, err, concord.Unavailable)
+	a.apply(110, 100)
+	if s := a.save(o); s.Position != 110 || s.TrimTo != 100 {
+		t.Errorf("saved %+v", s)
+	}
+	a.close()
+	a.holds(110, 100)
+	a.blobsNamed()
+}
+
 // TestDamage: one damaged, cut or missing blob of the newest state leads to the one before; one of both to an error that names it.
 func TestDamage(t *testing.T) {
 	for name, harm := range map[string]func(testing.TB, string){
