@@ -115,6 +115,9 @@ func (p *witnessPage) sides(texts []WitnessText) {
 		t := byName[seat.Operator]
 		side := witnessSide{WitnessSeat: seat, Words: relationWords[seat.Relation], Bad: seat.Relation == "differ", Missing: sentence(t.Missing),
 			Reference: round.Reference == seat.Operator}
+		if side.Reference { // it is like itself
+			side.Words = ""
+		}
 		switch {
 		case seat.Report == nil:
 			side.Missing = "Not opened."
