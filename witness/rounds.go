@@ -71,9 +71,11 @@ func textDigest(text string) concord.Digest {
 	return concord.Sum([]byte(text))
 }
 
-// attend does what the open asks want of this operator now.
+// attend does what the open asks want of this operator now. Times of the ledger are those of its blocks, and this machine's
+// clock may be another, by an hour if need be: so how long a round has been known here counts as well. What comes too early
+// or too late the ledger refuses.
 func (w *Witness) attend(ctx context.Context) {
-	now := w.now().Unix()
+	now, seen := w.now(), map[string]time.Time{}
 	for _, a := range w.cfg.Ledger.Asks() {
 		for i := range a.Rounds {
 			r, number := &a.Rounds[i], i+1
@@ -81,36 +83,38 @@ func (w *Witness) attend(ctx context.Context) {
 			if at < 0 {
 				continue
 			}
-			seat, name := r.Seats[at], fmt.Sprintf("round %d of ask %d", number, a.Index)
+			file, name := roundName(a.Index, number), fmt.Sprintf("round %d of ask %d", number, a.Index)
+			first, known := w.seen[file]
+			if !known {
+				first = now
+			}
+			seen[file] = first
+			seat, age, until := r.Seats[at], now.Sub(first), time.Duration(a.Until)*time.Second
 			over := r.Result != ""
 			switch {
 			case over || seat.Report != nil:
-				if w.hasTold(roundName(a.Index, number)) {
-					break
+				if !w.hasTold(file) {
+					w.job(ctx, "the captures of "+name, func(ctx context.Context) error { return w.announce(ctx, a.Index, number) })
 				}
-				w.job(ctx, name, func(ctx context.Context) error { return w.announce(ctx, a.Index, number) })
-			case seat.Commit.IsZero() && now <= r.SealBy:
-				w.job(ctx, name, func(ctx context.Context) error { return w.lookAndSeal(ctx, a, number) })
-			case !seat.Commit.IsZero() && now > r.SealBy && now <= r.ShowBy+skew:
-				w.job(ctx, name, func(ctx context.Context) error { return w.open(ctx, a.Index, number, seat.Commit) })
+			case seat.Commit.IsZero() && (now.Unix() <= r.SealBy || age <= until):
+				w.job(ctx, "the seal of "+name, func(ctx context.Context) error { return w.lookAndSeal(ctx, a, number) })
+			case !seat.Commit.IsZero() && (now.Unix() > r.SealBy || age > until+endGrace):
+				w.job(ctx, "the report of "+name, func(ctx context.Context) error { return w.open(ctx, a.Index, number, seat.Commit) })
 			}
-			if !over && now > w.endAt(a, r, at) {
+			if !over && age > 2*until+w.turn(a, at) {
 				w.job(ctx, "the end of "+name, func(ctx context.Context) error { return w.end(ctx, a.Index, number) })
 			}
 		}
 	}
+	w.seen = seen
 }
 
-// skew is by how many seconds clocks may differ before a report is not opened any more although it might still be in time.
-const skew = 60
-
-// endAt returns when it is this operator's turn to end a round, in unix seconds.
-func (w *Witness) endAt(a *ledger.Ask, r *ledger.Round, at int) int64 {
-	wait := endGrace
-	if a.From != w.cfg.Operator {
-		wait += time.Duration(at+1) * endTurn
+// turn is how long after its time this operator ends a round that nobody has ended.
+func (w *Witness) turn(a *ledger.Ask, at int) time.Duration {
+	if a.From == w.cfg.Operator {
+		return endGrace
 	}
-	return r.ShowBy + int64(wait/time.Second)
+	return endGrace + time.Duration(at+1)*endTurn
 }
 
 // end sends the note that lets a round end.
@@ -120,8 +124,10 @@ func (w *Witness) end(ctx context.Context, index uint64, round int) error {
 		return err
 	}
 	n := &waiting{Digests: []concord.Digest{concord.Sum([]byte(list[0].Text))}, Label: fmt.Sprintf("ask-%d-round-%d-over", index, round)}
-	_, err = w.send(ctx, n.body)
-	return err
+	if _, err = w.send(ctx, n.body); err != nil {
+		return err
+	}
+	return errAgain // not at once: the ledger may be slow to notice, and its clock another
 }
 
 // lookAndSeal looks at the page, unless that was done, and seals what was seen.
@@ -140,7 +146,7 @@ func (w *Witness) lookAndSeal(ctx context.Context, a *ledger.Ask, round int) err
 	})
 	if concord.KindOf(err) == concord.Conflict || concord.KindOf(err) == concord.NotFound {
 		w.cfg.Logger.Info("a report came too late to be sealed", "ask", a.Index, "round", round, "reason", err)
-		return nil
+		return errSilent{}
 	}
 	return err
 }

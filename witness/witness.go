@@ -116,8 +116,11 @@ type Witness struct {
 	busy  map[string]bool      // what is worked on
 	after map[string]time.Time // what is not tried before
 	notes map[string]*waiting  // on their way, by file name
+	tries map[string]int       // how often in a row something was put off
 	told  map[string]bool      // rounds whose captures are announced, by file name
 	jobs  sync.WaitGroup
+
+	seen map[string]time.Time // since when rounds are known, by file name; of the loop of Run
 
 	asking sync.Mutex // one ask at a time, so that two for one URL become one
 }
@@ -131,7 +134,7 @@ func Open(cfg Config) (*Witness, error) {
 		return nil, fmt.Errorf("open witness: %w", err)
 	}
 	w := &Witness{cfg: cfg, now: time.Now, kick: make(chan struct{}, 1), sending: make(chan struct{}, 1), looks: make(chan struct{}, maxLooks),
-		busy: map[string]bool{}, after: map[string]time.Time{}, notes: map[string]*waiting{}, told: map[string]bool{}}
+		busy: map[string]bool{}, after: map[string]time.Time{}, notes: map[string]*waiting{}, told: map[string]bool{}, tries: map[string]int{}, seen: map[string]time.Time{}}
 	if err := errors.Join(durable.RemoveTemps(durable.OS, cfg.Dir), w.loadNotes()); err != nil {
 		return nil, fmt.Errorf("open witness: %w", err)
 	}
@@ -182,7 +185,7 @@ func (w *Witness) job(ctx context.Context, name string, do func(context.Context)
 		delete(w.after, name)
 		w.pause(name, err)
 		w.mu.Unlock()
-		if err != nil && ctx.Err() == nil && err != error(errSilent{}) {
+		if err != nil && ctx.Err() == nil && err != error(errSilent{}) && !errors.Is(err, errAgain) {
 			w.cfg.Logger.Debug("tried again soon", "what", name, "reason", err)
 		}
 		w.wake()
@@ -200,14 +203,23 @@ const (
 func (w *Witness) pause(name string, err error) {
 	if len(w.after) > maxPauses {
 		maps.DeleteFunc(w.after, func(_ string, until time.Time) bool { return w.now().After(until) })
+		maps.DeleteFunc(w.tries, func(name string, _ int) bool { return w.after[name].IsZero() })
 	}
 	switch {
+	case errors.Is(err, errAgain):
+		w.tries[name]++
+		w.after[name] = w.now().Add(min(time.Second<<min(w.tries[name]-1, 10), silence))
+		return
 	case err == error(errSilent{}):
 		w.after[name] = w.now().Add(silence)
 	case err != nil:
 		w.after[name] = w.now().Add(retryAfter)
 	}
+	delete(w.tries, name)
 }
+
+// errAgain ends a job that is done again after a pause that grows each time, if it is still wanted.
+var errAgain = errors.New("again, if need be")
 
 // maxResigned bounds how often one text is signed anew because other transactions of the operator came first.
 const maxResigned = 50
