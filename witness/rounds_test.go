@@ -111,7 +111,7 @@ func (m *member) begin(b *book) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	w.now = b.clock
+	w.now = func() time.Time { return b.clock().Add(m.skew) }
 	m.w = w
 	m.run()
 }
@@ -406,5 +406,36 @@ func TestDamagedReport(t *testing.T) {
 	}
 	if _, err := bob.w.report(index, 1); concord.KindOf(err) != concord.Corrupt || !bytes.Contains([]byte(err.Error()), []byte("damaged")) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Clocks that are wrong by an hour: all take part in time, and nobody floods the ledger.
+func TestWrongClocks(t *testing.T) {
+	b, list := bookOf(t, names4...)
+	for i, skew := range []time.Duration{time.Hour, time.Hour, -time.Hour, 0} {
+		list[i].stop()
+		list[i].skew = skew
+		list[i].begin(b)
+	}
+	index := begin(t, list[0])
+	b.reach(index, 1, 4, 0)
+	time.Sleep(3 * lookEvery)
+	b.pass(13)
+	b.reach(index, 1, 4, 4)
+	b.pass(13)
+	until(t, "the ask is closed", func() bool { return !b.state().Ask(index).Open() })
+	if v := b.state().Ask(index).Verdict(); v != ledger.Agree {
+		t.Errorf("%s", v)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	docs := 0
+	for _, e := range b.entries {
+		if e.Type == "doc" {
+			docs++
+		}
+	}
+	if docs > 2 {
+		t.Errorf("%d notes to end one round", docs)
 	}
 }

@@ -55,6 +55,7 @@ type member struct {
 	looks     int
 	announced []string
 	lookErr   error
+	skew      time.Duration // of its clock
 }
 
 func (m *member) open(c *chain.Chain) {
