@@ -186,9 +186,17 @@ func (l *memoryLedger) held() (sum int64) {
 	return sum
 }
 
-func (l *memoryLedger) Size() uint64 { return uint64(len(l.entries)) }
+func (l *memoryLedger) Size() uint64 {
+	l.lmu.Lock()
+	defer l.lmu.Unlock()
+	return uint64(len(l.entries))
+}
 
-func (l *memoryLedger) Checkpoint() concord.Checkpoint { return l.points[len(l.points)-1] }
+func (l *memoryLedger) Checkpoint() concord.Checkpoint {
+	l.lmu.Lock()
+	defer l.lmu.Unlock()
+	return l.points[len(l.points)-1]
+}
 
 func (l *memoryLedger) Checkpoints(upTo uint64, n int) (out []concord.Checkpoint, err error) {
 	for i := len(l.points) - 1; i >= 0 && len(out) < n; i-- {
@@ -275,8 +283,11 @@ func (l *memoryLedger) Entry(index uint64) (*concord.LedgerEntry, error) {
 }
 
 func (l *memoryLedger) Entries(from uint64, n int) ([]concord.LedgerEntry, error) {
-	from = min(from, l.Size())
-	return l.entries[from:min(from+uint64(n), l.Size())], nil
+	size := l.Size()
+	from = min(from, size)
+	l.lmu.Lock()
+	defer l.lmu.Unlock()
+	return l.entries[from:min(from+uint64(n), size)], nil
 }
 
 func (l *memoryLedger) Proof(index uint64) ([]byte, error) {

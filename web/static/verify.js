@@ -1,4 +1,4 @@
-// Verifies receipts, and proofs of single entries of the ledger, in the browser, offline: nothing leaves the page. Written from
+// Verifies receipts of captures and of documents, and proofs of single entries of the ledger, in the browser, offline: nothing leaves the page. Written from
 // receipt/FORMAT.md; hashes and signatures are the browser's own (WebCrypto: SHA-256, Ed25519). Texts are kept as strings of bytes,
 // one character each. What is proven and what is not is said in the words of package receipt.
 "use strict";
@@ -162,12 +162,68 @@
 
   // check does what receipt.Verify does in Go; it throws what is wrong. The proof of a single entry is checked with the entry.
   const check = async (proof, policy, entry) => {
-    const pol = await policyOf(policy), p = split(proof);
+    const pol = await policyOf(policy);
+    if (proof.startsWith(DOCUMENT)) return documentReport(pol, { extra: proof });
+    const p = split(proof);
     if (p.extra === undefined) {
       need(entry !== undefined, "this is the proof of an entry of the log and no receipt: give the entry's own text with it");
       return entryReport(await headOf(p.checkpoint, pol), p, entry);
     }
-    return captureReport(pol, p);
+    return p.extra.startsWith(DOCUMENT) ? documentReport(pol, p) : captureReport(pol, p);
+  };
+
+  // keyOf returns the op key of an operator on a chain, for which a cosigning key of the policy vouches in an admission.
+  const keyOf = async (pol, admit, from, chain) => {
+    const [gov, home, , admitted, opKey, cosignKey, , cons] = fields(cut(admit, "\n\n")[0], ["concord/tx/v1", "chain", "epoch", "admit", "op", "cosign", "log", "cons", "node"], "url");
+    unbase(cons, 32);
+    const op = await vkey(opKey, 1), cosign = await vkey(cosignKey, 4);
+    need(gov === "gov" && admitted === from && op.name === from && cosign.name === from && cut(home, ":")[0] === cut(chain, ":")[0], "the keys are those of another operator or chain");
+    need(pol.keys.some((k) => k.line === cosign.line), "the policy does not have the key that vouches for the operator");
+    await opened(admit, [cosign]);
+    return op;
+  };
+
+  // documentReport is of a notarised document: its receipt, or, without a checkpoint, the promise of one.
+  const DOCUMENT = "concord/document/v1\n";
+  const documentReport = async (pol, p) => {
+    const promise = p.checkpoint === undefined, blocks = p.extra.split("\n\n");
+    need(p.extra.length <= 65536 && blocks.length === (promise ? 5 : 6), "not the receipt of a document");
+    const lines = blocks.shift().split("\n").slice(1), digest = (line, word) => {
+      need((line ?? "").startsWith(word + " ") && unbase(line.slice(word.length + 1), 32) !== "\0".repeat(32), "no digest: " + show(line ?? ""));
+      return line.slice(word.length + 1);
+    };
+    const file = digest(lines.shift(), "sha256"), salt = (lines[0] ?? "").startsWith("salt ") ? digest(lines.shift(), "salt") : "";
+    const place = promise ? [] : (lines.shift() ?? "").split(" "), record = promise ? "" : blocks.shift() + "\n";
+    need(promise ? lines.length === 0 : place.length === 3 && place[0] === "record", "the place of the block record is not in canonical form");
+    const noted = blocks[0] + "\n\n" + blocks[1] + "\n", admit = blocks[2] + "\n\n" + blocks[3];
+    const note = blocks[0].split("\n"), label = note.at(-1).startsWith("label ") ? note.pop().slice(6) : "", digests = note.slice(4).map((l) => digest(l, "sha256"));
+    const [kind, chain, from, seq] = fields(note.slice(0, 4).join("\n"), ["concord/tx/v1", "chain", "from", "seq"]);
+    need(kind === "doc" && digests.includes(salt ? btoa(await sha(atob(salt) + atob(file))) : file), "the note does not hold the digest of this document");
+    await opened(noted, [await keyOf(pol, admit, from, chain)]);
+    const r = { operator: words(from), chain: words(chain), seq: number(seq, COUNTS), n: pol.keys.filter((k) => k.type === 4).length, k: 0, level: 0, cosigned: [],
+      document: { sha256: file, salted: salt !== "", label: words(label), documents: digests.length } };
+    const what = r.operator + " notarised a document with SHA-256 " + labelled(file) + (salt ? "; what it made public is that digest salted, and the salt is in this receipt" : "") +
+      (label ? " (label " + JSON.stringify(words(label)) + ")" : "") + ".";
+    const open = ["That what the document says is true, or who wrote it.", "That nobody notarised the same document earlier: the log would show it, this receipt does not.",
+      "That the document did not exist long before."];
+    if (promise) {
+      need(r.seq === 0n, "a promise has seq 0");
+      return { ...r, proven: [what, "The operator's own key signed that; it waits to be put into the log of " + r.chain + "."],
+        notProven: ["When: it is not in the log yet, and nobody but the operator has signed anything. Get the receipt again when the ledger goes on.", ...open] };
+    }
+    const h = await headOf(p.checkpoint, pol), at = number(place[1], COUNTS), shared = Number(number(place[2], 63n)), own = path(lines), end = p.path.slice(p.path.length - shared);
+    need(shared <= p.path.length && (own.length === 0 || own.at(-1) !== p.path[p.path.length - 1 - shared]), "the paths do not share so many hashes");
+    need(await lies(noted, p.index, h.size, p.path, h.root), "the note does not lie under the checkpoint");
+    const [, height, , time, , txs] = record.split("\n").map((l) => l.slice(l.indexOf(" ") + 1));
+    need(record.startsWith("concord/block/v1\nheight ") && at > p.index && at - p.index <= number(txs ?? "", COUNTS), "the record is not that of the note's block");
+    need(await lies(record, at, h.size, [...own, ...end], h.root), "the block record does not lie under the checkpoint");
+    r.notBefore = number(time, SECONDS);
+    r.document.height = number(height, SECONDS);
+    Object.assign(r, h, { index: p.index });
+    r.proven = [what, "The note is entry " + r.index + " of the log " + r.log + ", in block " + r.document.height + "; " + KEPT, cosignedBy(h)];
+    if (h.notAfter !== undefined) r.proven.push("So the document existed, and the note was put into the log between " + when(r.notBefore) + ", the block's time, and " + when(h.notAfter) + ", the first cosigner's.");
+    r.notProven = [...open, "The exact time: a block's time may lag on a quiet ledger, and each cosigner goes by its own clock.", collusion(h)];
+    return r;
   };
 
   const entryReport = async (h, p, entry) => {
@@ -185,17 +241,12 @@
     const entry = entryOf(b[1]), at = number(place[1], SIZES), count = number(place[2], SIZES), batchPath = path(b.slice(3));
     const attest = blocks[1] + "\n\n" + blocks[2] + "\n", admit = blocks[3] + "\n\n" + blocks[4];
     const [kind, chain, from, seq, captures, root, span, prev] = fields(blocks[1], ["concord/tx/v1", "chain", "from", "seq", "count", "root", "span", "prev"]);
-    const [gov, home, , admitted, opKey, cosignKey, , cons] = fields(blocks[3], ["concord/tx/v1", "chain", "epoch", "admit", "op", "cosign", "log", "cons", "node"], "url");
-    need(kind === "attest" && gov === "gov", "its parts are other transactions");
-    number(seq, COUNTS); unbase(prev, 32); unbase(cons, 32);
+    need(kind === "attest", "its parts are other transactions");
+    number(seq, COUNTS); unbase(prev, 32);
     const times = span.split(" ").map((t) => number(t, SECONDS));
     need(times.length === 2 && times[0] <= entry.time && entry.time <= times[1], "the capture's time lies outside the attested span");
     need(count > 0n && number(captures, COUNTS) === count && await lies(b[1], at, count, batchPath, root), "the capture does not lie under the attested root");
-    const op = await vkey(opKey, 1), cosign = await vkey(cosignKey, 4);
-    need(admitted === from && op.name === from && cosign.name === from && cut(home, ":")[0] === cut(chain, ":")[0], "the keys are those of another operator or chain");
-    need(pol.keys.some((k) => k.line === cosign.line), "the policy does not have the key that vouches for the operator");
-    await opened(admit, [cosign]);
-    await opened(attest, [op]);
+    await opened(attest, [await keyOf(pol, admit, from, chain)]);
     const h = await headOf(p.checkpoint, pol);
     need(await lies(attest, p.index, h.size, p.path, h.root), "the attestation does not lie under the checkpoint");
     const r = { ...h, url: words(entry.url), operator: words(from), chain: words(chain), seq: BigInt(seq), batch: count, index: p.index, captured: entry.time, notBefore: entry.time,
@@ -237,14 +288,15 @@
     const r = await concordVerify(proof, policy, body), f = r.report, parts = [];
     if (r.proven) {
       const others = [];
-      if (body && f.raw) {
-        r.proven = btoa(await sha(text(body))) === f.raw;
-        others.push(r.proven ? "The file given is that body." : "NOT PROVEN: the file given is another body.");
+      const digest = f.raw ?? f.document?.sha256, kind = f.raw ? "body" : "document";
+      if (body && digest) {
+        r.proven = btoa(await sha(text(body))) === digest;
+        others.push(r.proven ? "The file given is that " + kind + "." : "NOT PROVEN: the file given is another " + kind + ".");
       }
       parts.push(make("p", make("strong", r.proven ? "Proven, by your browser." : others.shift())),
-        make("p", "Level " + f.level + (f.k ? ": cosigned by " + f.k + " of " + f.n + " witnesses of the policy." : ": signed by the log alone.") +
+        make("p", "Level " + f.level + (f.level === 0 ? ": promised by the operator alone; it is not in the log yet." : f.k ? ": cosigned by " + f.k + " of " + f.n + " witnesses of the policy." : ": signed by the log alone.") +
           (f.notAfter === undefined ? "" : f.notBefore === undefined ? " It was there by " + when(f.notAfter) + "." :
-            " Between " + when(f.notBefore) + ", by the operator's own clock, and " + when(f.notAfter) + ", when the first witness cosigned.")),
+            " Between " + when(f.notBefore) + (f.document ? ", the block's time, and " : ", by the operator's own clock, and ") + when(f.notAfter) + ", when the first witness cosigned.")),
         make("ul", [...others, ...f.proven].map((l) => make("li", l)), "proven"), make("p", "Not proven:"), make("ul", f.notProven.map((l) => make("li", l)), "unproven"));
     } else parts.push(make("p", r.able ? "NOT PROVEN: " + r.reason + "." : r.reason));
     out.className = "note " + (r.proven ? "good" : r.able ? "bad" : "warn");
