@@ -44,3 +44,21 @@ func TestTerms(t *testing.T) {
 		t.Errorf("terms of nothing: %v", got)
 	}
 }
+
+// FuzzTerms reads any bytes: what an entry names is bounded by its length, each once.
+func FuzzTerms(f *testing.F) {
+	f.Add([]byte((&Record{Height: 3, Bad: []Evidence{{"DUPLICATE_VOTE", "bob.example", 2}}}).String()))
+	f.Add([]byte("concord/tx/v1 doc\nchain net-1:0123456789ab\nfrom a.example\nseq 1\nsha256 " + concord.Sum(nil).String() + "\n\n— a.example AAAA\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		seen := map[concord.LedgerTerm]bool{}
+		for _, x := range Terms(b) {
+			if seen[x] || x.Kind == "" || x.Value == "" {
+				t.Errorf("%q: term %v is empty, or there twice", b, x)
+			}
+			seen[x] = true
+		}
+		if len(seen) > len(b)+2 {
+			t.Errorf("%d terms in %d bytes", len(seen), len(b))
+		}
+	})
+}

@@ -130,6 +130,7 @@ func TestLedgerSearch(t *testing.T) {
 	holds(t, "no such entry", c.get("/ledger/search?q=99999999", 404), `role="alert"`)
 	holds(t, "no such block", c.get("/ledger/search?q=block:99999999", 404), `role="alert"`)
 	c.get("/ledger/search?q=block:x", 422)
+	holds(t, "too many", c.get("/ledger/search?q=attest", 422), "find them by their operator")
 	c.get("/ledger/search?q="+strings.Repeat("x", 3000), 422)
 	c.get("/api/v1/ledger/search?q=%00", 422)
 	holds(t, "an entry", c.get("/ledger/search?q=2", 303), `href="/ledger/2"`)
@@ -210,4 +211,22 @@ func testLiveLedger(t *testing.T, ctx context.Context) {
 		t.Errorf("the keyboard leads to %s", got)
 	}
 	heard.check(t)
+}
+
+// FuzzAskLedger has any text asked for: it is a question or an error, and never one that leads nowhere.
+func FuzzAskLedger(f *testing.F) {
+	for _, s := range []string{"1187", "block:12", "ask:3", "alice.example", "https://example.org/a?b#c", "sha256:" + strings.Repeat("ab", 32), concord.Sum(nil).String(), "gov", "type:", "0f6f4c1e-7d0a-4c57-9a3e-000000000001", ":", "url:", "\x00"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		q, err := askLedger(s)
+		if err == nil && q.index == nil && q.height == nil && q.capture == "" && len(q.terms) == 0 {
+			t.Errorf("%q is taken, and asks for nothing", s)
+		}
+		for _, x := range q.terms {
+			if len(x.Value) > 3*maxAsked+16 { // a URL in its normal form may be longer
+				t.Errorf("%q asks for %d bytes", s, len(x.Value))
+			}
+		}
+	})
 }

@@ -48,6 +48,8 @@ func askLedger(text string) (q question, err error) {
 	digest, isDigest := digestOf(text)
 	n, notNumber := strconv.ParseUint(strings.ReplaceAll(text, ",", ""), 10, 63)
 	switch rest = strings.TrimSpace(rest); {
+	case slices.Contains([]string{"attest", "type:attest", "block", "type:block"}, strings.ToLower(text)):
+		return q, newProblem(http.StatusUnprocessableEntity, "most entries are attestations and records of blocks: find them by their operator, their root or their number, or a block by its height, as in block:12")
 	case notNumber == nil:
 		q.index = &n
 	case isDigest:
