@@ -2,6 +2,7 @@ package receipt
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os/exec"
@@ -211,6 +212,15 @@ func TestPythonAgreesOnDocuments(t *testing.T) {
 			add(bad, policy)
 		}
 	}
+	v := documentVectors(t)
+	for _, c := range v.Cases {
+		proof, err := base64.StdEncoding.DecodeString(v.Texts[c.Proof])
+		policy, err2 := base64.StdEncoding.DecodeString(v.Texts[c.Policy])
+		if err != nil || err2 != nil {
+			t.Fatal(err, err2)
+		}
+		cases = append(cases, [2][]byte{proof, policy})
+	}
 	in, err := json.Marshal(cases)
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +242,7 @@ func TestPythonAgreesOnDocuments(t *testing.T) {
 			good++
 		}
 	}
-	if good != 4 {
+	if good != 12 {
 		t.Errorf("%d of %d are good", good, len(cases))
 	}
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -179,7 +180,15 @@ func testVerifyPages(t *testing.T, ctx context.Context) {
 		}
 	}
 
+	outcome := filepath.Join(t.TempDir(), "outcome.tlog-proof") // of a kind that the page leaves to the program
+	text := "c2sp.org/tlog-proof@v1\nextra " + base64.StdEncoding.EncodeToString([]byte("concord/outcome/v1\nask 7\n")) + "\nindex 1\n\n"
+	if err := os.WriteFile(outcome, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	golden := func(name string) string {
+		if filepath.IsAbs(name) {
+			return name
+		}
 		path, err := filepath.Abs("../receipt/testdata/" + name)
 		if err != nil {
 			t.Fatal(err)
@@ -189,6 +198,7 @@ func testVerifyPages(t *testing.T, ctx context.Context) {
 	for _, c := range []struct{ receipt, policy, body, want string }{
 		{"one.tlog-proof", "one.policy", "one.body", "proven"}, {"four.tlog-proof", "four.policy", "", "proven"},
 		{"one.tlog-proof", "four.policy", "", "not proven"}, {"one.tlog-proof", "one.policy", "one.policy", "not proven"}, {"one.body", "one.policy", "", "not proven"},
+		{outcome, "one.policy", "", "not able"},
 	} {
 		do(t, ctx, "page", chromedp.Navigate(base+"/verify"), chromedp.WaitVisible(chromedp.CSS("[data-verify] button")),
 			chromedp.SetUploadFiles(chromedp.CSS("#receipt"), []string{golden(c.receipt)}), chromedp.SetUploadFiles(chromedp.CSS("#policy"), []string{golden(c.policy)}))

@@ -163,6 +163,7 @@
   // check does what receipt.Verify does in Go; it throws what is wrong. The proof of a single entry is checked with the entry.
   const check = async (proof, policy, entry) => {
     const pol = await policyOf(policy);
+    if (proof.includes("\nextra " + btoa(OUTCOME))) throw Object.assign(new Error("This is the receipt of what a panel of witnesses came to, which this page cannot check. Use “concord verify”."), { unable: true });
     if (proof.startsWith(DOCUMENT)) return documentReport(pol, { extra: proof });
     const p = split(proof);
     if (p.extra === undefined) {
@@ -184,7 +185,7 @@
   };
 
   // documentReport is of a notarised document: its receipt, or, without a checkpoint, the promise of one.
-  const DOCUMENT = "concord/document/v1\n";
+  const DOCUMENT = "concord/document/v1\n", OUTCOME = "concord/outcome/v1"; // 18 bytes, so that its base64 does not depend on what follows
   const documentReport = async (pol, p) => {
     const promise = p.checkpoint === undefined, blocks = p.extra.split("\n\n");
     need(p.extra.length <= 65536 && blocks.length === (promise ? 5 : 6), "not the receipt of a document");
@@ -275,7 +276,7 @@
     const cannot = await able();
     if (cannot) return { proven: false, able: false, reason: cannot };
     try { return { proven: true, able: true, report: await check(text(proof), text(policy), entry && text(entry)) }; }
-    catch (e) { return { proven: false, able: true, reason: String(e.message || e) }; }
+    catch (e) { return { proven: false, able: !e.unable, reason: String(e.message || e) }; }
   };
 
   const make = (tag, content, name) => {
