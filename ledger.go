@@ -36,7 +36,8 @@ type LedgerTerm struct {
 // Kinds of terms.
 const (
 	TermOperator = "operator" // who sent it, or whom it is about
-	TermDigest   = "digest"   // in base64: the root of a batch, a document, a seal, or what a witness saw
+	TermDigest   = "digest"   // in base64: the root of a batch, a document, a seal, what a witness saw, or what a payment refers to
+	TermDocument = "document" // in base64: what a doc transaction notarises
 	TermURL      = "url"      // that witnesses were asked for, or that one was led to
 	TermAsk      = "ask"      // index of the ask that a seal or report belongs to
 	TermType     = "type"     // of the transaction; not "attest", which most are

@@ -20,10 +20,9 @@ type Noted struct {
 	From  string // the operator
 }
 
-// Documents returns the first n doc transactions that hold a digest, in the order of the log; none is no error. It looks at the first MaxFound
-// entries that name the digest.
+// Documents returns the first n doc transactions that hold a digest, in the order of the log; none is no error.
 func (c *Chain) Documents(digest concord.Digest, n int) (list []Noted, err error) {
-	places, err := c.store.naming(concord.LedgerTerm{Kind: concord.TermDigest, Value: digest.String()}, ^uint64(0), MaxFound, false)
+	places, err := c.store.naming(concord.LedgerTerm{Kind: concord.TermDocument, Value: digest.String()}, ^uint64(0), n, false)
 	if err != nil {
 		return nil, fmt.Errorf("find documents: %w", err)
 	}
@@ -32,8 +31,7 @@ func (c *Chain) Documents(digest concord.Digest, n int) (list []Noted, err error
 		if err != nil {
 			return nil, fmt.Errorf("find documents: %w", err)
 		}
-		t, err := ledger.ParseTx([]byte(e.Text))
-		if err == nil && t.Doc != nil && slices.Contains(t.Doc.Digests, digest) && len(list) < n {
+		if t, err := ledger.ParseTx([]byte(e.Text)); err == nil && t.Doc != nil && slices.Contains(t.Doc.Digests, digest) {
 			list = append(list, Noted{index, t.From})
 		}
 	}

@@ -23,7 +23,7 @@ import (
 // held against the term once more when they are read.
 const (
 	keyTerm      = 't'
-	termsVersion = 1 // changes with what ledger.Terms returns
+	termsVersion = 2 // changes with what ledger.Terms returns
 	termSize     = 16
 	// termsBatch is how many entries are indexed in one write when the index is made again.
 	termsBatch = 2000

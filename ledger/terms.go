@@ -62,6 +62,9 @@ func Terms(entry []byte) (list []concord.LedgerTerm) {
 		digests(t.Show.Raw, t.Show.Text, t.Show.Cert, t.Show.WARC)
 	case t.Doc != nil:
 		digests(t.Doc.Digests...)
+		for _, d := range t.Doc.Digests { // by itself as well: nobody can hide a note behind entries that name its digest
+			add(concord.TermDocument, d.String())
+		}
 	case t.Pay != nil:
 		add(concord.TermOperator, t.Pay.To)
 		digests(t.Pay.Ref)

@@ -23,6 +23,7 @@ func TestTerms(t *testing.T) {
 	}{
 		{&AskTx{Head: h, URL: "https://a.example/x", Profile: "text-1", Need: 2, Of: 3, Until: 60, Pay: 1}, "operator alice.example, type ask, url https://a.example/x"},
 		{&SealTx{Head: h, Ask: 7, Round: 1, Commit: d("c")}, "operator alice.example, type seal, ask 7, digest " + d("c").String()},
+		{&DocTx{Head: h, Digests: []concord.Digest{d("doc")}}, "operator alice.example, type doc, digest " + d("doc").String() + ", document " + d("doc").String()},
 		{&PayTx{Head: h, To: "bob.example", Amount: 3, Ref: d("r")}, "operator alice.example, type pay, operator bob.example, digest " + d("r").String()},
 		{&PayTx{Head: h, To: "bob.example", Amount: 3}, "operator alice.example, type pay, operator bob.example"},
 		{&Gov{Chain: h.Chain, Epoch: 2, Powers: []Power{{Operator: "bob.example", Power: 1}, {Operator: "carol.example", Power: 1}}}, "type gov, operator bob.example, operator carol.example"},
