@@ -1,8 +1,10 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"syscall"
 	"testing"
@@ -35,6 +37,33 @@ func TestFillsUp(t *testing.T) {
 	} {
 		if got := fillsUp(c.was, c.free, 100, c.view); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
+// What a cluster makes good by itself does not end a member, whether its partition is to go on or was told to stop for another node.
+func TestPartitionGoesOn(t *testing.T) {
+	n := &Node{cfg: Config{Logger: slog.New(slog.DiscardHandler)}}
+	n.place.Store(&membership{Stage: settled})
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	broken := errors.New("broken")
+	for _, c := range []struct {
+		name string
+		ctx  context.Context
+		err  error
+		want error
+	}{
+		{"nothing", t.Context(), nil, nil},
+		{"a store that does not answer, while it stops", stopped, concord.Errorf(concord.Unavailable, "get blob: no leader"), nil},
+		{"a full disk, while it stops", stopped, fmt.Errorf("write: %w", syscall.ENOSPC), nil},
+		{"damage, while it stops", stopped, concord.Errorf(concord.Corrupt, "flipped"), nil},
+		{"that it stops", stopped, context.Canceled, context.Canceled},
+		{"anything else", t.Context(), broken, broken},
+	} {
+		p := n.partition("frontier.0", t.TempDir(), func(context.Context, uint64) error { return c.err })
+		if err := p.Run(c.ctx, 1); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 	}
 }

@@ -57,8 +57,8 @@ func (n *Node) partition(name, dir string, run func(context.Context, uint64) err
 	return partition{name, func(ctx context.Context, fence uint64) error {
 		err := run(ctx, fence)
 		switch kind := concord.KindOf(err); {
-		case err == nil || ctx.Err() != nil:
-			return err
+		case err == nil:
+			return nil
 		case kind == concord.Corrupt:
 			n.cfg.Logger.Error("the state of a partition is damaged, the saved one takes its place", "partition", name, "error", err)
 			if dir == "" {
@@ -67,7 +67,7 @@ func (n *Node) partition(name, dir string, run func(context.Context, uint64) err
 			if err := os.RemoveAll(dir); err != nil {
 				return err
 			}
-		case passes(err):
+		case passes(err): // also when it was told to stop meanwhile, for another node say
 			n.cfg.Logger.Warn("a partition cannot go on at the moment", "partition", name, "error", err)
 		default:
 			return err
