@@ -41,7 +41,7 @@ race:
 
 # Whole systems: thousands of pages, kill -9, clusters whose machines and wires fail, damaged files, a real browser. Needs the web pages that
 # .ci/run fetches (CONCORD_SITES). About an hour; E2E=-short leaves out what takes longest, and E2E='-run Cluster -cluster-pages 20000' is for
-# one part: e2e/cluster_test.go and field_test.go have the flags.
+# one part: e2e/cluster_test.go, federation_test.go and field_test.go have the flags.
 e2e: build
 	$(GO) test -count=1 -timeout 90m -tags e2e -v ./e2e/ $(E2E)
 	$(if $(findstring -run,$(E2E)),,$(GO) test -count=1 -timeout 60m -tags e2e -v $(findstring -short,$(E2E)) ./bus ./node ./witness)

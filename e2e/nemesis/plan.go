@@ -13,10 +13,10 @@ type Kind string
 
 // The kinds of faults. All end after their time: processes run again, wires are good, disks have space.
 const (
-	Kill     Kind = "kill -9"
+	Kill     Kind = "kill -9" // as Stop, Pause and Power: of one host in a drawn plan, of all that are named in others
 	Stop     Kind = "SIGTERM"
 	Pause    Kind = "pause"
-	Power    Kind = "power cut"        // of one host
+	Power    Kind = "power cut"
 	Blackout Kind = "power cut of all" // at one moment; counts as one fault, whatever MaxDown is
 	Isolate  Kind = "cut off"          // from everybody, both ways
 	Deaf     Kind = "deaf"             // nothing arrives at it; what it says arrives
@@ -26,9 +26,10 @@ const (
 	Slow     Kind = "slow link"        // to and from everybody
 	LowDisk  Kind = "low disk"         // less than the node's floor is free
 	FullDisk Kind = "full disk"        // not a byte is free
+	Clock    Kind = "wrong clock"      // the clock of the day is wrong by Fault.By
 )
 
-// Kinds are all kinds of faults, in the order in which a plan draws them.
+// Kinds are all kinds of faults that a plan draws, in their order. Clock is for plans that were not drawn.
 var Kinds = []Kind{Kill, Stop, Pause, Power, Blackout, Isolate, Deaf, Mute, Split, Slow, LowDisk, FullDisk, Apart}
 
 // Fault is one fault of a plan.
@@ -37,13 +38,17 @@ type Fault struct {
 	Hosts []string
 	At    time.Duration // since the plan began
 	For   time.Duration
-	Link  Link // for Slow
+	Link  Link          // for Slow
+	By    time.Duration // for Clock
 }
 
 func (f Fault) String() string {
 	s := fmt.Sprintf("%7.2fs %-10s %s for %.2fs", f.At.Seconds(), f.Kind, strings.Join(f.Hosts, " "), f.For.Seconds())
 	if f.Kind == Slow {
 		s += " (" + f.Link.String() + ")"
+	}
+	if f.Kind == Clock {
+		s += fmt.Sprintf(" (by %v)", f.By)
 	}
 	return s
 }

@@ -111,13 +111,17 @@ func (r *run) begin(f Fault, hosts []*Host, note func(string, ...any)) error {
 	h := hosts[0]
 	switch f.Kind {
 	case Kill:
-		return h.Kill()
+		return all(hosts, (*Host).Kill)
 	case Stop:
-		took, err := h.Terminate()
-		note("ended after %v", took.Round(time.Millisecond))
-		return err
+		return all(hosts, func(h *Host) error {
+			took, err := h.Terminate()
+			note("%s ended after %v", h.Name, took.Round(time.Millisecond))
+			return err
+		})
 	case Pause:
-		return h.Pause()
+		return all(hosts, (*Host).Pause)
+	case Clock:
+		return all(hosts, func(h *Host) error { return h.SkewClock(f.By) })
 	case Power, Blackout:
 		return PowerCut(hosts...)
 	case LowDisk:
@@ -129,6 +133,15 @@ func (r *run) begin(f Fault, hosts []*Host, note func(string, ...any)) error {
 		return r.rewire()
 	}
 	return fmt.Errorf("there is no fault %q", f.Kind)
+}
+
+// all does something with each host, one after the other.
+func all(hosts []*Host, do func(*Host) error) error {
+	var errs []error
+	for _, h := range hosts {
+		errs = append(errs, do(h))
+	}
+	return errors.Join(errs...)
 }
 
 // rewire makes every way what the faults say that last.
@@ -156,7 +169,9 @@ func (r *run) end(ctx context.Context, f Fault, hosts []*Host, note func(string,
 	h := hosts[0]
 	switch f.Kind {
 	case Pause:
-		return h.Resume()
+		return all(hosts, (*Host).Resume)
+	case Clock:
+		return all(hosts, func(h *Host) error { return h.SkewClock(0) })
 	case Isolate, Deaf, Mute, Split, Apart, Slow:
 		r.wires = slices.DeleteFunc(r.wires, func(o Fault) bool { return o.At == f.At && slices.Equal(o.Hosts, f.Hosts) })
 		return r.rewire()
