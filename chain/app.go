@@ -151,6 +151,7 @@ func (a *app) Commit(context.Context, *abci.RequestCommit) (_ *abci.ResponseComm
 	if len(b.entries) > 0 {
 		a.c.addHead(a.c.headOf(b.next))
 		a.c.wake()
+		a.c.waiters.committed()
 	}
 	return &abci.ResponseCommit{}, nil
 }

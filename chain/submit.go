@@ -31,6 +31,27 @@ type waiters struct {
 	mu     sync.Mutex
 	byLeaf map[concord.Digest][]*waiter
 	count  int
+	block  chan struct{} // closed by the next block with transactions; nil: nobody asked
+}
+
+// nextBlock returns what is closed when a block with transactions was committed.
+func (w *waiters) nextBlock() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.block == nil {
+		w.block = make(chan struct{})
+	}
+	return w.block
+}
+
+// committed tells that one was.
+func (w *waiters) committed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.block != nil {
+		close(w.block)
+		w.block = nil
+	}
 }
 
 func (w *waiters) add(leaf concord.Digest, tx []byte) (*waiter, error) {
@@ -111,6 +132,7 @@ func (c *Chain) Submit(ctx context.Context, tx []byte) (index uint64, err error)
 	defer tick.Stop()
 	started := c.started
 	for {
+		block := c.waiters.nextBlock()
 		if index, ok := c.signedIndex(leaf); ok { // it may have come in before the waiter was there to be woken
 			return index, nil
 		}
@@ -126,6 +148,7 @@ func (c *Chain) Submit(ctx context.Context, tx []byte) (index uint64, err error)
 			return 0, concord.Errorf(concord.Unavailable, "submit transaction: %w", c.failure())
 		case <-started:
 			started = nil // offer it once more, now that somebody takes it
+		case <-block: // what was too early, and left the mempool for it, may not be any more
 		case <-tick.C:
 		}
 	}
