@@ -163,7 +163,8 @@ func (a *Attestor) seal(ctx context.Context, items []item, pos uint64) (*Batch, 
 }
 
 // resign signs the attestation of a batch again: for the chain that runs now, when the one it names came to an end before it took the
-// batch, or under the next seq, when another transaction of the operator took the seq it has. The first can then never come into the log,
+// batch, under the next seq, when another transaction of the operator took the seq it has, or with the op key that has taken the place of
+// the one it is signed with. The first can then never come into the log,
 // and two of different seq contradict nobody. items are the batch's, nil: they are read from the store.
 func (a *Attestor) resign(ctx context.Context, b *Batch, items []item) error {
 	att, err := b.attestation()
@@ -211,7 +212,7 @@ func (a *Attestor) submit(ctx context.Context, b *Batch, items []item) error {
 			return about(b, err)
 		}
 		next, _, err2 := a.next(ctx)
-		if err2 == nil && next > b.Seq {
+		if err2 == nil && (next > b.Seq || !b.signedBy(a.cfg.Keys.Op.Key())) {
 			err2 = a.resign(ctx, b, items)
 		} else if err2 == nil {
 			err2 = err

@@ -3,6 +3,7 @@ package attest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -16,7 +17,7 @@ import (
 type Rebuilder struct {
 	store *store
 	cfg   RebuildConfig
-	salts salter
+	salts []salter // of the op key, and of those before it, the newest first
 	last  Batch
 	open  *keptBatch // on its way when the store was lost
 }
@@ -48,7 +49,11 @@ func NewRebuilder(cfg RebuildConfig) (*Rebuilder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Rebuilder{store: st, cfg: cfg, salts: newSalter(cfg.Keys.Op)}, nil
+	r := &Rebuilder{store: st, cfg: cfg}
+	for _, secret := range cfg.Keys.Secrets(saltLabel) {
+		r.salts = append(r.salts, salter{secret})
+	}
+	return r, nil
 }
 
 // Add takes a batch into the store, in the order in which they were kept. What the ledger never took, or took on another
@@ -77,12 +82,9 @@ func (r *Rebuilder) Add(attest []byte, captures []string) (int, error) {
 		if c == nil {
 			return 0, concord.Errorf(concord.Corrupt, "attestation %d: capture %s is not in the archive any more", att.Seq, concord.Clip(id, maxID))
 		}
-		e := concord.EntryOf(c, r.salts.of(id))
-		line := e.String()
-		k.items, k.lines = append(k.items, item{id: id, entry: e}), append(k.lines, line)
-		k.leaves = append(k.leaves, concord.Digest(tlog.RecordHash([]byte(line))))
+		k.items = append(k.items, item{id: id, entry: concord.EntryOf(c, [concord.SaltSize]byte{})})
 	}
-	if root(k.leaves) != att.Root {
+	if !slices.ContainsFunc(r.salts, func(s salter) bool { return k.salt(s) == att.Root }) {
 		return 0, concord.Errorf(concord.Corrupt, "attestation %d: the archive's captures do not give the root that was attested", att.Seq)
 	}
 	b.Seq, b.Time = att.Seq, time.Unix(att.Last, 0).UTC()
@@ -92,6 +94,18 @@ func (r *Rebuilder) Add(attest []byte, captures []string) (int, error) {
 	}
 	b.Index = &index
 	return len(captures), r.put(k)
+}
+
+// salt makes the lines with one secret's salts, and returns their root.
+func (k *keptBatch) salt(s salter) concord.Digest {
+	k.lines, k.leaves = nil, nil
+	for i := range k.items {
+		e := &k.items[i].entry
+		e.Salt = s.of(k.items[i].id)
+		line := e.String()
+		k.lines, k.leaves = append(k.lines, line), append(k.leaves, concord.Digest(tlog.RecordHash([]byte(line))))
+	}
+	return root(k.leaves)
 }
 
 func (r *Rebuilder) put(k *keptBatch) error {

@@ -57,7 +57,7 @@ func (a *Attestor) receipt(id string) ([]byte, error) {
 		return nil, concord.Errorf(concord.Corrupt, "batch %d: %w", at.batch, errStore)
 	}
 	p.BatchPath = path(leaves, int(at.i))
-	if p.Admit, err = a.cfg.Ledger.Admission(a.cfg.Operator); err != nil {
+	if p.Admit, err = a.cfg.Ledger.Admission(a.cfg.Operator, p.Index); err != nil {
 		return nil, err
 	}
 	head, err := a.cfg.Ledger.Covering(p.Index)

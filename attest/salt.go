@@ -15,8 +15,8 @@ const saltLabel = "concord/entry-salt/v1"
 
 // salter makes the salts of entries: the first 16 bytes of HMAC-SHA-256 of the capture's ID, under a secret derived from
 // the operator's key. Nobody else can compute or guess one, and the operator can make each again when its store is lost.
-// That takes the key they were made under: who changes the operator's key keeps the old one, for a Rebuilder that has only
-// the new one refuses the batches of before (their roots do not come out).
+// That takes the key they were made under, which the file of the operator's keys keeps when another takes its place: a Rebuilder that has
+// only the new one refuses the batches of before (their roots do not come out).
 type salter struct{ secret [sha256.Size]byte }
 
 func newSalter(op *note.Signer) salter { return salter{op.Derive(saltLabel)} }

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"concord"
+	"concord/note"
 	"concord/state"
 )
 
@@ -66,6 +67,12 @@ func (b *Batch) attestation() (concord.Attestation, error) {
 func (b *Batch) Captures() uint64 {
 	a, _ := b.attestation()
 	return a.Count
+}
+
+// signedBy reports whether the note has a line of a key.
+func (b *Batch) signedBy(k note.Key) bool {
+	n, err := note.Parse([]byte(b.Note))
+	return err == nil && slices.ContainsFunc(n.Sigs, k.Made)
 }
 
 // chain returns the chain that the attestation names, empty when it cannot be read.

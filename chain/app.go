@@ -145,6 +145,9 @@ func (a *app) Commit(context.Context, *abci.RequestCommit) (_ *abci.ResponseComm
 	if err := a.c.store.append(*b, a.height); err != nil {
 		return nil, err
 	}
+	if err := a.c.adopt(b.next); err != nil { // before anybody sees that the ledger has other keys
+		return nil, err
+	}
 	a.c.machine.Store(b.next)
 	a.c.last.Store(b.time * 1e9)
 	a.c.busy.Store(len(b.entries) > 0)
@@ -152,6 +155,8 @@ func (a *app) Commit(context.Context, *abci.RequestCommit) (_ *abci.ResponseComm
 		a.c.addHead(a.c.headOf(b.next))
 		a.c.wake()
 		a.c.waiters.committed()
+	} else if a.c.due() {
+		a.c.wake()
 	}
 	return &abci.ResponseCommit{}, nil
 }

@@ -17,6 +17,8 @@ import (
 const (
 	// maxBallots bounds the gov notes that wait for signatures: decisions of people.
 	maxBallots = 64
+	// maxUnsupported bounds those of them that no elector has signed.
+	maxUnsupported = 16
 	// aheadEpochs is how many decisions a gov note may be ahead: those before it wait for signatures too.
 	aheadEpochs = 8
 )
@@ -56,6 +58,23 @@ func (b *ballots) all() (list []*note.Note) {
 		list = append(list, n)
 	}
 	return list
+}
+
+// unsupported counts those that no elector has signed: a candidate's rotations, signed by the new key alone. The lock is held.
+func (b *ballots) unsupported(electors []note.Key) (count int) {
+	for _, n := range b.byID {
+		if !signedBy(n, electors) {
+			count++
+		}
+	}
+	return count
+}
+
+// signedBy reports whether one of the keys made a line of a note.
+func signedBy(n *note.Note, keys []note.Key) bool {
+	return slices.ContainsFunc(n.Sigs, func(s note.Sig) bool {
+		return slices.ContainsFunc(keys, func(k note.Key) bool { return k.Made(s) })
+	})
 }
 
 func (c *Chain) loadBallots() error {
@@ -132,9 +151,7 @@ func (c *Chain) addBallot(data []byte) (n *note.Note, fresh bool, err error) {
 	switch {
 	case !fresh && old != nil:
 		return old, false, nil
-	case !slices.ContainsFunc(out.Sigs, func(s note.Sig) bool {
-		return slices.ContainsFunc(electors, func(k note.Key) bool { return k.Made(s) })
-	}):
+	case !signedBy(out, electors) && (g.Rotate == nil || !signedBy(out, news) || c.ballots.unsupported(electors) >= maxUnsupported):
 		return nil, false, concord.Errorf(concord.Unauthorized, "no elector has signed this gov note")
 	case old == nil && len(c.ballots.byID) >= maxBallots:
 		return nil, false, concord.Errorf(concord.Unavailable, "%d gov notes wait for signatures already", maxBallots)
@@ -165,9 +182,12 @@ func (c *Chain) takeBallot(data []byte) {
 	c.cast()
 }
 
-// possess returns the signatures of this node's keys on its own admission.
+// possess returns the signatures of this node's keys on its own admission, or of a new key on the rotation to it.
 func (c *Chain) possess(text string) ([]note.Sig, error) {
 	g, err := ledger.ParseGov(text)
+	if err == nil && g.Rotate != nil {
+		return c.provesNew(text, g.Rotate)
+	}
 	if err != nil || g.Admit == nil || g.Admit.Operator != c.cfg.Operator {
 		return nil, err
 	}
@@ -187,19 +207,23 @@ func (c *Chain) possess(text string) ([]note.Sig, error) {
 
 // prove returns the signatures of an operator's four keys on its admission.
 func prove(text string, k *note.Keys, cons *note.Signer, unix int64) ([]note.Sig, error) {
-	cosig, err := k.Cosign.Cosign(text, unix)
-	if err != nil {
-		return nil, err
-	}
-	sigs := []note.Sig{cosig}
-	for _, s := range []*note.Signer{k.Op, k.Log, cons} {
-		sig, err := s.Sign(text)
+	var sigs []note.Sig
+	for _, s := range []*note.Signer{k.Cosign, k.Op, k.Log, cons} {
+		sig, err := signNew(text, s, unix)
 		if err != nil {
 			return nil, err
 		}
 		sigs = append(sigs, sig)
 	}
 	return sigs, nil
+}
+
+// signNew signs a gov note with a key that is new in it, of either type.
+func signNew(text string, s *note.Signer, unix int64) (note.Sig, error) {
+	if s.Key().Type == note.Cosignature {
+		return s.Cosign(text, unix)
+	}
+	return s.Sign(text)
 }
 
 // cast submits the next gov note that has its signatures, and forgets those whose epoch has passed.
@@ -238,6 +262,9 @@ func (c *Chain) Propose(action string) (Ballot, error) {
 	}
 	if a := parsed.Admit; a != nil && st.Origin != a.Log.Name {
 		return Ballot{}, concord.Errorf(concord.Invalid, "the log key of %s is named %q, this log is %q: it must join with a bundle of this chain", a.Operator, concord.Clip(a.Log.Name, 80), st.Origin)
+	}
+	if err := c.machine.Load().Possible(parsed); err != nil {
+		return Ballot{}, fmt.Errorf("this cannot be decided: %w", err)
 	}
 	return c.vote(text)
 }

@@ -92,6 +92,7 @@ type Chain struct {
 	book      *book
 	ballots   ballots
 	validator atomic.Pointer[validator]
+	keys      atomic.Pointer[engineKeys]
 	agreed    atomic.Pointer[concord.Checkpoint] // the newest with a quorum of cosignatures
 	inbox     chan letter
 	reopen    chan struct{} // capacity 1: there are others now, and no port yet
@@ -150,6 +151,9 @@ func (c *Chain) load() (err error) {
 	if c.genesis, err = loadOrFound(&c.cfg, m == nil); err != nil {
 		return err
 	}
+	if err := c.loadEngineKeys(); err != nil {
+		return err
+	}
 	if c.book, err = openBook(c.cfg.Dir); err != nil {
 		return err
 	}
@@ -161,6 +165,9 @@ func (c *Chain) load() (err error) {
 		if err := c.store.append(block{next: m, entries: c.genesis.notes, time: c.genesis.doc.GenesisTime.Unix()}, 0); err != nil {
 			return err
 		}
+	}
+	if err := c.adopt(m); err != nil {
+		return err
 	}
 	if err := c.checkMachine(m); err != nil {
 		return err
@@ -212,14 +219,7 @@ func (c *Chain) checkMachine(m *ledger.Machine) error {
 		}
 		return nil // it joined, and follows
 	}
-	k := c.cfg.Keys
-	if me.Op != k.Op.Key() || me.Cosign != k.Cosign.Key() || me.Log != k.Log.Key() {
-		return concord.Errorf(concord.Unauthorized, "the operator's keys are not those that chain %s knows; restore %s from your backup", c.id, note.KeysFile)
-	}
-	if me.Cons != c.genesis.cons {
-		return concord.Errorf(concord.Unauthorized, "the consensus key is not the one that chain %s knows; restore it from your backup", c.id)
-	}
-	return nil
+	return c.checkKeys(me)
 }
 
 // loadAgreed finds the newest head with a quorum.
@@ -289,6 +289,9 @@ func (c *Chain) mayAttest() error {
 	if e := c.running.Load(); c.networked() && (e == nil || e.networked && e.node.ConsensusReactor().WaitSync()) {
 		return concord.Errorf(concord.Unavailable, "this node catches up with the other operators")
 	}
+	if m := c.machine.Load().State().Member(c.cfg.Operator); m != nil && m.Op != c.cfg.Keys.Op.Key() {
+		return concord.Errorf(concord.Unavailable, "the op key of operator %s is newer than this node's copy of the ledger", c.cfg.Operator)
+	}
 	return c.standing()
 }
 
@@ -339,7 +342,7 @@ func (c *Chain) Run(ctx context.Context) error {
 	}
 }
 
-// runEngine runs consensus until ctx ends, or until it must start anew because there are others now to talk to.
+// runEngine runs consensus until ctx ends, or until it must start anew: because there are others now to talk to, or with another key.
 func (c *Chain) runEngine(ctx context.Context, first bool) (again bool, err error) {
 	e, err := startEngine(c)
 	if err != nil {
@@ -379,7 +382,7 @@ const tendEvery = time.Second
 const tellPeersEvery = 10
 
 // tend signs new heads, reads what peers send, keeps connections and watches over consensus, until ctx ends, something fails, or
-// the engine must start anew with a port.
+// the engine must start anew with a port or another key.
 func (c *Chain) tend(ctx context.Context, e *engine) (again bool, err error) {
 	watch := time.NewTicker(max(c.cfg.StallAfter/8, time.Millisecond))
 	defer watch.Stop()
@@ -409,7 +412,8 @@ func (c *Chain) tend(ctx context.Context, e *engine) (again bool, err error) {
 				return false, err
 			}
 			c.cast()
-			if !e.networked && c.networked() {
+			c.moveAddresses()
+			if !e.networked && c.networked() || c.due() {
 				return true, nil
 			}
 		case l := <-c.inbox:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -139,7 +140,7 @@ func TestSubmitAndRead(t *testing.T) {
 	if _, err := receipt.ParsePolicy([]byte(c.Policy())); err != nil {
 		t.Errorf("policy: %v", err)
 	}
-	if _, err := c.Admission(testOperator); err != nil {
+	if _, err := c.Admission(testOperator, math.MaxUint64); err != nil {
 		t.Error(err)
 	}
 	if _, err := c.Replay(); err != nil {

@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		child(dir)
 	}
+	if dir := os.Getenv(rotatingDir); dir != "" {
+		rotatingChild(dir)
+	}
 	os.Exit(m.Run())
 }
 

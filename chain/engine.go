@@ -55,6 +55,9 @@ func startEngine(c *Chain) (*engine, error) {
 
 // newEngine opens consensus on the chain's files.
 func newEngine(c *Chain) (*engine, error) {
+	if err := c.promote(); err != nil {
+		return nil, err
+	}
 	f := filesOf(c.cfg.Dir)
 	pv, err := loadValidator(f)
 	if err != nil {
@@ -64,7 +67,7 @@ func newEngine(c *Chain) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if me := c.machine.Load().State().Member(c.cfg.Operator); me != nil && me.Status != ledger.Left && me.Node != string(nodeKey.ID()) {
+	if me := c.machine.Load().State().Member(c.cfg.Operator); me != nil && me.Status != ledger.Left && me.Node != string(nodeKey.ID()) && !there(f.oldNodeKey(me.Node)) {
 		return nil, concord.Errorf(concord.Unauthorized, "node key %s is not the one that chain %s knows; restore it from your backup", f.nodeKey, c.id)
 	}
 	e := &engine{networked: c.networked(), quit: make(chan struct{})}

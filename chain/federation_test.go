@@ -453,7 +453,7 @@ func (f *federation) receiptOf(p *party) func() []byte {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		admit, err := p.Admission(p.name)
+		admit, err := p.Admission(p.name, index)
 		if err != nil {
 			f.t.Fatal(err)
 		}
@@ -509,8 +509,11 @@ func TestFederationDecides(t *testing.T) {
 	f := newFederation(t, 4)
 	f.promote()
 	alice, bob, carol, dave := f.list[0], f.list[1], f.list[2], f.list[3]
-	if _, err := alice.Propose("drop dave.example\n"); err != nil {
-		t.Fatal(err) // it can be proposed, and never decided: the note does not say that three voters are wanted
+	if _, err := alice.Propose("drop dave.example\n"); concord.KindOf(err) != concord.Invalid || !strings.Contains(err.Error(), "voters 3") {
+		t.Errorf("it must say that three voters are wanted: %v", err)
+	}
+	if _, err := alice.Propose("line dave.example 5\n"); err != nil {
+		t.Fatal(err) // nobody else signs it
 	}
 	f.decide("set txbytes 16384\n")
 	if len(alice.Ballots()) > 0 {

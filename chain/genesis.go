@@ -39,7 +39,6 @@ type genesis struct {
 	chainID string
 	doc     *cmttypes.GenesisDoc
 	notes   [][]byte // founding gov notes
-	cons    [32]byte // this node's consensus key
 }
 
 // appState is the application's part of the genesis file.
@@ -86,11 +85,6 @@ func loadOrFound(cfg *Config, fresh bool) (*genesis, error) {
 		g.notes = append(g.notes, []byte(n))
 	}
 	g.chainID = ledger.ChainID(g.doc.ChainID, file)
-	pv, err := loadValidator(filesOf(cfg.Dir))
-	if err != nil {
-		return nil, err
-	}
-	copy(g.cons[:], pv.Key.PubKey.Bytes())
 	return g, nil
 }
 
@@ -136,7 +130,7 @@ func makeEngineKeys(f engineFiles) (*privval.FilePV, *p2p.NodeKey, error) {
 // foundingNotes returns the admission of the operator and the grant of power to it.
 func foundingNotes(cfg *Config, pv *privval.FilePV, nodeID string) ([]string, error) {
 	k := cfg.Keys
-	cons, err := note.NewSigner(cfg.Operator, note.Ed25519, pv.Key.PrivKey.Bytes()[:32])
+	cons, err := consSignerOf(cfg.Operator, pv)
 	if err != nil {
 		return nil, err
 	}
@@ -186,17 +180,24 @@ func loadOrMakeValidator(f engineFiles) (*privval.FilePV, error) {
 func loadValidator(f engineFiles) (*privval.FilePV, error) {
 	var key privval.FilePVKey
 	var state privval.FilePVLastSignState
-	for _, x := range []struct {
-		path string
-		into any
-	}{{f.consKey, &key}, {f.consState, &state}} {
-		b, err := readSmall(x.path)
+	read := func(path string, into any) error {
+		b, err := readSmall(path)
 		if err == nil {
-			err = cmtjson.Unmarshal(b, x.into)
+			err = cmtjson.Unmarshal(b, into)
 		}
 		if err != nil {
-			return nil, concord.Errorf(concord.Corrupt, "validator file %s: %w; without it this node could sign two different blocks", x.path, err)
+			return concord.Errorf(concord.Corrupt, "validator file %s: %w; without it this node could sign two different blocks", path, err)
 		}
+		return nil
+	}
+	if err := read(f.consKey, &key); err != nil {
+		return nil, err
+	}
+	if pub, ok := key.PubKey.(cmted25519.PubKey); ok && len(pub) == ed25519.PublicKeySize {
+		f.consState = f.stateOf(pub)
+	}
+	if err := read(f.consState, &state); err != nil {
+		return nil, err
 	}
 	if info, err := os.Stat(f.consKey); err != nil || info.Mode().Perm()&0o077 != 0 {
 		return nil, concord.Errorf(concord.Unauthorized, "validator key %s can be read by others; run chmod 600 on it", f.consKey)

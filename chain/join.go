@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/cometbft/cometbft/privval"
 	cmttypes "github.com/cometbft/cometbft/types"
 
 	"concord"
@@ -164,7 +165,7 @@ func (c *Chain) Identity() (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	id := identity(&c.cfg, c.genesis.cons, string(key.ID()))
+	id := identity(&c.cfg, c.keys.Load().cons, string(key.ID()))
 	if m := c.machine.Load().State().Member(c.cfg.Operator); m != nil {
 		id.URL = m.URL
 	}
@@ -178,7 +179,7 @@ func (c *Chain) admission() (*ledger.Admission, error) {
 		return nil, err
 	}
 	k := c.cfg.Keys
-	return &ledger.Admission{Operator: c.cfg.Operator, Op: k.Op.Key(), Cosign: k.Cosign.Key(), Log: k.Log.Key(), Cons: c.genesis.cons, Node: id.Node}, nil
+	return &ledger.Admission{Operator: c.cfg.Operator, Op: k.Op.Key(), Cosign: k.Cosign.Key(), Log: k.Log.Key(), Cons: c.keys.Load().cons, Node: id.Node}, nil
 }
 
 func (c *Chain) consSigner() (*note.Signer, error) {
@@ -186,7 +187,11 @@ func (c *Chain) consSigner() (*note.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return note.NewSigner(c.cfg.Operator, note.Ed25519, pv.Key.PrivKey.Bytes()[:32])
+	return consSignerOf(c.cfg.Operator, pv)
+}
+
+func consSignerOf(operator string, pv *privval.FilePV) (*note.Signer, error) {
+	return note.NewSigner(operator, note.Ed25519, pv.Key.PrivKey.Bytes()[:32])
 }
 
 // reachable reports why others cannot reach this node.

@@ -124,6 +124,30 @@ func (b *book) put(p Peer) error {
 	return err
 }
 
+// move gives the address of a node to another: that of the same operator, with its new key.
+func (b *book) move(from, to string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i, ok := b.find(from)
+	if !ok {
+		return nil
+	}
+	p := b.list[i]
+	next := slices.Delete(slices.Clone(b.list), i, i+1)
+	if j, has := slices.BinarySearchFunc(next, to, func(p Peer, id string) int { return cmp.Compare(p.Node, id) }); !has {
+		p.Node = to
+		next = slices.Insert(next, j, p)
+	}
+	data, err := json.MarshalIndent(next, "", "  ")
+	if err == nil {
+		err = note.WritePrivate(b.path, data)
+	}
+	if err == nil {
+		b.list = next
+	}
+	return err
+}
+
 // admits reports whether a node may connect: those of members, and those who were invited and have not left since.
 func (c *Chain) admits(node string) bool {
 	for _, m := range c.machine.Load().State().Members {
@@ -131,7 +155,7 @@ func (c *Chain) admits(node string) bool {
 			return m.Status != ledger.Left
 		}
 	}
-	return c.book.has(node)
+	return c.book.has(node) || c.expected(node)
 }
 
 // networked reports whether the chain has anybody to talk to, and an address to do it.

@@ -2,11 +2,13 @@ package chain
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"concord"
 	"concord/ledger"
+	"concord/note"
 	"concord/receipt"
 )
 
@@ -124,27 +126,47 @@ func (c *Chain) Entries(from uint64, n int) ([]concord.LedgerEntry, error) {
 	return list, nil
 }
 
-// Admission returns the part of an operator's admission that receipts carry (receipt.AdmitNote).
-func (c *Chain) Admission(operator string) ([]byte, error) {
-	index, ok, err := c.store.admission(operator)
-	if err == nil && !ok {
-		err = concord.Errorf(concord.NotFound, "it was never admitted")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("admission of %s: %w", operator, err)
-	}
-	raw, err := c.store.entries(index, 1)
-	if err == nil && len(raw) == 0 {
-		err = concord.Errorf(concord.Corrupt, "entry %d is missing", index)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("admission of %s: %w", operator, err)
-	}
-	b, err := receipt.AdmitNote(raw[0].data)
+// Admission returns what binds an operator's op key to its cosigning key, as receipts carry it (receipt.AdmitNote): for the op key that it
+// had when the log had index entries. When either key was changed since, it is the operator's own node that signs it; NotFound elsewhere.
+func (c *Chain) Admission(operator string, index uint64) ([]byte, error) {
+	b, err := c.admissionNote(operator, index)
 	if err != nil {
 		return nil, fmt.Errorf("admission of %s: %w", operator, err)
 	}
 	return b, nil
+}
+
+func (c *Chain) admissionNote(operator string, index uint64) ([]byte, error) {
+	m := c.machine.Load()
+	var found *rawEntry
+	err := c.eachGov(min(index, m.Size()), func(_ uint64, e rawEntry, g *ledger.Gov) bool {
+		if g.Admit != nil && g.Admit.Operator == operator || g.Rotate != nil && g.Rotate.Which == "op" && g.Rotate.Operator == operator {
+			found = &e
+		}
+		return found != nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	member := m.State().Member(operator)
+	if found == nil || member == nil {
+		return nil, concord.Errorf(concord.NotFound, "it was never admitted")
+	}
+	n, err := note.Parse(found.data)
+	if err != nil {
+		return nil, concord.Errorf(concord.Corrupt, "%w", err)
+	}
+	if b, err := receipt.AdmitNote(found.data); err == nil && slices.ContainsFunc(n.Sigs, member.Cosign.Made) {
+		return b, nil
+	}
+	if operator != c.cfg.Operator || member.Cosign != c.cfg.Keys.Cosign.Key() {
+		return nil, concord.Errorf(concord.NotFound, "its keys were changed since, and its own node signs which are its own")
+	}
+	sig, err := c.cfg.Keys.Cosign.Cosign(n.Text, found.time.Unix()) // the block's time, so that it is always the same
+	if err != nil {
+		return nil, err
+	}
+	return note.Join(n.Text, sig), nil
 }
 
 // Replay rebuilds the ledger from the entries of the log alone, checks every block record on the way, and compares the

@@ -23,7 +23,6 @@ import (
 //	e <u64 index>   entry: u64 height, u64 unix seconds of the block, the entry's bytes
 //	h <u64 index>   32 bytes: a stored hash of the tree, in the layout of golang.org/x/mod/sumdb/tlog
 //	l <leaf hash>   u64 index of the entry with this leaf hash
-//	a <operator>    u64 index of the gov entry that admitted it
 //	c <u64 size>    checkpoint: u64 height, u64 unix seconds of the block, the signed note
 //	n <operator>    u64 size of the newest checkpoint that it cosigned
 //	g <text hash>   a gov note that waits for signatures
@@ -35,7 +34,6 @@ const (
 	keyEntry      = 'e'
 	keyHash       = 'h'
 	keyLeaf       = 'l'
-	keyAdmission  = 'a'
 	keyCheckpoint = 'c'
 	keyCosigned   = 'n'
 	keyBallot     = 'g'
@@ -132,13 +130,7 @@ func (s *store) append(b block, height int64) error {
 // setEntry adds an entry and the indexes that lead to it to a batch.
 func setEntry(w *pebble.Batch, index uint64, e rawEntry, leaf tlog.Hash) error {
 	at := binary.BigEndian.AppendUint64(nil, index)
-	if err := errors.Join(w.Set(key(keyEntry, index), e.stamped(), nil), w.Set(append([]byte{keyLeaf}, leaf[:]...), at, nil), setTerms(w, index, e.data)); err != nil {
-		return err
-	}
-	if t, err := ledger.ParseTx(e.data); err == nil && t.Gov != nil && t.Gov.Admit != nil {
-		return w.Set(append([]byte{keyAdmission}, t.Gov.Admit.Operator...), at, nil)
-	}
-	return nil
+	return errors.Join(w.Set(key(keyEntry, index), e.stamped(), nil), w.Set(append([]byte{keyLeaf}, leaf[:]...), at, nil), setTerms(w, index, e.data))
 }
 
 // overlay reads hashes of which some are not written yet.
@@ -278,10 +270,6 @@ func (s *store) number(k []byte) (uint64, bool, error) {
 
 func (s *store) lookup(leaf concord.Digest) (uint64, bool, error) {
 	return s.number(append([]byte{keyLeaf}, leaf[:]...))
-}
-
-func (s *store) admission(operator string) (uint64, bool, error) {
-	return s.number(append([]byte{keyAdmission}, operator...))
 }
 
 // lastTime returns the block time of the newest entry.

@@ -166,30 +166,40 @@ func (c *Chain) offer(ctx context.Context, leaf concord.Digest, tx []byte) error
 	if e == nil {
 		// Say at once what can never be executed.
 		err := c.machine.Load().Check(tx)
-		return c.unlessLogged(leaf, err)
+		return c.unlessLogged(leaf, tx, err)
 	}
-	return c.unlessLogged(leaf, e.offer(ctx, tx))
+	return c.unlessLogged(leaf, tx, e.offer(ctx, tx))
 }
 
 // unlessLogged drops an error about a transaction that is in the log: it was executed while it was checked.
-func (c *Chain) unlessLogged(leaf concord.Digest, err error) error {
+func (c *Chain) unlessLogged(leaf concord.Digest, tx []byte, err error) error {
 	if err == nil {
 		return nil
 	}
 	if _, ok := c.Lookup(leaf); ok {
 		return nil
 	}
-	return concord.Errorf(c.kindOf(err), "submit transaction: %w", err)
+	return concord.Errorf(c.kindOf(err, tx), "submit transaction: %w", err)
 }
 
 // kindOf returns the kind of an error about a transaction. What this operator may not do now it may again when the others have decided so: it
-// waits.
-func (c *Chain) kindOf(err error) concord.Kind {
+// waits. What it signed with a key that another has taken the place of is to be signed again, as what has a seq that is taken.
+func (c *Chain) kindOf(err error, tx []byte) concord.Kind {
 	kind := concord.KindOf(err)
-	if kind == concord.Unauthorized && c.standing() != nil {
+	switch {
+	case kind != concord.Unauthorized:
+	case c.standing() != nil:
 		return concord.Unavailable
+	case c.outdated(tx):
+		return concord.Conflict
 	}
 	return kind
+}
+
+// outdated reports whether a transaction of this operator is signed with another op key than the one it has now.
+func (c *Chain) outdated(tx []byte) bool {
+	t, err := ledger.ParseTx(tx)
+	return err == nil && t.From == c.cfg.Operator && len(t.Note.Sigs) == 1 && !c.cfg.Keys.Op.Key().Made(t.Note.Sigs[0])
 }
 
 // wakeWaiters tells callers of Submit what became of their transactions.
@@ -206,6 +216,6 @@ func (c *Chain) wakeWaiters() {
 		if _, ok := c.Lookup(leaf); ok { // committed between the two looks; the next round finds it signed
 			return 0, false, nil
 		}
-		return 0, true, concord.Errorf(c.kindOf(err), "submit transaction: %w", err)
+		return 0, true, concord.Errorf(c.kindOf(err, tx), "submit transaction: %w", err)
 	})
 }

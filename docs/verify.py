@@ -85,6 +85,7 @@ def holds(votes, name, by): return sum(m in by if isinstance(m, tuple) else hold
 N, V = "(0|[1-9][0-9]{0,19})", "([^\n]+)"
 ATTEST = f"concord/tx/v1 attest\nchain {V}\nfrom {V}\nseq {N}\ncount {N}\nroot {V}\nspan {N} {N}\nprev {V}\n"
 ADMIT = f"concord/tx/v1 gov\nchain {V}\nepoch {V}\nadmit {V}\nop {V}\ncosign {V}\nlog {V}\ncons {V}\nnode {V}\n(?:url {V}\n)?"
+ROTATE = f"concord/tx/v1 gov\nchain {V}\nepoch {V}\nrotate ([^ \n]+) op {V}\n"
 ENTRY = f"entry (\\S+) {N} ([1-9][0-9][0-9]) (\\S+) (\\S+) ([^ \n]*) (\\S+) ([^\0-\x20\x7f]+)"
 DOC = f"concord/tx/v1 doc\nchain {V}\nfrom {V}\nseq {N}\n((?:sha256 [^\n]+\n)+)(?:label {V}\n)?"
 RECORD = f"concord/block/v1\nheight {N}\nhash {V}\ntime {N}\nafter {V}\ntxs {N}\n(?:.+\n)*"
@@ -92,11 +93,15 @@ PAPER = f"concord/document/v1\nsha256 {V}(?:\nsalt {V})?(?:\nrecord {N} {N}((?:\
 def fields(pattern, text): return (re.fullmatch(pattern, text) or need(False, "not in canonical form: " + text[:60])).groups()
 
 def vouched(admit, operator, chain, keys):
-    """Return the operator's op key, for which its cosigning key vouches, which the policy lists."""
-    home, _, admitted, op, cosign, _, cons, _, _ = fields(ADMIT, admit.split("\n\n")[0] + "\n")
-    op, cosign = vkey(op, 1), vkey(cosign, 4)
-    need(unbase(cons, 32) and admitted == operator == op[0] == cosign[0] and home.split(":")[0] == chain.split(":")[0], "keys of another operator or chain")
-    need(cosign in keys and len(opened(admit, [cosign])[1]) == 1, "the policy has no witness that vouches for the operator's key")
+    """Return the op key that an admission, or a rotation of it, names; a cosigning key of the operator that the policy lists signed the text."""
+    text = admit.split("\n\n")[0] + "\n"
+    if "\nrotate " in text: home, _, admitted, op = fields(ROTATE, text)
+    else:
+        home, _, admitted, op, cosign, _, cons, _, _ = fields(ADMIT, text)
+        need(vkey(cosign, 4)[0] == admitted and unbase(cons, 32), "keys of another operator")
+    op = vkey(op, 1)
+    need(admitted == operator == op[0] and home.split(":")[0] == chain.split(":")[0], "keys of another operator or chain")
+    need(len(opened(admit, [k for k in keys if k[2] == 4 and k[0] == operator])[1]) == 1, "the policy has no witness that vouches for the operator's key")
     return op
 def headed(checkpoint, keys, quorum):
     text, by = opened(checkpoint, keys)

@@ -22,8 +22,9 @@ type Ledger interface {
 	Covering(index uint64) (concord.Checkpoint, error)
 	// Proof returns the inclusion path of an entry under the first size entries.
 	Proof(index, size uint64) ([]concord.Digest, error)
-	// Admission returns an operator's admission in the form that receipts carry.
-	Admission(operator string) ([]byte, error)
+	// Admission returns what binds an operator's op key to a cosigning key, in the form that receipts carry: the op key of when the log had index entries.
+	// NotFound when only the operator's own node has it.
+	Admission(operator string, index uint64) ([]byte, error)
 }
 
 // Operator is another member of the ledger, in good standing, whose API can be asked.

@@ -99,8 +99,11 @@ func (f *Federation) fetch(ctx context.Context, operator, id, pageURL string) (*
 // rebuild puts what our copy of the ledger knows into a receipt: path, the best checkpoint and the admission.
 func (f *Federation) rebuild(operator string, had *receipt.Parts) ([]byte, error) {
 	p := *had
-	var err error
-	if p.Admit, err = f.cfg.Ledger.Admission(operator); err != nil {
+	admit, err := f.cfg.Ledger.Admission(operator, p.Index)
+	switch {
+	case err == nil:
+		p.Admit = admit
+	case concord.KindOf(err) != concord.NotFound: // else what the operator's own node sent with it, which whoever verifies the receipt checks
 		return nil, err
 	}
 	head, err := f.cfg.Ledger.Covering(p.Index)

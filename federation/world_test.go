@@ -123,7 +123,7 @@ func (l *log) Proof(index, size uint64) ([]concord.Digest, error) {
 	return digests(must(tlog.ProveRecord(int64(size), int64(index), l.hashes))), nil
 }
 
-func (l *log) Admission(operator string) ([]byte, error) { return l.admits[operator], nil }
+func (l *log) Admission(operator string, _ uint64) ([]byte, error) { return l.admits[operator], nil }
 
 func (l *log) policy() []byte {
 	var keys []note.Key

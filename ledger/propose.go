@@ -50,6 +50,9 @@ func (m *Machine) Ready(b []byte) error {
 	return r.execute(b)
 }
 
+// Possible reports why an action of gov cannot be decided now, whoever signs it.
+func (m *Machine) Possible(g *Gov) error { return m.begin().act(g) }
+
 func used(t *Tx, m *Member) error {
 	return concord.Errorf(concord.Conflict, "%s of %s: seq %d was used; the next is %d", t.Type, m.Operator, t.Seq, m.Seq+1)
 }

@@ -22,7 +22,7 @@ type ledgerReader interface {
 
 	Next(operator string) (seq uint64, prev concord.Digest, err error)
 	Submit(ctx context.Context, tx []byte) (index uint64, err error)
-	Admission(operator string) ([]byte, error)
+	Admission(operator string, index uint64) ([]byte, error)
 
 	Checkpoint() concord.Checkpoint
 	Checkpoints(upTo uint64, n int) ([]concord.Checkpoint, error)

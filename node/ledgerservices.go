@@ -71,8 +71,9 @@ type ledgerPlace struct {
 // ledgerOperator asks for an operator's admission. Keys is what the asker knows of its keys: the answer does not depend on it, but what
 // is kept of answers does.
 type ledgerOperator struct {
-	Name string            `json:"name"`
-	Keys map[string]string `json:"keys,omitempty"`
+	Name  string            `json:"name"`
+	Index uint64            `json:"index"` // entries of the log when the keys are wanted
+	Keys  map[string]string `json:"keys,omitempty"`
 }
 
 type ledgerProof struct {
@@ -125,7 +126,7 @@ func ledgerServices(c *chain.Chain) map[string]handler {
 		}),
 		ledgerSubmitService: tells(c, func(ctx context.Context, tx []byte) (ledgerPlace, error) { return submitFor(ctx, c, tx) }),
 		ledgerAdmissionService: tells(c, func(_ context.Context, q ledgerOperator) ([]byte, error) {
-			return c.Admission(q.Name)
+			return c.Admission(q.Name, q.Index)
 		}),
 		ledgerCoveringService: tells(c, func(_ context.Context, index uint64) (concord.Checkpoint, error) { return c.Covering(index) }),
 		ledgerCheckpointsService: tells(c, func(_ context.Context, q ledgerSpan) (ledgerPage[json.RawMessage], error) {

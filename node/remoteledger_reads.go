@@ -40,9 +40,9 @@ func (l *remoteLedger) Submit(ctx context.Context, tx []byte) (index uint64, err
 	}
 }
 
-// Admission returns the part of an operator's admission that receipts carry. It is kept for as long as the operator's keys stay.
-func (l *remoteLedger) Admission(operator string) ([]byte, error) {
-	q := ledgerOperator{Name: operator}
+// Admission returns what binds an operator's op key to its cosigning key, as receipts carry it. It is kept for as long as the operator's keys stay.
+func (l *remoteLedger) Admission(operator string, index uint64) ([]byte, error) {
+	q := ledgerOperator{Name: operator, Index: index}
 	a, _ := l.about()
 	for _, m := range a.Members {
 		if m.Name == operator {

@@ -237,7 +237,7 @@ func TestRemoteLedgerReadsLikeTheLedger(t *testing.T) {
 		}
 		for _, op := range []string{ledgerOperatorName, "bob.example", strings.Repeat("x", 300)} {
 			reads["next of "+op] = func(l ledgerReader) string { seq, prev, err := l.Next(op); return result([]any{seq, prev}, err) }
-			reads["admission of "+op] = func(l ledgerReader) string { b, err := l.Admission(op); return result(b, err) }
+			reads["admission of "+op] = func(l ledgerReader) string { b, err := l.Admission(op, l.Status().Size); return result(b, err) }
 		}
 		size := c.Checkpoint().Size
 		for _, i := range []uint64{0, 1, index, size - 1, size, 1 << 40} {
@@ -354,7 +354,7 @@ func TestRemoteLedgerAsksOnce(t *testing.T) {
 			_, err1 := r.Entry(index)
 			_, err2 := r.Proof(index, size)
 			_, err3 := r.Covering(index)
-			_, err4 := r.Admission(ledgerOperatorName)
+			_, err4 := r.Admission(ledgerOperatorName, index)
 			_, err5 := r.HashTile(0, 0, 1)
 			_, err6 := r.EntryBundle(0, 1)
 			if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
 
@@ -107,8 +108,11 @@ func (v verifier) Name() string                 { return v.Key.Name }
 func (v verifier) KeyHash() uint32              { return v.ID() }
 func (v verifier) Verify(text, sig []byte) bool { return v.verify(string(text), sig) }
 
-// Signer is a key with its private half. It is safe for concurrent use.
-type Signer struct {
+// Signer signs for one purpose, with a key and its private half. Keys.Adopt gives it another key in the place of the first, for whoever
+// holds it. It is safe for concurrent use.
+type Signer struct{ pair atomic.Pointer[pair] }
+
+type pair struct {
 	key  Key
 	priv ed25519.PrivateKey
 }
@@ -118,23 +122,26 @@ func NewSigner(name string, typ Type, seed []byte) (*Signer, error) {
 	if !ValidName(name) || len(seed) != ed25519.SeedSize || (typ != Ed25519 && typ != Cosignature) {
 		return nil, concord.Errorf(concord.Invalid, "signing key %q: want a name, type 1 or 4, and a seed of %d bytes", concord.Clip(name, 80), ed25519.SeedSize)
 	}
-	s := &Signer{key: Key{Name: name, Type: typ}, priv: ed25519.NewKeyFromSeed(seed)}
-	copy(s.key.Public[:], s.priv.Public().(ed25519.PublicKey))
+	p := &pair{key: Key{Name: name, Type: typ}, priv: ed25519.NewKeyFromSeed(seed)}
+	copy(p.key.Public[:], p.priv.Public().(ed25519.PublicKey))
+	s := new(Signer)
+	s.pair.Store(p)
 	return s, nil
 }
 
 // Key returns the verifier key.
-func (s *Signer) Key() Key { return s.key }
+func (s *Signer) Key() Key { return s.pair.Load().key }
 
 // Sign signs a text with an Ed25519 key.
 func (s *Signer) Sign(text string) (Sig, error) {
 	if err := checkText(text); err != nil {
 		return Sig{}, err
 	}
-	if s.key.Type != Ed25519 {
-		return Sig{}, concord.Errorf(concord.Invalid, "sign: key %s is for cosignatures only", s.key.Name)
+	p := s.pair.Load()
+	if p.key.Type != Ed25519 {
+		return Sig{}, concord.Errorf(concord.Invalid, "sign: key %s is for cosignatures only", p.key.Name)
 	}
-	return Sig{s.key.Name, s.key.ID(), ed25519.Sign(s.priv, []byte(text))}, nil
+	return Sig{p.key.Name, p.key.ID(), ed25519.Sign(p.priv, []byte(text))}, nil
 }
 
 // Cosign signs a text under a time, in unix seconds, with a Cosignature key. What a cosignature of a checkpoint states
@@ -143,11 +150,12 @@ func (s *Signer) Cosign(text string, unix int64) (Sig, error) {
 	if err := checkText(text); err != nil {
 		return Sig{}, err
 	}
-	if s.key.Type != Cosignature || unix < 0 {
-		return Sig{}, concord.Errorf(concord.Invalid, "cosign: key %s is not a cosigning key, or the time %d is negative", s.key.Name, unix)
+	p := s.pair.Load()
+	if p.key.Type != Cosignature || unix < 0 {
+		return Sig{}, concord.Errorf(concord.Invalid, "cosign: key %s is not a cosigning key, or the time %d is negative", p.key.Name, unix)
 	}
 	data := binary.BigEndian.AppendUint64(nil, uint64(unix))
-	return Sig{s.key.Name, s.key.ID(), append(data, ed25519.Sign(s.priv, cosigned(text, uint64(unix)))...)}, nil
+	return Sig{p.key.Name, p.key.ID(), append(data, ed25519.Sign(p.priv, cosigned(text, uint64(unix)))...)}, nil
 }
 
 // maxTime bounds a cosignature's time to what a signed number of seconds holds.
@@ -179,7 +187,7 @@ func checkText(text string) error {
 // Derive returns a secret that only who has the private key can compute: HMAC-SHA-256 under the seed. Each use has a
 // label of its own.
 func (s *Signer) Derive(label string) [sha256.Size]byte {
-	h := hmac.New(sha256.New, s.priv.Seed())
+	h := hmac.New(sha256.New, s.pair.Load().priv.Seed())
 	h.Write([]byte(label))
 	return [sha256.Size]byte(h.Sum(nil))
 }

@@ -3,22 +3,38 @@ package note
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
 	"concord"
 )
 
-// Keys are an operator's signing keys. Each is for one kind of statement and never shared.
+// Keys are an operator's signing keys. Each is for one kind of statement and never shared. The zero value of what is not exported is
+// that of keys without a file, which cannot be changed.
 type Keys struct {
 	Op     *Signer // transactions; named for the operator
 	Cosign *Signer // cosignatures of checkpoints; named for the operator
 	Log    *Signer // checkpoints; named for the log's origin
+
+	path string
+	mu   sync.Mutex // held while the file is written
+	next map[string]*Signer
+	old  []oldKey // oldest first
+}
+
+// oldKey is a key that another has taken the place of. It signs nothing more.
+type oldKey struct {
+	label string
+	*Signer
 }
 
 // KeysFile is the name of the file LoadOrCreateKeys keeps.
@@ -27,8 +43,10 @@ const KeysFile = "operator.keys"
 const (
 	keysHead   = "concord/keys/v1"
 	privatePre = "PRIVATE+KEY+"
-	// maxKeysFile is far above what three keys with the longest names take.
-	maxKeysFile = 4096
+	// maxOldKeys is how often an operator may change keys: the ledger's limit for one member.
+	maxOldKeys = 64
+	// maxKeysFile is far above what all keys take with names of usual length.
+	maxKeysFile = 64 << 10
 )
 
 // LoadOrCreateKeys reads dir/operator.keys, or makes new keys and that file when it does not exist. The file has mode
@@ -38,6 +56,8 @@ const (
 //	op PRIVATE+KEY+<operator>+<key ID>+<base64 of type 0x01 and seed>
 //	cosign PRIVATE+KEY+<operator>+<key ID>+<base64 of type 0x04 and seed>
 //	log PRIVATE+KEY+<origin>+<key ID>+<base64 of type 0x01 and seed>
+//	next <op, cosign or log> PRIVATE+KEY+…     optional, in this order: keys that are to take the place of those above (Next)
+//	old <op, cosign or log> PRIVATE+KEY+…      up to 64, oldest first: keys whose place another has taken (Adopt)
 //
 // It refuses a file that others than its owner may read (Unauthorized), that is damaged (Corrupt: key IDs do not match),
 // or that is another operator's or log's (Conflict).
@@ -64,9 +84,10 @@ func LoadOrCreateKeys(dir, operator, origin string) (*Keys, error) {
 	if err != nil {
 		return nil, concord.Errorf(concord.Corrupt, "operator keys %s: %w; restore the file from your backup", path, err)
 	}
-	if k.Op.key.Name != operator || k.Cosign.key.Name != operator || k.Log.key.Name != origin {
-		return nil, concord.Errorf(concord.Conflict, "operator keys %s are those of operator %q and log %q, not of %q and %q", path, k.Op.key.Name, k.Log.key.Name, operator, origin)
+	if k.Op.Key().Name != operator || k.Cosign.Key().Name != operator || k.Log.Key().Name != origin {
+		return nil, concord.Errorf(concord.Conflict, "operator keys %s are those of operator %q and log %q, not of %q and %q", path, k.Op.Key().Name, k.Log.Key().Name, operator, origin)
 	}
+	k.path = path
 	return k, nil
 }
 
@@ -90,21 +111,17 @@ func LogOf(dir string) (string, error) {
 	if err != nil {
 		return "", concord.Errorf(concord.Corrupt, "operator keys %s: %w; restore the file from your backup", path, err)
 	}
-	return k.Log.key.Name, nil
+	return k.Log.Key().Name, nil
 }
 
 func createKeys(dir, path, operator, origin string) (*Keys, error) {
-	k := new(Keys)
+	k := &Keys{path: path}
 	for _, f := range k.fields() {
 		name := operator
 		if f.label == "log" {
 			name = origin
 		}
-		seed := make([]byte, ed25519.SeedSize)
-		if _, err := rand.Read(seed); err != nil {
-			return nil, fmt.Errorf("make operator keys: %w", err)
-		}
-		s, err := NewSigner(name, f.typ, seed)
+		s, err := makeSigner(name, f.typ)
 		if err != nil {
 			return nil, fmt.Errorf("make operator keys: %w", err)
 		}
@@ -119,6 +136,14 @@ func createKeys(dir, path, operator, origin string) (*Keys, error) {
 	return k, nil
 }
 
+func makeSigner(name string, typ Type) (*Signer, error) {
+	seed := make([]byte, ed25519.SeedSize)
+	if _, err := rand.Read(seed); err != nil {
+		return nil, err
+	}
+	return NewSigner(name, typ, seed)
+}
+
 type keyField struct {
 	label  string
 	typ    Type
@@ -129,40 +154,191 @@ func (k *Keys) fields() [3]keyField {
 	return [3]keyField{{"op", Ed25519, &k.Op}, {"cosign", Cosignature, &k.Cosign}, {"log", Ed25519, &k.Log}}
 }
 
+// field returns the key of a label.
+func (k *Keys) field(label string) (keyField, error) {
+	for _, f := range k.fields() {
+		if f.label == label && *f.signer != nil {
+			return f, nil
+		}
+	}
+	return keyField{}, concord.Errorf(concord.Invalid, "operator keys: there is no key %q; there are op, cosign and log", concord.Clip(label, 40))
+}
+
+// Next returns the key that is to take the place of "op", "cosign" or "log". The first time it makes one, which is durable when it
+// returns; afterwards it is the same until Adopt.
+func (k *Keys) Next(label string) (*Signer, error) {
+	f, err := k.field(label)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s := k.next[label]; s != nil {
+		return s, nil
+	}
+	if len(k.old) >= maxOldKeys {
+		return nil, concord.Errorf(concord.Invalid, "operator keys: %d were changed, the limit", maxOldKeys)
+	}
+	s, err := makeSigner((*f.signer).Key().Name, f.typ)
+	if err != nil {
+		return nil, fmt.Errorf("make the next %s key: %w", label, err)
+	}
+	then := k.copy()
+	then.next[label] = s
+	if err := k.save(then); err != nil {
+		return nil, fmt.Errorf("make the next %s key: %w", label, err)
+	}
+	return s, nil
+}
+
+// Waiting returns the key that Next made and Adopt has not taken; nil: none.
+func (k *Keys) Waiting(label string) *Signer {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.next[label]
+}
+
+// Adopt makes the key that Next made the current one, if it is want: the Signer in the field of Keys signs with it from now on, for all
+// who hold it, and with the old one no more. It is durable before it is used. It reports whether that is so, or was already.
+func (k *Keys) Adopt(label string, want Key) (bool, error) {
+	f, err := k.field(label)
+	if err != nil {
+		return false, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if (*f.signer).Key() == want {
+		return true, nil
+	}
+	s := k.next[label]
+	if s == nil || s.Key() != want {
+		return false, nil
+	}
+	was := new(Signer)
+	was.pair.Store((*f.signer).pair.Load())
+	then := k.copy()
+	delete(then.next, label)
+	then.old = append(then.old, oldKey{label, was})
+	for _, g := range then.fields() {
+		if g.label == label {
+			*g.signer = s
+		}
+	}
+	if err := k.save(then); err != nil {
+		return false, fmt.Errorf("adopt the next %s key: %w", label, err)
+	}
+	(*f.signer).pair.Store(s.pair.Load())
+	return true, nil
+}
+
+// Was reports whether a key was one of these, and another has taken its place.
+func (k *Keys) Was(key Key) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.ContainsFunc(k.old, func(o oldKey) bool { return o.Key() == key })
+}
+
+// Secrets returns what the op key derives for a label (Signer.Derive), and after it what each that came before it derived, the
+// newest first.
+func (k *Keys) Secrets(label string) [][sha256.Size]byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	list := [][sha256.Size]byte{k.Op.Derive(label)}
+	for _, o := range slices.Backward(k.old) {
+		if o.label == "op" {
+			list = append(list, o.Derive(label))
+		}
+	}
+	return list
+}
+
+// copy returns keys to be changed and saved.
+func (k *Keys) copy() *Keys {
+	c := &Keys{Op: k.Op, Cosign: k.Cosign, Log: k.Log, next: map[string]*Signer{}, old: slices.Clone(k.old)}
+	maps.Copy(c.next, k.next)
+	return c
+}
+
+// save writes other keys to the file, then keeps what they have as next and old.
+func (k *Keys) save(then *Keys) error {
+	if k.path == "" {
+		return concord.Errorf(concord.Invalid, "these keys are in no file")
+	}
+	if err := WritePrivate(k.path, []byte(then.format())); err != nil {
+		return err
+	}
+	k.next, k.old = then.next, then.old
+	return nil
+}
+
 func (k *Keys) format() string {
 	var b strings.Builder
 	b.WriteString(keysHead + "\n")
+	write := func(label string, s *Signer) {
+		p := s.pair.Load()
+		data := append([]byte{byte(p.key.Type)}, p.priv.Seed()...)
+		fmt.Fprintf(&b, "%s %s%s+%08x+%s\n", label, privatePre, p.key.Name, p.key.ID(), base64.StdEncoding.EncodeToString(data))
+	}
 	for _, f := range k.fields() {
-		s := *f.signer
-		data := append([]byte{byte(f.typ)}, s.priv.Seed()...)
-		fmt.Fprintf(&b, "%s %s%s+%08x+%s\n", f.label, privatePre, s.key.Name, s.key.ID(), base64.StdEncoding.EncodeToString(data))
+		write(f.label, *f.signer)
+	}
+	for _, f := range k.fields() {
+		if s := k.next[f.label]; s != nil {
+			write("next "+f.label, s)
+		}
+	}
+	for _, o := range k.old {
+		write("old "+o.label, o.Signer)
 	}
 	return b.String()
 }
 
 func parseKeys(text string) (*Keys, error) {
-	k := new(Keys)
+	k := &Keys{next: map[string]*Signer{}}
 	lines := strings.Split(text, "\n")
-	if len(lines) != 5 || lines[0] != keysHead || lines[4] != "" {
+	if len(lines) < 5 || len(lines) > 5+3+maxOldKeys || lines[0] != keysHead || lines[len(lines)-1] != "" {
 		return nil, concord.Errorf(concord.Corrupt, "want the line %q and three keys", keysHead)
 	}
 	for i, f := range k.fields() {
-		v, ok := strings.CutPrefix(lines[i+1], f.label+" "+privatePre)
-		if !ok {
-			return nil, concord.Errorf(concord.Corrupt, "line %d is not the %s key", i+2, f.label)
-		}
-		key, seed, err := splitKey(v)
-		if err != nil || key.Type != f.typ {
-			return nil, concord.Errorf(concord.Corrupt, "line %d is not a signing key of type %d", i+2, f.typ)
-		}
-		if *f.signer, err = NewSigner(key.Name, f.typ, seed); err != nil {
+		var err error
+		if *f.signer, err = parseSigner(lines[i+1], f.label, f.typ, i+2); err != nil {
 			return nil, err
 		}
 	}
+	for i, line := range lines[4 : len(lines)-1] {
+		for _, f := range k.fields() {
+			switch {
+			case strings.HasPrefix(line, "next "+f.label+" "):
+				s, err := parseSigner(line, "next "+f.label, f.typ, i+5)
+				if err != nil {
+					return nil, err
+				}
+				k.next[f.label] = s
+			case strings.HasPrefix(line, "old "+f.label+" "):
+				s, err := parseSigner(line, "old "+f.label, f.typ, i+5)
+				if err != nil {
+					return nil, err
+				}
+				k.old = append(k.old, oldKey{f.label, s})
+			}
+		}
+	}
 	if k.format() != text { // the key ID is a checksum over name, type and the public key of the seed
-		return nil, concord.Errorf(concord.Corrupt, "a key does not match its key ID")
+		return nil, concord.Errorf(concord.Corrupt, "a key does not match its key ID, or a line is none of this file")
 	}
 	return k, nil
+}
+
+func parseSigner(line, label string, typ Type, number int) (*Signer, error) {
+	v, ok := strings.CutPrefix(line, label+" "+privatePre)
+	if !ok {
+		return nil, concord.Errorf(concord.Corrupt, "line %d is not the %s key", number, label)
+	}
+	key, seed, err := splitKey(v)
+	if err != nil || key.Type != typ {
+		return nil, concord.Errorf(concord.Corrupt, "line %d is not a signing key of type %d", number, typ)
+	}
+	return NewSigner(key.Name, typ, seed)
 }
 
 // WritePrivate writes a file of mode 0600 all at once: a new file, synced, renamed over path, the directory synced.

@@ -180,16 +180,6 @@ func (p *Policy) keys() []note.Key {
 	return list
 }
 
-// witness returns the index of the witness with this key, -1 for none.
-func (p *Policy) witness(k note.Key) int {
-	for i, w := range p.Witnesses {
-		if w.Key == k {
-			return i
-		}
-	}
-	return -1
-}
-
 // FormatPolicy returns the text of a policy: the log keys as alternatives, the witnesses under the names of their keys,
 // and need of them as the quorum. Further witnesses are known by their keys and do not count for the quorum.
 func FormatPolicy(logs, witnesses []note.Key, need int, further ...note.Key) string {

@@ -197,12 +197,18 @@ func (pol *Policy) checkAdmit(admit []byte, from, chainID string) (op note.Key, 
 		return op, failed(StepOperator, "the keys are those of %q, the attestation is from %q", a.operator, from)
 	case a.chain != chain:
 		return op, failed(StepOperator, "the keys are for chain %q, the attestation is on chain %q", a.chain, chainID)
-	case pol.witness(a.cosign) < 0:
-		return op, failed(StepOperator, "the policy does not list the cosigning key %08x of %s, which vouches for its op key", a.cosign.ID(), a.operator)
-	case len(n.Sigs) != 1 || !a.cosign.Verify(n.Text, n.Sigs[0]):
-		return op, failed(StepOperator, "the op key of %s is not signed by its cosigning key %08x", a.operator, a.cosign.ID())
+	case len(n.Sigs) != 1:
+		return op, failed(StepOperator, "the op key of %s is signed by %d keys; want its cosigning key alone", a.operator, len(n.Sigs))
 	}
-	return a.op, nil
+	for _, w := range pol.Witnesses {
+		if w.Key.Name == a.operator && w.Key.Made(n.Sigs[0]) {
+			if !w.Key.Verify(n.Text, n.Sigs[0]) {
+				return op, failed(StepOperator, "the op key of %s is not signed by its cosigning key %08x", a.operator, w.Key.ID())
+			}
+			return a.op, nil
+		}
+	}
+	return op, failed(StepOperator, "the policy does not list the cosigning key %08x of %s, which vouches for its op key", n.Sigs[0].ID, a.operator)
 }
 
 // checkCheckpoint: a log of the policy signed the checkpoint, and a quorum of witnesses cosigned it. A line by a key that

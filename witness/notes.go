@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -195,7 +196,11 @@ func (w *Witness) Receipt(d concord.Digest) ([]byte, error) {
 		return nil, err
 	}
 	parts := receipt.Document{File: d, Index: n.Index}
-	if parts.Admit, err = w.cfg.Ledger.Admission(w.cfg.Operator); err != nil {
+	at := uint64(math.MaxUint64) // the keys of now
+	if n.Logged {
+		at = n.Index
+	}
+	if parts.Admit, err = w.cfg.Ledger.Admission(w.cfg.Operator, at); err != nil {
 		return nil, err
 	}
 	if !n.Logged {

@@ -39,8 +39,8 @@ type Ledger interface {
 	Covering(index uint64) (concord.Checkpoint, error)
 	// Proof returns the inclusion path of an entry under the first size entries.
 	Proof(index, size uint64) ([]concord.Digest, error)
-	// Admission returns the operator's admission in the form that receipts carry.
-	Admission(operator string) ([]byte, error)
+	// Admission returns what binds the operator's op key to a cosigning key, in the form that receipts carry: the op key of when the log had index entries.
+	Admission(operator string, index uint64) ([]byte, error)
 }
 
 // Noted is a doc transaction; From is empty when there is none.

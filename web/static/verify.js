@@ -175,12 +175,22 @@
 
   // keyOf returns the op key of an operator on a chain, for which a cosigning key of the policy vouches in an admission.
   const keyOf = async (pol, admit, from, chain) => {
-    const [gov, home, , admitted, opKey, cosignKey, , cons] = fields(cut(admit, "\n\n")[0], ["concord/tx/v1", "chain", "epoch", "admit", "op", "cosign", "log", "cons", "node"], "url");
-    unbase(cons, 32);
-    const op = await vkey(opKey, 1), cosign = await vkey(cosignKey, 4);
-    need(gov === "gov" && admitted === from && op.name === from && cosign.name === from && cut(home, ":")[0] === cut(chain, ":")[0], "the keys are those of another operator or chain");
-    need(pol.keys.some((k) => k.line === cosign.line), "the policy does not have the key that vouches for the operator");
-    await opened(admit, [cosign]);
+    const text = cut(admit, "\n\n")[0];
+    let gov, home, admitted, opKey; // the text that admitted the operator, or a later one that changed its op key
+    if (text.includes("\nrotate ")) {
+      [gov, home, , admitted] = fields(text, ["concord/tx/v1", "chain", "epoch", "rotate"]);
+      const w = admitted.split(" ");
+      need(w.length === 3 && w[1] === "op", "its parts are other transactions");
+      [admitted, , opKey] = w;
+    } else {
+      let cosignKey, cons;
+      [gov, home, , admitted, opKey, cosignKey, , cons] = fields(text, ["concord/tx/v1", "chain", "epoch", "admit", "op", "cosign", "log", "cons", "node"], "url");
+      unbase(cons, 32);
+      need((await vkey(cosignKey, 4)).name === admitted, "the keys are those of another operator");
+    }
+    const op = await vkey(opKey, 1), vouching = pol.keys.filter((k) => k.type === 4 && k.name === from);
+    need(gov === "gov" && admitted === from && op.name === from && cut(home, ":")[0] === cut(chain, ":")[0], "the keys are those of another operator or chain");
+    need((await opened(admit, vouching)).by.size === 1, "the policy does not have the key that vouches for the operator");
     return op;
   };
 
