@@ -76,6 +76,7 @@ func newVectors(t testing.TB) *vectors {
 	mixedVectors(t, v, w)
 	textVectors(t, v, w)
 	quorumVectors(t, v, f)
+	rotationVectors(t, v, w, f)
 	policyVectors(t, v, w)
 	return v
 }
@@ -104,6 +105,39 @@ func mixedVectors(t testing.TB, v *vectors, w *world) {
 		p := w.parts
 		c.edit(&p)
 		v.add(c.name, []byte(p.format()), w.policy)
+	}
+}
+
+// rotationVectors have an op key that came later than the admission, or an admission that another cosigning key vouches for.
+func rotationVectors(t testing.TB, v *vectors, w, f *world) {
+	const alice = "alice.example"
+	op, cosign := testSigner(t, alice, "op", alice, note.Ed25519), testSigner(t, alice, "cosign", alice, note.Cosignature)
+	head := "concord/tx/v1 gov\nchain net-1:0123456789ab\nepoch 9\n"
+	rotated := head + "rotate " + alice + " op " + op.Key().String() + "\n"
+	admitted, _, _ := strings.Cut(string(w.parts.Admit), "\n\n")
+	earlier := strings.Replace(admitted+"\n", cosign.Key().String(), testSigner(t, alice, "cosign before", alice, note.Cosignature).Key().String(), 1)
+	bob := testSigner(t, "bob.example", "cosign", "bob.example", note.Cosignature)
+	for _, c := range []struct {
+		name, text string
+		by         *note.Signer
+		in         *world
+	}{
+		{"an op key that was changed", rotated, cosign, w},
+		{"a cosigning key that was changed", earlier, cosign, w},
+		{"an op key that was changed, by another operator", rotated, bob, f},
+		{"an op key that was changed, by a key that the policy does not have", rotated, testSigner(t, alice, "cosign before", alice, note.Cosignature), w},
+		{"another key that was changed", head + "rotate " + alice + " log " + op.Key().String() + "\n", cosign, w},
+		{"a change of two keys", rotated + "rotate " + alice + " op " + op.Key().String() + "\n", cosign, w},
+		{"an op key that was changed on another chain", strings.Replace(rotated, "net-1", "net-2", 1), cosign, w},
+		{"another op key", head + "rotate " + alice + " op " + testSigner(t, alice, "op before", alice, note.Ed25519).Key().String() + "\n", cosign, w},
+	} {
+		sig, err := c.by.Cosign(c.text, 1795310000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := c.in.parts
+		p.Admit = note.Join(c.text, sig)
+		v.add(c.name, []byte(p.format()), c.in.policy)
 	}
 }
 

@@ -246,7 +246,7 @@ func (r bookReader) Covering(uint64) (concord.Checkpoint, error) {
 	return concord.Checkpoint{}, errNoProofs
 }
 func (r bookReader) Proof(uint64, uint64) ([]concord.Digest, error) { return nil, errNoProofs }
-func (r bookReader) Admission(string) ([]byte, error)               { return nil, errNoProofs }
+func (r bookReader) Admission(string, uint64) ([]byte, error)       { return nil, errNoProofs }
 
 var names4 = []string{"alice.example", "bob.example", "carol.example", "dave.example"}
 
