@@ -266,6 +266,12 @@ func (c *Chain) Propose(action string) (Ballot, error) {
 	if err := c.machine.Load().Possible(parsed); err != nil {
 		return Ballot{}, fmt.Errorf("this cannot be decided: %w", err)
 	}
+	// A candidate's new key speaks for itself; everything else needs somebody with a say.
+	electors, fresh, _ := keysOf(st, parsed)
+	if !slices.Contains(electors, c.cfg.Keys.Op.Key()) && (parsed.Rotate == nil || len(fresh) == 0) {
+		return Ballot{}, concord.Errorf(concord.Unauthorized, "operator %s has no say in decisions. Let one that votes propose it: concord federation propose %s",
+			c.cfg.Operator, strings.ReplaceAll(strings.TrimSpace(action), "\n", " "))
+	}
 	return c.vote(text)
 }
 

@@ -145,19 +145,7 @@ func (c *Chain) Rotate(which string) (Ballot, error) {
 		return Ballot{}, concord.Errorf(concord.Unavailable, "rotate %s: the last change is decided, and being carried out; try again in a second", which)
 	}
 	action := fmt.Sprintf("rotate %s %s %s\n", c.cfg.Operator, which, value)
-	if which == "node" && m.Status != ledger.Active && !c.nobodyActive() {
-		return Ballot{}, concord.Errorf(concord.Unauthorized, "operator %s has no say in decisions. Let one that votes propose it: concord federation propose %s", c.cfg.Operator, strings.TrimSpace(action))
-	}
 	return c.support(action)
-}
-
-func (c *Chain) nobodyActive() bool {
-	for _, m := range c.machine.Load().State().Members {
-		if m.Status == ledger.Active {
-			return false
-		}
-	}
-	return true
 }
 
 // nextKey returns a new key as gov notes name it, and whether the ledger has it already.

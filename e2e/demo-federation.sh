@@ -94,7 +94,7 @@ show alice federation init --out "$dir/net-1.bundle"
 chain=$(field alice chain)
 
 say "alice tells where her pages are, so that the others can ask there"
-show alice federation sign --url "alice.example=http://$(web alice)/"
+show alice federation propose url alice.example "http://$(web alice)/"
 until_true "alice's address is in the ledger" is alice epoch 3
 
 for n in bob carol dave; do
@@ -109,7 +109,7 @@ until_true "all know of all" everyone_is epoch 6
 show dave federation status
 
 say "from one voter to four, in one step"
-show alice federation sign --power bob.example=1 --power carol.example=1 --power dave.example=1
+show alice federation propose power bob.example 1 power carol.example 1 power dave.example 1
 until_true "four voters" everyone_is voters 4
 
 say "each crawls another site"

@@ -131,6 +131,10 @@ func (f members) Propose(_ context.Context, action string) (web.FederationBallot
 	return ballot(f.c.Propose(action))
 }
 
+func (f members) Rotate(_ context.Context, key string) (web.FederationBallot, error) {
+	return ballot(f.c.Rotate(key))
+}
+
 func (f members) Sign(_ context.Context, idOrNote string) (web.FederationBallot, error) {
 	return ballot(f.c.Sign(idOrNote))
 }

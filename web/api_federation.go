@@ -21,6 +21,13 @@ type ProposalSpec struct {
 
 type proposalInput struct{ Body ProposalSpec }
 
+// RotationSpec names a key.
+type RotationSpec struct {
+	Key string `json:"key" enum:"op,cosign,log,cons,node" example:"cosign" doc:"What it is for: transactions, cosignatures, the log, consensus, the node's connections."`
+}
+
+type rotationInput struct{ Body RotationSpec }
+
 // SignSpec names a decision.
 type SignSpec struct {
 	Ballot string `json:"ballot" maxLength:"65535" example:"3f9c41d07ab3" doc:"The ID of one that waits, or a whole signed note."`
@@ -86,6 +93,13 @@ func (s *Server) federationAPI(api huma.API) {
 		Description: "Signed by this operator; the others find it among what waits for signatures.", DefaultStatus: http.StatusCreated,
 	}}, func(ctx context.Context, in *proposalInput) (*ballotOutput, error) {
 		return s.ballot(func(f Federation) (FederationBallot, error) { return f.Propose(ctx, in.Body.Action) })
+	})
+
+	register(s, api, call{write: true, example: exampleBallot, Operation: huma.Operation{
+		OperationID: "rotate-key", Method: http.MethodPost, Path: "/federation/rotations", Tags: tags, Summary: "Change a key",
+		Description: "Makes a new key of this operator and proposes that it takes the place of the one in use. The node uses it when that is decided. Asked again before, it proposes the same key.", DefaultStatus: http.StatusCreated,
+	}}, func(ctx context.Context, in *rotationInput) (*ballotOutput, error) {
+		return s.ballot(func(f Federation) (FederationBallot, error) { return f.Rotate(ctx, in.Body.Key) })
 	})
 
 	register(s, api, call{write: true, example: exampleBallot, Operation: huma.Operation{

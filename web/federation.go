@@ -16,6 +16,9 @@ type Federation interface {
 	Invite(ctx context.Context, identity []byte) (FederationBallot, error)
 	// Propose makes a decision of an action's text, signed by this operator, and asks the others for their signatures.
 	Propose(ctx context.Context, action string) (FederationBallot, error)
+	// Rotate makes a new key of this operator, "op", "cosign", "log", "cons" or "node", and proposes that it takes the place of the one in use.
+	// Invalid for another word; Unauthorized, Conflict and Unavailable say why it cannot be now.
+	Rotate(ctx context.Context, key string) (FederationBallot, error)
 	// Sign adds this operator's signature to a decision: one that waits, by its ID, or one in a file. NotFound; Conflict when
 	// another was made first.
 	Sign(ctx context.Context, idOrNote string) (FederationBallot, error)

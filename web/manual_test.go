@@ -96,7 +96,7 @@ func TestManualIsComplete(t *testing.T) {
 				name = "ledger " + name
 			case "token", "drain", "remove":
 				name = "cluster " + name
-			case "init", "join", "invite", "sign":
+			case "init", "join", "invite", "sign", "propose", "rotate", "leave":
 				name = "federation " + name
 			}
 			if !strings.Contains(text, "concord "+name) && !strings.Contains(text, "`"+name+"`") {

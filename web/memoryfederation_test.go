@@ -84,6 +84,9 @@ func (f *memoryFederation) Invite(context.Context, []byte) (FederationBallot, er
 func (f *memoryFederation) Propose(context.Context, string) (FederationBallot, error) {
 	return FederationBallot{}, nil
 }
+func (f *memoryFederation) Rotate(_ context.Context, key string) (FederationBallot, error) {
+	return FederationBallot{Action: "rotate " + testOperator + " " + key + " …\n"}, nil
+}
 func (f *memoryFederation) Sign(context.Context, string) (FederationBallot, error) {
 	return FederationBallot{}, nil
 }

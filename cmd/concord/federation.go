@@ -41,16 +41,18 @@ A new operator comes in like this:
 Both compare the chain's ID by telephone. Then bob is a candidate: it follows
 and cosigns. Voting power comes by a later decision, to four at once:
 
-  alice$ concord federation sign --power bob.example=1 --power \
-           carol.example=1 --power dave.example=1`,
+  alice$ concord federation propose power bob.example 1 \
+           power carol.example 1 power dave.example 1`,
 		Example: `  concord federation status
   concord federation sign 3f9c41d07ab3
-  concord federation sign --drop dave.example
-  concord federation sign --set txbytes=16384`,
+  concord federation propose set txbytes 16384
+  concord federation rotate cosign
+  concord federation leave`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(federationInitCommand(), federationJoinCommand(), federationInviteCommand(), federationSignCommand(), federationStatusCommand())
+	cmd.AddCommand(federationInitCommand(), federationJoinCommand(), federationInviteCommand(), federationSignCommand(), federationStatusCommand(),
+		federationProposeCommand(), federationRotateCommand(), federationLeaveCommand())
 	return cmd
 }
 
@@ -151,93 +153,148 @@ and cosigns, and has no vote.`,
 	return cmd
 }
 
-// wishes are decisions named by flags.
-type wishes struct {
-	powers, set            []string
-	drop, clear, line, loc string
-	url                    string
-	voters                 int
+// words says how many words follow the first of each line of a decision.
+var words = map[string]int{"power": 2, "drop": 1, "clear": 1, "set": 2, "line": 2, "place": 3, "url": 2, "rotate": 3, "voters": 1}
+
+// actionOf returns the lines of a decision from the words of a command line.
+func actionOf(args []string) (string, error) {
+	var lines []string
+	rest := strings.Fields(strings.Join(args, " "))
+	for len(rest) > 0 {
+		n, ok := words[rest[0]]
+		switch {
+		case rest[0] == "admit":
+			return "", concord.Errorf(concord.Invalid, "an operator is admitted by its identity file: concord federation invite FILE")
+		case !ok:
+			return "", concord.Errorf(concord.Invalid, "%q begins no decision; there are %s", rest[0], strings.Join(slices.Sorted(maps.Keys(words)), ", "))
+		case len(rest) <= n:
+			return "", concord.Errorf(concord.Invalid, "%s: want %d words after it, not %d", rest[0], n, len(rest)-1)
+		}
+		line := strings.Join(rest[:n+1], " ")
+		if rest[0] == "url" { // an address is rotated like a key
+			line = "rotate " + rest[1] + " url " + rest[2]
+		}
+		lines, rest = append(lines, line), rest[n+1:]
+	}
+	slices.SortStableFunc(lines, func(x, y string) int { // the ledger has the changes of power sorted, and voters last
+		return strings.Compare(strings.Replace(x, "voters", "~", 1), strings.Replace(y, "voters", "~", 1))
+	})
+	return strings.Join(lines, "\n") + "\n", nil
 }
 
-// action returns the text of the one decision that is wanted; "": none is.
-func (w *wishes) action() (string, error) {
-	var b strings.Builder
-	kinds := 0
-	add := func(ok bool, lines ...string) {
-		if ok {
-			kinds++
-			b.WriteString(strings.Join(lines, "\n") + "\n")
+func federationProposeCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "propose DECISION", Short: "Propose a decision about the ledger", Args: cobra.MinimumNArgs(1),
+		Long: `Propose a decision in the ledger's own words, and sign it:
+
+  power NAME N [power NAME N]...   voting power; 0: a candidate again
+  drop NAME                        an operator leaves, or is made to
+  clear NAME                       one that was faulted is a candidate again
+  set PARAMETER VALUE              txbytes, asks, credit and so on
+  line NAME LIMIT                  an operator's own credit limit
+  place NAME ASN REGION            where it is, as the others observed it
+  url NAME URL                     where its pages and API are
+  rotate NAME KEY VALUE            a key; see: concord federation rotate
+
+The others sign with "concord federation sign". Two or three voters are worse
+than one, since any of them that stops halts the ledger: go from one to four in
+one step. If so few are wanted, say so: "voters 2" or "voters 3" at the end.`,
+		Example: `  concord federation propose power bob.example 1 power carol.example 1 \
+    power dave.example 1
+  concord federation propose drop dave.example voters 3
+  concord federation propose clear dave.example
+  concord federation propose set txbytes 16384
+  concord federation propose line bob.example 500
+  concord federation propose place bob.example AS64500 RIPE
+  concord federation propose url alice.example https://search.alice.example/`,
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		action, err := actionOf(args)
+		if err != nil {
+			return err
 		}
+		return ballotCall(cmd, "/ballots", web.ProposalSpec{Action: action}, asJSON)
 	}
-	pairs := func(kind string, list []string) (out []string) {
-		for _, s := range list {
-			out = append(out, kind+" "+strings.Replace(s, "=", " ", 1))
+	return cmd
+}
+
+func federationLeaveCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "leave [voters N]", Short: "Propose that this operator leaves", Args: cobra.MaximumNArgs(2),
+		Long: `Propose that this operator leaves the ledger. The others sign; until then its
+node must go on. Afterwards the others cut its node off, and its receipts stay
+good under the policies of before. When two or three voters would remain, say
+so with "voters 2" or "voters 3": any of them that stops halts the ledger.`,
+		Example: "  concord federation leave\n  concord federation leave voters 3",
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := newClient(cmd)
+		if err != nil {
+			return err
 		}
-		return out
-	}
-	powers := pairs("power", w.powers)
-	slices.Sort(powers)
-	add(len(powers) > 0, powers...)
-	add(w.drop != "", "drop "+w.drop)
-	add(w.clear != "", "clear "+w.clear)
-	add(len(w.set) > 0, pairs("set", w.set)...)
-	add(w.line != "", pairs("line", []string{w.line})...)
-	add(w.loc != "", "place "+strings.NewReplacer("=", " ", ",", " ").Replace(w.loc))
-	if name, value, ok := strings.Cut(w.url, "="); w.url != "" {
-		if !ok {
-			return "", concord.Errorf(concord.Invalid, "--url %s: want NAME=URL", w.url)
+		var st web.FederationStatus
+		if err := c.get(cmd.Context(), federationPath, nil, &st); err != nil {
+			return err
 		}
-		add(true, "rotate "+name+" url "+value)
+		if len(args) > 0 && args[0] != "voters" {
+			return concord.Errorf(concord.Invalid, "leave takes no more than %q and a number", "voters")
+		}
+		action, err := actionOf(append([]string{"drop", st.Self}, args...))
+		if err != nil {
+			return err
+		}
+		return ballotCall(cmd, "/ballots", web.ProposalSpec{Action: action}, asJSON)
 	}
-	if kinds > 1 || len(w.set) > 1 {
-		return "", concord.Errorf(concord.Invalid, "one decision at a time: each is signed by itself")
+	return cmd
+}
+
+func federationRotateCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "rotate op|cosign|log|cons|node", Short: "Change one of this operator's keys", Args: exactlyOne("key"),
+		Long: `Make a new key of this operator, and propose that it takes the place of the one
+in use:
+
+  op       signs transactions
+  cosign   signs the ledger's heads as a witness: policies list it
+  log      signs them as the log: policies list it
+  cons     votes in consensus
+  node     other operators' nodes know this node by it
+
+The others sign with "concord federation sign". Until then the old key is used,
+and this command proposes the same new one again. When it is decided the node
+changes to it by itself; the old key signs nothing more. Back up the keys anew.
+Receipts of before stay good under the policy of before; after a new cosign or
+log key, give out the new policy.
+
+An operator whose node votes no more, because its files came from a backup,
+votes again after "rotate cons". One of two or three voters first gives its
+vote back: concord federation propose power NAME 0.`,
+		Example: "  concord federation rotate cosign\n  concord federation rotate cons --json",
 	}
-	if w.voters != 0 {
-		fmt.Fprintf(&b, "voters %d\n", w.voters)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return ballotCall(cmd, "/rotations", web.RotationSpec{Key: args[0]}, asJSON)
 	}
-	return b.String(), nil
+	return cmd
 }
 
 func federationSignCommand() *cobra.Command {
-	var w wishes
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "sign [ID | FILE]", Short: "Sign a decision that waits, or propose one", Args: cobra.MaximumNArgs(1),
+		Use: "sign [ID | FILE]", Short: "Sign a decision that waits", Args: cobra.MaximumNArgs(1),
 		Long: `Sign a decision that waits for signatures: by its ID, as "concord federation
 status" shows it, or in a file. Without either, the only one that waits is
-signed. With a flag that names a decision, that is proposed and signed.
-
-More than two thirds of the voting operators must sign; then it goes into the
-ledger by itself. Two or three voters are worse than one, since any of them
-that stops halts the ledger: go from one to four in one step, or say so with
---voters.`,
-		Example: `  concord federation sign 3f9c41d07ab3
-  concord federation sign --power bob.example=1 --power carol.example=1 \
-    --power dave.example=1
-  concord federation sign --drop dave.example --voters 3
-  concord federation sign --place bob.example=AS64500,RIPE
-  concord federation sign --url alice.example=https://search.alice.example/`,
+signed. More than two thirds of the voting operators must sign; then it goes
+into the ledger by itself.`,
+		Example: "  concord federation sign 3f9c41d07ab3\n  concord federation sign decision.note",
 	}
-	f := cmd.Flags()
-	f.StringArrayVar(&w.powers, "power", nil, "give a member voting power: NAME=N; may repeat")
-	f.IntVar(&w.voters, "voters", 0, "2 or 3: so few voters are wanted")
-	f.StringVar(&w.drop, "drop", "", "end a membership: NAME; one's own too")
-	f.StringVar(&w.clear, "clear", "", "make a faulted member a candidate again: NAME")
-	f.StringArrayVar(&w.set, "set", nil, "change a parameter: NAME=VALUE")
-	f.StringVar(&w.line, "line", "", "set a member's credit limit: NAME=LIMIT")
-	f.StringVar(&w.loc, "place", "", "where a member was observed to be: NAME=ASN,REGION")
-	f.StringVar(&w.url, "url", "", "where a member's pages and API are: NAME=URL")
-	f.BoolVar(&asJSON, "json", false, "print as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		action, err := w.action()
-		switch {
-		case err != nil:
-			return err
-		case action != "" && len(args) > 0:
-			return concord.Errorf(concord.Invalid, "either sign %s or propose a decision, not both", args[0])
-		case action != "":
-			return ballotCall(cmd, "/ballots", web.ProposalSpec{Action: action}, asJSON)
-		}
 		what, err := ballotWanted(cmd, args)
 		if err != nil {
 			return err
@@ -294,7 +351,7 @@ func printBallot(w io.Writer, b *web.FederationBallot) {
 		fmt.Fprintf(w, "  %s\n", printable(strings.TrimSuffix(line, "\n")))
 	}
 	if len(b.Missing) > 0 {
-		fmt.Fprintf(w, "  still to prove: %s (the new operator's node does so when it connects)\n", printable(strings.Join(b.Missing, ", ")))
+		fmt.Fprintf(w, "  still to prove: %s (the node that has it does so when it connects)\n", printable(strings.Join(b.Missing, ", ")))
 	}
 }
 
