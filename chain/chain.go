@@ -102,6 +102,7 @@ type Chain struct {
 
 	// Owned by the loop of Run.
 	signer     *cosigner
+	shunned    bool                // no peer took this node under its key: it tries the next one
 	early      map[uint64][][]byte // notes of heads beyond this log, by size
 	earlyCount int
 	stirred    bool // the newest heads have signatures that the others may not have
@@ -395,7 +396,7 @@ func (c *Chain) tend(ctx context.Context, e *engine) (again bool, err error) {
 	if e.networked {
 		d.tick(time.Now())
 	}
-	ticks := 0
+	ticks, met := 0, time.Now()
 	stalled := stall{height: c.machine.Load().Height(), since: time.Now()}
 	for {
 		select {
@@ -422,6 +423,12 @@ func (c *Chain) tend(ctx context.Context, e *engine) (again bool, err error) {
 			}
 		case now := <-tick.C:
 			d.tick(now)
+			if e.peers() > 0 {
+				met = now
+			} else if now.Sub(met) > shunnedAfter && there(nextFile(filesOf(c.cfg.Dir).nodeKey)) {
+				c.shunned = !c.shunned
+				return true, nil
+			}
 			if ticks++; ticks%tellPeersEvery == 0 {
 				c.tell(kindPeers, c.addresses()...)
 			}

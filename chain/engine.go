@@ -70,6 +70,11 @@ func newEngine(c *Chain) (*engine, error) {
 	if me := c.machine.Load().State().Member(c.cfg.Operator); me != nil && me.Status != ledger.Left && me.Node != string(nodeKey.ID()) && !there(f.oldNodeKey(me.Node)) {
 		return nil, concord.Errorf(concord.Unauthorized, "node key %s is not the one that chain %s knows; restore it from your backup", f.nodeKey, c.id)
 	}
+	if c.shunned { // the others may have decided on the next one while this node was away, and take no other
+		if next, err := nextNode(f); next != nil && err == nil {
+			nodeKey = next
+		}
+	}
 	e := &engine{networked: c.networked(), quit: make(chan struct{})}
 	cfg := engineConfig(f.home)
 	cfg.Moniker = c.cfg.Operator

@@ -29,6 +29,10 @@ import (
 // second block after it, since that is when CometBFT's validators change; the node's key at once. For these two consensus starts anew
 // within the process.
 
+// shunnedAfter is how long a node without a peer, whose next node key waits for its decision, goes on under one of the two before it tries the other: far above what
+// a connection takes.
+const shunnedAfter = 8 * time.Second
+
 // nextFile names the file of a key that is to take the place of the one in path.
 func nextFile(path string) string { return strings.TrimSuffix(path, ".json") + ".next.json" }
 

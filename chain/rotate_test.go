@@ -166,6 +166,39 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// Who was away when the change of its key was decided takes it up when it is back, with its node's key too, under which the others know it by then.
+func TestRotationWhileAway(t *testing.T) {
+	t.Parallel()
+	f := newFederation(t, 4)
+	f.promote()
+	dave := f.list[3]
+	for _, which := range []string{"op", "cons", "node"} {
+		b, err := dave.Rotate(which)
+		if err != nil {
+			t.Fatal(err)
+		}
+		others := &federation{t: t, list: f.list[:3]}
+		epoch := dave.machine.Load().State().Epoch
+		for _, p := range others.list {
+			f.until("the ballot reached "+p.name, func() bool { return p.knows(b.ID) })
+		}
+		dave.halt(t)
+		others.sign(b, epoch)
+		for range 3 {
+			f.attest(f.list[0])
+		}
+		dave.running = start(t, dave.cfg)
+		f.until("dave is back with "+which, func() bool {
+			m := dave.machine.Load().State().Member(dave.name)
+			return m.Op == dave.cfg.Keys.Op.Key() && m.Cons == dave.keys.Load().cons && m.Node == dave.keys.Load().node && dave.Status().Size == f.list[0].Status().Size
+		})
+		f.attest(dave)
+	}
+	f.list[1].halt(t) // now dave's vote is needed
+	f.attest(dave)
+	f.agree(f.list[0], f.list[2], dave)
+}
+
 // What cannot be changed says why.
 func TestRotationRefused(t *testing.T) {
 	t.Parallel()
