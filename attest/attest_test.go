@@ -36,7 +36,12 @@ func testKeys(t testing.TB, dir string) *note.Keys {
 // startChain runs a real chain until the test ends.
 func startChain(t testing.TB, dir string) *chain.Chain {
 	t.Helper()
-	c, err := chain.Open(chain.Config{Dir: filepath.Join(dir, "chain"), Operator: operator, ChainName: "net-1", Keys: testKeys(t, dir), Logger: discard()})
+	return startChainOf(t, dir, testKeys(t, dir))
+}
+
+func startChainOf(t testing.TB, dir string, keys *note.Keys) *chain.Chain {
+	t.Helper()
+	c, err := chain.Open(chain.Config{Dir: filepath.Join(dir, "chain"), Operator: operator, ChainName: "net-1", Keys: keys, Logger: discard()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -420,6 +425,90 @@ func TestAnotherTransactionTakesTheSeq(t *testing.T) {
 	}
 	if len(kept) == 0 || len(kept[0]) == 0 || kept[0][0] != capture(10).ID {
 		t.Errorf("kept %v", kept)
+	}
+}
+
+// A batch that was signed before the op key was changed is signed again, in the running attestor and after its end; receipts hold, and a
+// rebuild finds the salts of each key.
+func TestOpKeyIsChanged(t *testing.T) {
+	dir := t.TempDir()
+	keys := testKeys(t, dir)
+	c, log := startChainOf(t, dir, keys), newMemoryLog()
+	rotate := func() {
+		was := keys.Op.Key()
+		if _, err := c.Rotate("op"); err != nil {
+			t.Error(err)
+		}
+		for end := time.Now().Add(10 * time.Second); keys.Op.Key() == was; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("the key was not changed")
+			}
+		}
+	}
+	type batch struct {
+		note     []byte
+		captures []string
+	}
+	var kept []batch
+	with := func(cfg *Config) {
+		cfg.Keys = keys
+		cfg.Keep = func(n []byte, captures []string) error { kept = append(kept, batch{n, captures}); return nil }
+	}
+	f := &takenLedger{Chain: c, take: rotate}
+	f.times.Store(1)
+	appendCaptures(t, log, 0, 10)
+	a := startAttestor(t, dir, log, f, time.Millisecond, 0, with)
+	for i := range 10 {
+		checkReceipt(t, await(t, a.Attestor, capture(i).ID), c, capture(i))
+	}
+	if err := a.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if len(kept) < 2 {
+		t.Errorf("%d batches were kept; the one that was signed again counts twice", len(kept))
+	}
+	faulty := &faultyLedger{Chain: c}
+	appendCaptures(t, log, 10, 20)
+	cfg := Config{Dir: filepath.Join(dir, "attest"), Log: log, Ledger: faulty, Operator: operator, Window: time.Millisecond, Logger: discard()}
+	with(&cfg)
+	faulty.before.Store(1)
+	one, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(one.Run(t.Context()), one.Close()); err == nil {
+		t.Fatal("it did not end")
+	}
+	rotate()
+	a = startAttestor(t, dir, log, c, time.Millisecond, 0, with)
+	for i := range 20 {
+		checkReceipt(t, await(t, a.Attestor, capture(i).ID), c, capture(i))
+	}
+	if err := a.stop(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewRebuilder(RebuildConfig{Dir: filepath.Join(dir, "again"), Keys: testKeys(t, dir), Operator: operator, Chain: c.ID(), Lookup: c.Lookup, Next: c.Next,
+		Capture: func(id string) (*concord.Capture, error) {
+			for i := range 20 {
+				if capture(i).ID == id {
+					return capture(i), nil
+				}
+			}
+			return nil, nil
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, b := range kept {
+		n, err := r.Add(b.note, b.captures)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found += n
+	}
+	if err := r.Close(0); err != nil || found != 20 {
+		t.Errorf("%d of 20 captures were found again: %v", found, err)
 	}
 }
 

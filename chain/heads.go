@@ -230,7 +230,7 @@ func (c *Chain) recognise(cp note.Checkpoint, sigs []note.Sig) error {
 		}
 		c.cfg.Logger.Error("others hold a head that this node's key signed and its state does not know: its files are older than they were. It signs nothing until it has caught up, and votes no more", "size", cp.Size, "known", c.signer.last.Size)
 		if v := c.validator.Load(); v != nil {
-			v.bar(concord.Errorf(concord.Conflict, "the files of this node are older than they were, as after the restore of a backup: its key signed a head of %d entries, and its state knows of %d only. It votes no more, so that it cannot contradict itself; let the others drop this operator and admit it again with new keys", cp.Size, c.signer.last.Size))
+			v.bar(concord.Errorf(concord.Conflict, "the files of this node are older than they were, as after the restore of a backup: its key signed a head of %d entries, and its state knows of %d only. It votes no more, so that it cannot contradict itself; %s", cp.Size, c.signer.last.Size, unbarred))
 		}
 	}
 	return nil

@@ -21,7 +21,8 @@ const meetWithin = 15 * time.Second
 
 // validator signs this node's votes. Beyond CometBFT's own file signer, which refuses to go back behind its state, it
 // notices that the state itself is older than it was, as after the restore of a backup: a decided block carries a vote of this
-// key that the state knows nothing of. From then on it signs nothing. The operator comes back with new keys: dropped and admitted anew. The state is durable before a vote leaves.
+// key that the state knows nothing of. From then on it signs nothing. With another
+// consensus key, which the others decide (Rotate), the operator votes again. The state is durable before a vote leaves.
 type validator struct {
 	dir  string // of the state file
 	wait func() // returns when the others were heard, or could not be
@@ -70,11 +71,14 @@ func (v *validator) saw(height int64, votes []abci.VoteInfo) {
 	me := v.pv.Key.Address
 	for _, x := range votes {
 		if x.BlockIdFlag != cmtproto.BlockIDFlagAbsent && bytes.Equal(x.Validator.Address, me) {
-			v.barred = concord.Errorf(concord.Conflict, "this node's consensus key voted at height %d, but its state knows of height %d only: the state is older than it was, as after the restore of a backup. It votes no more, so that it cannot contradict itself; let the others drop this operator and admit it again with new keys", height, v.pv.LastSignState.Height)
+			v.barred = concord.Errorf(concord.Conflict, "this node's consensus key voted at height %d, but its state knows of height %d only: the state is older than it was, as after the restore of a backup. It votes no more, so that it cannot contradict itself; %s", height, v.pv.LastSignState.Height, unbarred)
 			return
 		}
 	}
 }
+
+// unbarred is what helps a node that votes no more.
+const unbarred = "with a new key it votes again: concord federation rotate cons, which the others must sign. Nobody can for an only voter, who needs its newer files back"
 
 // bar ends the signing for a reason.
 func (v *validator) bar(err error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -291,6 +292,105 @@ func FuzzParseKey(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		if k, err := ParseKey(s); err == nil && k.String() != s {
 			t.Errorf("%q re-encodes to %q", s, k)
+		}
+	})
+}
+
+// A key changes in two steps, each durable: the next one is made, and it takes the place of the current one, in the Signers that others hold.
+func TestKeysChange(t *testing.T) {
+	dir := t.TempDir()
+	const name, origin = "alice.example", "alice.example/net-1"
+	load := func() *Keys {
+		t.Helper()
+		k, err := LoadOrCreateKeys(dir, name, origin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	k := load()
+	held := k.Op
+	first, secret := k.Op.Key(), k.Op.Derive("x")
+	for _, label := range []string{"op", "cosign", "log"} {
+		next, err := k.Next(label)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := load().Next(label); err != nil || again.Key() != next.Key() {
+			t.Errorf("%s: after a restart another key is next: %v", label, err)
+		}
+	}
+	if k.Op.Key() != first || k.Was(first) {
+		t.Error("the next key is used already")
+	}
+	if ok, err := k.Adopt("op", first); !ok || err != nil {
+		t.Errorf("adopt what is: %v, %v", ok, err)
+	}
+	if ok, err := k.Adopt("op", k.Cosign.Key()); ok || err != nil {
+		t.Errorf("adopt a key that is not here: %v, %v", ok, err)
+	}
+	next := k.Waiting("op").Key()
+	if ok, err := k.Adopt("op", next); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	sig, err := held.Sign("x\n")
+	if err != nil || !next.Verify("x\n", sig) || first.Verify("x\n", sig) {
+		t.Errorf("who holds the signer signs with another key: %v", err)
+	}
+	for _, k := range []*Keys{k, load()} {
+		if k.Op.Key() != next || !k.Was(first) || k.Waiting("op") != nil || k.Waiting("log") == nil {
+			t.Errorf("after the change: %s, was %v", k.Op.Key(), k.Was(first))
+		}
+		if s := k.Secrets("x"); len(s) != 2 || s[1] != secret || s[0] != k.Op.Derive("x") {
+			t.Error("the secrets are not those of the two keys")
+		}
+	}
+	if _, err := k.Next("cons"); concord.KindOf(err) != concord.Invalid {
+		t.Errorf("no such key: %v", err)
+	}
+	if _, err := (&Keys{Op: k.Op, Cosign: k.Cosign, Log: k.Log}).Next("op"); concord.KindOf(err) != concord.Invalid {
+		t.Errorf("keys in no file: %v", err)
+	}
+	good, err := os.ReadFile(filepath.Join(dir, KeysFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(good), "\n")
+	for i := range good { // every byte counts here too
+		bad := bytes.Clone(good)
+		bad[i] ^= 1
+		if _, err := parseKeys(string(bad)); err == nil && !strings.HasPrefix(string(good[i:]), "example") {
+			if k, err := parseKeys(string(bad)); err != nil || k.Op.Key().Name == name {
+				t.Fatalf("byte %d changed: %v", i, err)
+			}
+		}
+	}
+	for _, bad := range []string{string(good) + lines[5], string(good) + "more\n", strings.Join(slices.Concat(lines[:4], lines[5:], lines[4:5]), "")} {
+		if _, err := parseKeys(bad); err == nil {
+			t.Errorf("taken:\n%d lines", strings.Count(bad, "\n"))
+		}
+	}
+}
+
+func FuzzParseKeys(f *testing.F) {
+	k, err := LoadOrCreateKeys(f.TempDir(), "alice.example", "alice.example/net-1")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for range 2 {
+		f.Add(k.format())
+		next, err := k.Next("op")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(k.format())
+		if _, err := k.Adopt("op", next.Key()); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if k, err := parseKeys(text); err == nil && k.format() != text {
+			t.Error("it does not re-encode to itself")
 		}
 	})
 }
