@@ -155,7 +155,7 @@ func (f *federationField) found(before func()) {
 	f.must(first.concord("federation", "init", "--out", bundle))
 	s, err := first.federation()
 	f.must(nil, err)
-	f.must(first.concord("federation", "sign", "--url", first.name()+"="+first.url()))
+	f.must(first.concord("federation", "propose", "url", first.name(), first.url()))
 	// A decision that is made meanwhile would make the next one void.
 	f.must(nil, f.all(ctx, "the first operator's address is in the ledger", ceremonyLimit, f.ops[:1], func(_ *operator, s *web.FederationStatus) error {
 		if len(s.Ballots) > 0 || s.Members[0].URL == "" {
@@ -176,11 +176,11 @@ func (f *federationField) found(before func()) {
 		}))
 	}
 	before()
-	sign := []string{"federation", "sign"}
+	propose := []string{"federation", "propose"}
 	for _, o := range f.ops[1:] {
-		sign = append(sign, "--power", o.name()+"=1")
+		propose = append(propose, "power", o.name(), "1")
 	}
-	f.must(first.concord(sign...))
+	f.must(first.concord(propose...))
 	f.must(nil, f.all(ctx, "all vote", ceremonyLimit, f.ops, func(_ *operator, s *web.FederationStatus) error {
 		if s.Voters != len(f.ops) || s.VotersUp != len(f.ops) {
 			return fmt.Errorf("%d voters, %d of them up", s.Voters, s.VotersUp)
