@@ -29,6 +29,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	abci "github.com/cometbft/cometbft/abci/types"
+
 	"concord"
 	"concord/ledger"
 	"concord/note"
@@ -89,6 +91,8 @@ type Chain struct {
 	busy    atomic.Bool                        // the last block appended, so that another, empty one follows at once
 	running atomic.Pointer[engine]             // nil: Run does not run
 
+	application abci.Application // what CometBFT drives: app
+
 	book      *book
 	ballots   ballots
 	validator atomic.Pointer[validator]
@@ -136,6 +140,7 @@ func Open(cfg Config) (*Chain, error) {
 	c := &Chain{cfg: cfg, store: st, grown: make(chan struct{}, 1),
 		started: make(chan struct{}), failed: make(chan struct{}), inbox: make(chan letter, inboxSize), reopen: make(chan struct{}, 1),
 		opened: time.Now(), met: make(chan struct{}), early: map[uint64][][]byte{}}
+	c.application = &app{c: c}
 	c.waiters.byLeaf = map[concord.Digest][]*waiter{}
 	if err := c.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open chain: %w", err), st.close())

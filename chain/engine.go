@@ -92,7 +92,7 @@ func newEngine(c *Chain) (*engine, error) {
 		}
 	})
 	c.validator.Store(v)
-	e.node, err = newNode(cfg, v, nodeKey, proxy.NewConnSyncLocalClientCreator(&app{c: c}), genesisDoc, e.openDB, logger{c: c, to: c.cfg.Logger}, c.gossipOption(e.networked)...)
+	e.node, err = newNode(cfg, v, nodeKey, proxy.NewConnSyncLocalClientCreator(c.application), genesisDoc, e.openDB, logger{c: c, to: c.cfg.Logger}, c.gossipOption(e.networked)...)
 	if err != nil {
 		e.closeDBs()
 		return nil, errors.Join(fmt.Errorf("start consensus: %w", err), c.failure())
