@@ -209,7 +209,7 @@ func (c *Chain) load() (err error) {
 // checkMachine checks a stored state against the genesis, the keys and the stored hashes.
 func (c *Chain) checkMachine(m *ledger.Machine) error {
 	if got := m.State().Chain; got != c.id {
-		return concord.Errorf(concord.Corrupt, "the store is of chain %s, the genesis file of %s", got, c.id)
+		return concord.Errorf(concord.Corrupt, "the store is of chain %s, the genesis file %s of %s: the file was changed; restore it from your backup, or have another operator's: it is the same for all", got, filepath.Join(c.cfg.Dir, genesisFile), c.id)
 	}
 	root, err := c.store.root(m.Size())
 	if err != nil {

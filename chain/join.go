@@ -99,7 +99,8 @@ func readGenesis(file []byte) (origin, name string, err error) {
 
 // Origin returns the origin of the log of the chain in a directory. NotFound: there is none yet.
 func Origin(dir string) (string, error) {
-	file, err := readSmall(filepath.Join(dir, genesisFile))
+	path := filepath.Join(dir, genesisFile)
+	file, err := readSmall(path)
 	if os.IsNotExist(err) {
 		return "", concord.Errorf(concord.NotFound, "there is no ledger in %s", dir)
 	}
@@ -107,7 +108,10 @@ func Origin(dir string) (string, error) {
 		return "", err
 	}
 	origin, _, err := readGenesis(file)
-	return origin, err
+	if err != nil {
+		return "", concord.Errorf(concord.Corrupt, "%s is damaged: %w; restore it from your backup, or have another operator's: it is the same for all", path, err)
+	}
+	return origin, nil
 }
 
 // Join makes the directory of a chain that others founded, and the keys of this node in it. Open opens it. Joining again with another
