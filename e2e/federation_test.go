@@ -372,8 +372,10 @@ func (r *federationRun) backup(o *operator) error {
 	if _, err := o.Terminate(); err != nil {
 		return err
 	}
-	if _, err := o.Run(r.t.Context(), "cp", "-a", o.data(), o.old()); err != nil {
-		return err
+	for _, cmd := range [][]string{{"cp", "-a", o.data(), o.old()}, {"sync", "-f", o.old()}} { // a power cut may follow
+		if _, err := o.Run(r.t.Context(), cmd[0], cmd[1:]...); err != nil {
+			return err
+		}
 	}
 	return o.start(r.t.Context())
 }
