@@ -39,7 +39,8 @@ type archive struct {
 type handedOut struct {
 	who, of       string
 	proof, policy []byte
-	file          []byte // of a document
+	file          []byte                 // of a document
+	again         func() ([]byte, error) // asks for it once more
 }
 
 // paperOf is a document that an operator was asked to notarise.
@@ -140,10 +141,15 @@ func (a *archive) ask(o *operator, of, path string, params url.Values, policy, f
 	case status != http.StatusOK:
 		return fmt.Errorf("receipt of %s from %s: status %d: %s", of, o.Name, status, proof)
 	}
-	h := handedOut{o.Name, of, proof, policy, file}
+	h := handedOut{o.Name, of, proof, policy, file, func() ([]byte, error) {
+		b, status, err := o.get(path, params)
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("status %d: %s", status, b)
+		}
+		return b, err
+	}}
 	r, err := a.holds(&h, policy)
-	var step *receipt.StepError
-	if errors.As(err, &step) && step.Step == receipt.StepQuorum { // in the log, under a head that too few have cosigned so far
+	if tooFew(err) { // in the log, under a head that too few have cosigned so far
 		*missing = append(*missing, fmt.Sprintf("%s: %s (%v)", o.Name, of, err))
 		return nil
 	}
@@ -158,6 +164,12 @@ func (a *archive) ask(o *operator, of, path string, params url.Values, policy, f
 		*missing = append(*missing, fmt.Sprintf("%s: %s (level %d)", o.Name, of, r.Level))
 	}
 	return nil
+}
+
+// tooFew says whether a receipt is good but for the number of its cosigners.
+func tooFew(err error) bool {
+	var step *receipt.StepError
+	return errors.As(err, &step) && step.Step == receipt.StepQuorum
 }
 
 // holds verifies a receipt as anybody can, offline.
@@ -294,6 +306,12 @@ func (a *archive) everything(whole bool) (string, error) {
 		h := &a.receipts[i]
 		for _, policy := range append(slices.Collect(maps.Keys(policies)), string(h.policy)) {
 			r, err := a.holds(h, []byte(policy))
+			if tooFew(err) && policy != string(h.policy) { // one vote was a quorum then; the same statement has better proof now
+				now := *h
+				if now.proof, err = h.again(); err == nil {
+					r, err = a.holds(&now, []byte(policy))
+				}
+			}
 			if err != nil {
 				return "", err
 			}
