@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -286,7 +287,7 @@ func rotatingChild(dir string) {
 	go func() { fmt.Println("stopped", c.Run(context.Background())) }()
 	var mu sync.Mutex
 	go func() {
-		for i := 0; ; i++ {
+		for i := os.Getpid(); ; i++ {
 			which := []string{"op", "cons", "cosign", "log", "node"}[i%5]
 			_, err := c.Rotate(which)
 			mu.Lock()
@@ -296,7 +297,7 @@ func rotatingChild(dir string) {
 				fmt.Println("rotate", which)
 			}
 			mu.Unlock()
-			time.Sleep(30 * time.Millisecond)
+			time.Sleep(40 * time.Millisecond)
 		}
 	}()
 	for {
@@ -327,7 +328,7 @@ func TestKillWhileRotating(t *testing.T) {
 	dir := t.TempDir()
 	acked := map[string]uint64{}
 	for round := range 6 {
-		killRotating(t, exe, dir, acked, time.Duration(400+170*round)*time.Millisecond)
+		killRotating(t, exe, dir, acked, 3+round)
 	}
 	cfg := testConfig(t, dir)
 	c := start(t, cfg)
@@ -358,29 +359,39 @@ func TestKillWhileRotating(t *testing.T) {
 	}
 }
 
-func killRotating(t *testing.T, exe, dir string, acked map[string]uint64, after time.Duration) {
+// killRotating runs a child until it has asked for some changes, then kills it.
+func killRotating(t *testing.T, exe, dir string, acked map[string]uint64, some int) {
 	t.Helper()
 	cmd := exec.Command(exe)
 	cmd.Env = append(os.Environ(), rotatingDir+"="+dir)
-	var out strings.Builder
-	cmd.Stdout = &out
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(after)
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
-	lines := strings.Split(out.String(), "\n")
-	for _, line := range lines[:len(lines)-1] {
-		f := strings.Fields(line)
+	guard := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
+	defer guard.Stop()
+	asked := 0
+	for sc := bufio.NewScanner(out); sc.Scan(); { // what is in the pipe when it is killed counts
+		f := strings.Fields(sc.Text())
 		switch f[0] {
 		case "ack":
 			var index uint64
 			fmt.Sscan(f[2], &index)
 			acked[f[1]] = index
 		case "rotate":
+			if asked++; asked == some {
+				time.Sleep(time.Duration(some) * 3 * time.Millisecond) // at another step each time
+				_ = cmd.Process.Kill()
+			}
 		default:
-			t.Errorf("child: %s", line)
+			t.Errorf("child: %s", sc.Text())
 		}
+	}
+	_ = cmd.Wait()
+	if asked < some {
+		t.Errorf("the child asked for %d changes, want %d", asked, some)
 	}
 }
