@@ -44,7 +44,7 @@ race:
 # one part: e2e/cluster_test.go, federation_test.go and field_test.go have the flags.
 e2e: build
 	$(GO) test -count=1 -timeout 90m -tags e2e -v ./e2e/ $(E2E)
-	$(if $(findstring -run,$(E2E)),,$(GO) test -count=1 -timeout 60m -tags e2e -v $(findstring -short,$(E2E)) ./bus ./node ./witness)
+	$(if $(findstring -run,$(E2E)),,$(GO) test -count=1 -timeout 60m -tags e2e -v $(findstring -short,$(E2E)) ./bus ./chain ./node ./witness)
 
 lint:
 	$(GO) vet ./...

@@ -18,12 +18,14 @@ import (
 // childDir is set in the environment of a test binary that is to run a chain until it is killed.
 const childDir = "CONCORD_CHAIN_TEST_DIR"
 
+// children says what the test binary is when it is started with a variable: it runs a chain in that directory.
+var children = map[string]func(dir string){childDir: child}
+
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(childDir); dir != "" {
-		child(dir)
-	}
-	if dir := os.Getenv(rotatingDir); dir != "" {
-		rotatingChild(dir)
+	for name, run := range children {
+		if dir := os.Getenv(name); dir != "" {
+			run(dir)
+		}
 	}
 	os.Exit(m.Run())
 }

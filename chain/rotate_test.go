@@ -1,3 +1,5 @@
+//go:build e2e
+
 package chain
 
 import (
@@ -274,6 +276,8 @@ func TestRotationUnbars(t *testing.T) {
 
 // rotatingDir is set in the environment of a test binary that is to run a chain, and change its keys, until it is killed.
 const rotatingDir = "CONCORD_CHAIN_TEST_ROTATE"
+
+func init() { children[rotatingDir] = rotatingChild }
 
 // rotatingChild submits without pause and changes one key after another.
 func rotatingChild(dir string) {
