@@ -219,7 +219,7 @@ func (n *Node) openMember(ctx context.Context) error {
 		if err := n.openEngine(ctx); err != nil {
 			return err
 		}
-		return n.openDirectory(ctx)
+		return n.whileTooFew(ctx, n.openDirectory)
 	})
 }
 

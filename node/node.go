@@ -97,7 +97,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		name, dir string
 		do        func(context.Context) error
 	}{
-		{"data directory", "", n.openDir}, {"traces", "", n.openTraces}, {"message bus", "bus", n.openBus}, {"ledger", "chain", n.openLedger}, {"cluster", clusterDir, n.openMembers},
+		{"data directory", "", n.openDir}, {"traces", "", n.openTraces}, {"message bus", "bus", n.openBus}, {"ledger", "chain", n.openLedger}, {"cluster", clusterDir, func(ctx context.Context) error { return n.whileTooFew(ctx, n.openMembers) }},
 		{"archive", "archive", n.openArchive}, {"attestor", "attest", n.openAttestor}, {"index", "shard", n.openShards}, {"crawler", "frontier", n.openCrawler},
 		{"other operators", "", func(context.Context) error { return n.openOperators() }},
 		{"witness", "witness", n.openWitness},

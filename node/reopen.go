@@ -34,8 +34,23 @@ func Serve(ctx context.Context, cfg Config, ready func(addr string)) error {
 // errTooFew ends the opening of a member while too few other nodes answer for the cluster to work.
 var errTooFew = errors.New("too few nodes of the cluster answer")
 
-// openPause is the wait before a member is opened again.
+// openPause is the wait before what did not open is tried again.
 const openPause = time.Second
+
+// whileTooFew opens something of a member's, which may be tried again, until enough other nodes answer. The engine stays open: others may wait
+// for this one.
+func (n *Node) whileTooFew(ctx context.Context, open func(context.Context) error) error {
+	for {
+		err := open(ctx)
+		if err == nil || !n.clustered() || concord.KindOf(err) != concord.Unavailable || ctx.Err() != nil {
+			return err
+		}
+		n.cfg.Logger.Warn("too few nodes of the cluster answer: trying again", "error", err)
+		if sleep(ctx, openPause) != nil {
+			return err
+		}
+	}
+}
 
 func serve(ctx context.Context, cfg Config, ready func(addr string)) error {
 	for {

@@ -38,29 +38,84 @@ type step struct {
 }
 
 // Run carries the plan out and returns when the last fault is over: every host's node runs and all wires are good. Steps are taken one after
-// the other, so one that takes long, such as a slow start, delays those after it. Errors: the first of a step, of Check, and of a node that
-// ended by itself without a full disk; what is broken then stays as it is, for a person to look at.
+// the other, so one that takes long delays those after it; but nodes start side by side, since one may wait for another, and only the next fault
+// of a host waits until its node serves. Errors: the first of a step, of Check, and of a node that ended by itself without a full disk; what is
+// broken then stays as it is, for a person to look at.
 func (p Plan) Run(ctx context.Context, field Field) error {
 	var steps []step
 	for i, f := range p.Faults {
 		steps = append(steps, step{f.At, i, false}, step{f.At + f.For, i, true})
 	}
 	slices.SortStableFunc(steps, func(a, b step) int { return int(a.at - b.at) })
-	r := &run{Field: field, hosts: map[string]*Host{}, nodes: p.Hosts, notes: map[int][]string{}, began: time.Now()}
+	r := &run{Field: field, hosts: map[string]*Host{}, nodes: p.Hosts, notes: map[int][]string{}, began: time.Now(), started: make(chan *starting, len(p.Faults))}
 	for _, h := range field.Net.Hosts() {
 		r.hosts[h.Name] = h
 	}
 	for _, s := range steps {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Until(r.began.Add(s.at))):
+		f := p.Faults[s.fault]
+		at := r.began.Add(s.at)
+		for !s.end && r.starts(f.Hosts) {
+			if err := r.await(ctx, nil); err != nil {
+				return err
+			}
 		}
-		if err := r.take(ctx, s, p.Faults[s.fault]); err != nil {
-			return fmt.Errorf("fault %d, %v: %w", s.fault+1, p.Faults[s.fault], err)
+		for time.Until(at) > 0 {
+			if err := r.await(ctx, time.After(time.Until(at))); err != nil {
+				return err
+			}
+		}
+		if err := r.take(ctx, s, f); err != nil {
+			return about(s, f, err)
+		}
+	}
+	for len(r.starting) > 0 {
+		if err := r.await(ctx, nil); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func about(s step, f Fault, err error) error {
+	return fmt.Errorf("fault %d, %v: %w", s.fault+1, f, err)
+}
+
+// starting is the end of a fault whose nodes start.
+type starting struct {
+	step  step
+	fault Fault
+	took  []time.Duration // until each of the hosts served
+	err   error
+}
+
+// starts says that a node of these hosts is being started.
+func (r *run) starts(hosts []string) bool {
+	return slices.ContainsFunc(r.starting, func(x *starting) bool {
+		return slices.ContainsFunc(x.fault.Hosts, func(h string) bool { return slices.Contains(hosts, h) })
+	})
+}
+
+// await waits until the nodes of a fault serve, and finishes it, or until then.
+func (r *run) await(ctx context.Context, then <-chan time.Time) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-then:
+		return nil
+	case x := <-r.started:
+		r.starting = slices.DeleteFunc(r.starting, func(o *starting) bool { return o == x })
+		for i, name := range x.fault.Hosts {
+			r.note(x.step, "%s ready again after %v", name, x.took[i].Round(time.Millisecond))
+		}
+		err := x.err
+		if err == nil {
+			err = r.over(ctx, x.step, x.fault)
+		}
+		if err != nil {
+			return about(x.step, x.fault, err)
+		}
+		return nil
+	}
 }
 
 // run is a plan being carried out.
@@ -71,6 +126,13 @@ type run struct {
 	notes map[int][]string // what was seen of each fault
 	wires []Fault          // faults of links that last
 	began time.Time
+
+	starting []*starting
+	started  chan *starting
+}
+
+func (r *run) note(s step, format string, args ...any) {
+	r.notes[s.fault] = append(r.notes[s.fault], fmt.Sprintf(format, args...))
 }
 
 func (r *run) take(ctx context.Context, s step, f Fault) error {
@@ -80,9 +142,7 @@ func (r *run) take(ctx context.Context, s step, f Fault) error {
 			return fmt.Errorf("there is no host %s", name)
 		}
 	}
-	note := func(format string, args ...any) {
-		r.notes[s.fault] = append(r.notes[s.fault], fmt.Sprintf(format, args...))
-	}
+	note := func(format string, args ...any) { r.note(s, format, args...) }
 	if !s.end {
 		for _, h := range hosts {
 			if !h.Running() {
@@ -97,9 +157,19 @@ func (r *run) take(ctx context.Context, s step, f Fault) error {
 		}
 		return nil
 	}
-	if err := r.end(ctx, f, hosts, note); err != nil {
+	starts, err := r.end(ctx, f, hosts, note)
+	if err != nil {
 		return err
 	}
+	if starts {
+		r.start(ctx, s, f, hosts)
+		return nil
+	}
+	return r.over(ctx, s, f)
+}
+
+// over checks what a fault has left.
+func (r *run) over(ctx context.Context, s step, f Fault) error {
 	checked, err := r.Check(ctx, f)
 	if err == nil && r.Log != nil {
 		r.Log(fmt.Sprintf("fault %2d %v: %s; checked: %s", s.fault+1, f, strings.Join(append(r.notes[s.fault], "over"), ", "), checked))
@@ -165,47 +235,54 @@ func (r *run) rewire() error {
 	return errors.Join(errs...)
 }
 
-func (r *run) end(ctx context.Context, f Fault, hosts []*Host, note func(string, ...any)) error {
+// end ends a fault. starts says that its nodes are to be started now.
+func (r *run) end(ctx context.Context, f Fault, hosts []*Host, note func(string, ...any)) (starts bool, err error) {
 	h := hosts[0]
 	switch f.Kind {
 	case Pause:
-		return all(hosts, (*Host).Resume)
+		return false, all(hosts, (*Host).Resume)
 	case Clock:
-		return all(hosts, func(h *Host) error { return h.SkewClock(0) })
+		return false, all(hosts, func(h *Host) error { return h.SkewClock(0) })
 	case Isolate, Deaf, Mute, Split, Apart, Slow:
 		r.wires = slices.DeleteFunc(r.wires, func(o Fault) bool { return o.At == f.At && slices.Equal(o.Hosts, f.Hosts) })
-		return r.rewire()
+		return false, r.rewire()
 	case LowDisk, FullDisk:
 		if err := h.FreeDisk(); err != nil {
-			return err
+			return false, err
 		}
 		if f.Kind == FullDisk && h.Running() && r.Settle != nil {
 			if err := r.Settle(ctx, h); err != nil {
-				return err
+				return false, err
 			}
 		}
 		switch up := h.Running(); {
 		case up:
 			note("it went on")
-			return nil
+			return false, nil
 		case f.Kind == LowDisk:
-			return fmt.Errorf("the node of %s ended by itself", h.Name)
+			return false, fmt.Errorf("the node of %s ended by itself", h.Name)
 		default:
 			note("it had ended by itself") // as a node may that does not know what is on its disk
 		}
 	}
-	// All at once: a node of a cluster waits for others.
-	start, took, errs := time.Now(), make([]time.Duration, len(hosts)), make([]error, len(hosts))
-	var wg sync.WaitGroup
-	for i, h := range hosts {
-		wg.Go(func() {
-			errs[i] = r.Start(ctx, h)
-			took[i] = time.Since(start)
-		})
-	}
-	wg.Wait()
-	for i, h := range hosts {
-		note("%s ready again after %v", h.Name, took[i].Round(time.Millisecond))
-	}
-	return errors.Join(errs...)
+	return true, nil
+}
+
+// start starts the nodes of a fault, all at once: a node of a cluster waits for others.
+func (r *run) start(ctx context.Context, s step, f Fault, hosts []*Host) {
+	x := &starting{step: s, fault: f, took: make([]time.Duration, len(hosts))}
+	r.starting = append(r.starting, x)
+	go func() {
+		begin, errs := time.Now(), make([]error, len(hosts))
+		var wg sync.WaitGroup
+		for i, h := range hosts {
+			wg.Go(func() {
+				errs[i] = r.Start(ctx, h)
+				x.took[i] = time.Since(begin)
+			})
+		}
+		wg.Wait()
+		x.err = errors.Join(errs...)
+		r.started <- x
+	}()
 }
