@@ -41,6 +41,32 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
+// A clock that was set back makes the chain wait, and does not end it.
+func TestWatchdogKnowsClocks(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t, t.TempDir())
+	cfg.StallAfter = time.Millisecond
+	c, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	tx, _ := attestation(t, c, cfg.Keys, 1, concord.Digest{})
+	if _, err := c.waiters.add(ledger.LeafHash(tx), tx); err != nil {
+		t.Fatal(err)
+	}
+	long := stall{c.Status().Height, time.Now().Add(-time.Minute)}
+	last := c.last.Load()
+	c.last.Store(time.Now().Add(time.Hour).UnixNano())
+	if s := long; c.watch(&s) != nil || time.Since(s.since) > time.Second {
+		t.Errorf("with the last block an hour ahead: %+v", s)
+	}
+	c.last.Store(last)
+	if s := long; c.watch(&s) == nil {
+		t.Error("nothing is noticed with a clock that is right")
+	}
+}
+
 // A transaction that waits for one before it is no reason to give up.
 func TestWatchdogLeavesGapsAlone(t *testing.T) {
 	t.Parallel()
