@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"concord/durable"
 	"concord/e2e/loopweb"
 	"concord/e2e/nemesis"
 	"concord/web"
@@ -223,12 +224,8 @@ func moveLedger(t *testing.T, from, to *machine) {
 	for m, keeps := range map[*machine]bool{from: false, to: true} {
 		path := filepath.Join(m.data(), "cluster", "membership.json")
 		var s map[string]any
-		b, err := os.ReadFile(path)
-		if err == nil {
-			err = json.Unmarshal(b, &s)
-		}
-		if err != nil || (s["ledger"] == true) == keeps {
-			t.Fatalf("%s: %s, %v", m.name, b, err)
+		if err := durable.ReadJSON(path, &s); err != nil || (s["ledger"] == true) == keeps {
+			t.Fatalf("%s: %v, %v", m.name, s, err)
 		}
 		if delete(s, "ledger"); keeps {
 			s["ledger"] = true

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"concord/durable"
 	"concord/web"
 )
 
@@ -171,8 +172,7 @@ func (m *machine) stopSoon(state string) {
 // stage is how far the node is on its way from one to many, as it remembers for its next start; empty: not yet on it.
 func (m *machine) stage() string {
 	var s struct{ Stage string }
-	b, err := os.ReadFile(filepath.Join(m.data(), "cluster", "membership.json"))
-	if err != nil || json.Unmarshal(b, &s) != nil {
+	if durable.ReadJSON(filepath.Join(m.data(), "cluster", "membership.json"), &s) != nil {
 		return ""
 	}
 	return s.Stage
