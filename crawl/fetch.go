@@ -181,15 +181,15 @@ func (f *Frontier) ask(ctx context.Context, h *host, j *job) (*exchange, *fetche
 		return nil, nil, false
 	}
 	began := time.Now()
-	m.Start = began.UnixMilli()
 	ctx, cancel := context.WithTimeout(ctx, f.c.cfg.Bounds.DialTime+f.c.cfg.Bounds.FetchTime)
 	defer cancel()
 	x, err := f.c.client.do(ctx, r)
 	if err != nil {
-		m.Took = time.Since(began).Milliseconds()
+		m.Start, m.Took = span(began, time.Since(began))
 		return nil, m, f.failedWith(ctx, m, err)
 	}
-	m.Start, m.Took, m.Outcome = x.start.UnixMilli(), ceilMillis(x.took), answered
+	m.Start, m.Took = span(x.start, x.took)
+	m.Outcome = answered
 	m.Status, m.RetryAfter = x.status, retryAfter(x.header, time.Now())
 	return x, m, true
 }
@@ -213,7 +213,13 @@ func (f *Frontier) failedWith(ctx context.Context, m *fetchedMsg, err error) boo
 	return true
 }
 
-func ceilMillis(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
+// span gives a request in ms: when it began, since 1970, and how long it took, such that their sum is never before its end. A host's rest is
+// counted from there.
+func span(began time.Time, took time.Duration) (start, ms int64) {
+	start = began.UnixMilli()
+	took += began.Sub(time.UnixMilli(start))
+	return start, int64((took + time.Millisecond - 1) / time.Millisecond)
+}
 
 // digest makes records, capture and page of an answer, and decides what becomes of the page.
 func (f *Frontier) digest(ctx context.Context, j *job, x *exchange, m *fetchedMsg, res *result) error {

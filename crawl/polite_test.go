@@ -294,3 +294,16 @@ func TestBusyForEverIsForLater(t *testing.T) {
 		t.Errorf("after %v: %+v", took, crawl)
 	}
 }
+
+// The rest of a host is counted from a request's end as its message has it: rounding must not put that before the true end.
+func TestSpanIsNeverShort(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ begin, took time.Duration }{{0, 0}, {900 * time.Microsecond, 10950 * time.Microsecond}, {1, 1}, {999999, 1}, {999999, 2}, {0, time.Millisecond}} {
+		began := time.UnixMilli(1700000000000).Add(c.begin)
+		start, ms := span(began, c.took)
+		end := time.UnixMilli(start + ms)
+		if rest := end.Sub(began.Add(c.took)); rest < 0 || rest >= time.Millisecond || time.UnixMilli(start).After(began) {
+			t.Errorf("begun at +%v, %v long: from %d ms for %d ms, which ends %v after the end", c.begin, c.took, start, ms, rest)
+		}
+	}
+}

@@ -35,9 +35,9 @@ func (f *Frontier) fetchRobots(ctx context.Context, h *host, crawl crawlID) {
 			return
 		}
 	}
-	m := &fetchedMsg{Crawl: crawl, URL: u.String(), Kind: kindRobots, Start: time.Now().UnixMilli()}
-	res := &result{f: f, fetched: m}
 	began := time.Now()
+	m := &fetchedMsg{Crawl: crawl, URL: u.String(), Kind: kindRobots, Start: began.UnixMilli()}
+	res := &result{f: f, fetched: m}
 	held := f.robotsHops(ctx, u, private, m, res)
 	if !held && ctx.Err() == nil {
 		f.postpone(h, nil)
@@ -46,7 +46,7 @@ func (f *Frontier) fetchRobots(ctx context.Context, h *host, crawl crawlID) {
 		f.c.held.Add(-res.held)
 		return
 	}
-	m.Took = ceilMillis(time.Since(began))
+	m.Start, m.Took = span(began, time.Since(began))
 	f.writeRobots(m, res)
 	f.mu.Lock()
 	f.openGate(h)
