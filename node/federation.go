@@ -96,16 +96,16 @@ func JoinFederation(cfg Config, bundle []byte, url, want string) (identity []byt
 	return append(identity, '\n'), b.Chain, err
 }
 
-// members implements web.Federation.
+// members implements web.Federation on the node that keeps the ledger.
 type members struct {
 	c *chain.Chain
 	n *Node
 }
 
-// federationHere is nil on a node of a cluster that does not keep the ledger.
-func (n *Node) federationHere() web.Federation {
+// federation is what people steer the operators with, from any node.
+func (n *Node) federation() web.Federation {
 	if n.chain == nil {
-		return nil
+		return membersThere{n}
 	}
 	return members{n.chain, n}
 }
@@ -166,12 +166,18 @@ func (f members) Status(context.Context) (web.FederationStatus, error) {
 			s.State = web.FederationHalted
 		}
 	}
-	if f.n.operators != nil {
-		s.AskOthers, s.Searches = true, f.n.operators.Counters()
-	}
+	f.n.countSearches(&s)
 	for _, b := range f.c.Ballots() {
 		wb, _ := ballot(b, nil)
 		s.Ballots = append(s.Ballots, wb)
 	}
 	return s, nil
+}
+
+// countSearches says what became of asking the other operators for those who searched at this node.
+func (n *Node) countSearches(st *web.FederationStatus) {
+	st.AskOthers, st.Searches = n.operators != nil, nil
+	if n.operators != nil {
+		st.Searches = n.operators.Counters()
+	}
 }

@@ -150,7 +150,7 @@ func onePage(t *testing.T, html string) string {
 func TestSearchAcrossOperators(t *testing.T) {
 	t.Parallel()
 	alice := startPartner(t, partnerConfig(t, "alice"))
-	fed := alice.federationHere()
+	fed := alice.federation()
 	bundle, err := fed.Bundle(t.Context())
 	if err != nil {
 		t.Fatal(err)

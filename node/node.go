@@ -57,7 +57,7 @@ type Node struct {
 	crawler      *crawl.Crawler
 	operators    *federation.Federation // asks the other operators; nil: nobody does
 	witness      *witness.Witness       // nil where another node keeps the ledger
-	texts        *texts                 // what other operators' witnesses saw, likewise
+	texts        *texts                 // what other operators' witnesses saw
 	web          *web.Server
 	pdf          page.PDFReader
 	spans        *otlp.Provider // nil, as tracer: nothing is recorded

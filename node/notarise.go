@@ -8,13 +8,13 @@ import (
 	"concord/witness"
 )
 
-// notary implements web.Notary.
+// notary implements web.Notary on the node that keeps the ledger.
 type notary struct{ w *witness.Witness }
 
-// notaryHere is nil on a node of a cluster that does not keep the ledger.
-func (n *Node) notaryHere() web.Notary {
+// notary takes documents to the ledger, from any node.
+func (n *Node) notary() web.Notary {
 	if n.witness == nil {
-		return nil
+		return notaryThere{n}
 	}
 	return notary{n.witness}
 }

@@ -47,6 +47,9 @@ type remoteLedger struct {
 	until  time.Time // until then no read asks
 }
 
+// errLedgerAway: nobody answers for the ledger.
+var errLedgerAway = errors.New("the node that keeps the ledger does not answer")
+
 // openRemoteLedger finds the ledger of this node's cluster and returns when it knows which chain it is. file remembers that, and what was
 // known beside it, so that a node can start while the one that keeps the ledger is away; "": nothing is remembered. Without a memory it waits
 // for the ledger, until ctx ends. Errors: Unavailable, Corrupt when file is damaged.
@@ -92,7 +95,7 @@ func (l *remoteLedger) ask(ctx context.Context, within time.Duration, service st
 		return fmt.Errorf("ask the node that keeps the ledger: %w", err)
 	}
 	if err != nil {
-		err = concord.Errorf(concord.Unavailable, "the node that keeps the ledger does not answer: %w", err)
+		err = concord.Errorf(concord.Unavailable, "%w: %w", errLedgerAway, err)
 	}
 	l.heard(err)
 	switch {

@@ -27,6 +27,7 @@ func (n *Node) serveOthers(ctx context.Context) (stop func(), err error) {
 	maps.Copy(services, archiveServices(n.vault))
 	if n.chain != nil {
 		maps.Copy(services, ledgerServices(n.chain))
+		maps.Copy(services, n.errandServices())
 	}
 	services[serviceMoving] = answers(func(context.Context, none) ([]state.Transfer, error) { return n.states.Moving(), nil })
 	for name, handle := range services {

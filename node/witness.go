@@ -39,10 +39,10 @@ func (l witnessLedger) Noted(d concord.Digest, operator string) (first, own witn
 
 // openWitness opens what this operator states beside its attestations.
 func (n *Node) openWitness(context.Context) (err error) {
+	n.texts = newTexts(n.cfg.Federation.AllowPrivate)
 	if n.chain == nil {
 		return nil
 	}
-	n.texts = newTexts(n.cfg.Federation.AllowPrivate)
 	n.witness, err = witness.Open(witness.Config{Dir: n.path("witness"), Ledger: witnessLedger{n.chain}, Keys: n.keys, Operator: n.layout.Operator,
 		Profile: text.Profile, Look: n.look, Announce: func(ctx context.Context, list []*concord.Capture) error { return n.crawler.Announce(ctx, list) },
 		Logger: n.log("witness")})
@@ -62,13 +62,13 @@ func (n *Node) look(ctx context.Context, url string) (witness.Sight, error) {
 	return s, nil
 }
 
-// witnesses implements web.Witnesses.
+// witnesses implements web.Witnesses on the node that keeps the ledger.
 type witnesses struct{ n *Node }
 
-// witnessesHere is nil on a node of a cluster that does not keep the ledger.
-func (n *Node) witnessesHere() web.Witnesses {
+// witnesses are asked to look at pages, from any node.
+func (n *Node) witnesses() web.Witnesses {
 	if n.witness == nil {
-		return nil
+		return witnessesThere{n}
 	}
 	return witnesses{n}
 }

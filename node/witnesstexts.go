@@ -57,8 +57,15 @@ func newTexts(allowPrivate bool) *texts {
 
 // Texts implements web.Witnesses.
 func (x witnesses) Texts(ctx context.Context, a *web.WitnessAsk) []web.WitnessText {
+	return x.n.witnessTexts(ctx, a, x.OwnText)
+}
+
+// ownText returns the text that this operator's report is about; see web.Witnesses.
+type ownText func(ctx context.Context, ask uint64, round int) (string, error)
+
+func (n *Node) witnessTexts(ctx context.Context, a *web.WitnessAsk, own ownText) []web.WitnessText {
 	urls := map[string]string{}
-	for _, m := range x.n.chain.Members() {
+	for _, m := range n.book().Members() {
 		urls[m.Name] = m.URL
 	}
 	seats := a.Last().Seats
@@ -71,7 +78,12 @@ func (x witnesses) Texts(ctx context.Context, a *web.WitnessAsk) []web.WitnessTe
 		}
 		wait.Go(func() {
 			var err error
-			if list[i].Text, err = x.text(ctx, a.Index, len(a.Rounds), s, urls[s.Operator]); err != nil {
+			if s.Operator == n.layout.Operator {
+				list[i].Text, err = own(ctx, a.Index, len(a.Rounds))
+			} else {
+				list[i].Text, err = n.texts.text(ctx, a.Index, len(a.Rounds), s, urls[s.Operator])
+			}
+			if err != nil {
 				list[i].Missing = concord.Clip(err.Error(), 300)
 			}
 		})
@@ -80,11 +92,8 @@ func (x witnesses) Texts(ctx context.Context, a *web.WitnessAsk) []web.WitnessTe
 	return list
 }
 
-func (x witnesses) text(ctx context.Context, index uint64, round int, s web.WitnessSeat, base string) (string, error) {
-	if s.Operator == x.n.layout.Operator {
-		return x.n.witness.Text(index, round)
-	}
-	t := x.n.texts
+// text returns what another operator reported: as it says itself, and as its report's digest says.
+func (t *texts) text(ctx context.Context, index uint64, round int, s web.WitnessSeat, base string) (string, error) {
 	t.mu.Lock()
 	text, known := t.known[s.Report.Text]
 	t.mu.Unlock()

@@ -112,7 +112,7 @@ func (s *Server) federationAPI(api huma.API) {
 
 func (s *Server) federation() (Federation, error) {
 	if s.cfg.Federation == nil {
-		return nil, concord.Errorf(concord.Unavailable, "this node does not keep the ledger")
+		return nil, concord.Errorf(concord.Unavailable, "this server knows of no federation")
 	}
 	return s.cfg.Federation, nil
 }

@@ -109,7 +109,7 @@ func (s *Server) notaryAPI(api huma.API) {
 
 func (s *Server) notary() (Notary, error) {
 	if s.cfg.Notary == nil {
-		return nil, concord.Errorf(concord.Unavailable, "this node does not keep the ledger; ask the one that does")
+		return nil, concord.Errorf(concord.Unavailable, "this server takes no documents to the ledger")
 	}
 	return s.cfg.Notary, nil
 }

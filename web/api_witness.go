@@ -236,7 +236,7 @@ func (s *Server) witnessAPI(api huma.API) {
 
 func (s *Server) witnesses() (Witnesses, error) {
 	if s.cfg.Witnesses == nil {
-		return nil, concord.Errorf(concord.Unavailable, "this node does not keep the ledger; ask the one that does")
+		return nil, concord.Errorf(concord.Unavailable, "this server asks no witnesses")
 	}
 	return s.cfg.Witnesses, nil
 }

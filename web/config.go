@@ -24,13 +24,13 @@ type Config struct {
 	Transfer Transfer
 	// Cluster is what this node is a member of, or may become one of; nil: it is alone and cannot be more. Optional.
 	Cluster Cluster
-	// Federation is the operators that share the ledger; nil: another node of the cluster keeps it. Optional.
+	// Federation is the operators that share the ledger. Optional.
 	Federation Federation
 	// Operators asks other operators when this one is searched; nil: nobody else is asked. Optional.
 	Operators Operators
-	// Witnesses are asked to look at pages; nil like Federation. Optional.
+	// Witnesses are asked to look at pages. Optional.
 	Witnesses Witnesses
-	// Notary takes documents to the ledger; nil like Federation. Optional.
+	// Notary takes documents to the ledger. Optional.
 	Notary Notary
 	// Status gathers the node's facts; it is called on every page and should answer in a few milliseconds.
 	Status func(ctx context.Context) (Status, error)
