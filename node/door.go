@@ -20,7 +20,7 @@ import (
 )
 
 // The door is the cluster address of a node: HTTPS, where machines with a token join, and where nodes that joined ask whether the
-// cluster works yet. It is open while the node waits or grows too.
+// cluster works yet, and fetch the operator's keys after they were changed (keys.go). It is open while the node waits or grows too.
 
 const (
 	readyPath = "/node/v1/ready"
@@ -90,6 +90,7 @@ func (n *Node) openDoor() (*door, error) {
 	mux := http.NewServeMux()
 	mux.Handle("POST "+join.Path, d.join)
 	mux.HandleFunc("POST "+readyPath, d.ready)
+	mux.HandleFunc("GET "+keysPath, d.keys)
 	d.srv = &http.Server{Handler: mux, ReadHeaderTimeout: doorTimeout, ReadTimeout: doorTimeout, WriteTimeout: 2 * doorTimeout, IdleTimeout: doorTimeout,
 		MaxHeaderBytes: doorHeaderBytes, ErrorLog: slog.NewLogLogger(n.log("join").Handler(), slog.LevelDebug)}
 	ln := tls.NewListener(netutil.LimitListener(d.ln, doorConnections), n.identity.JoinTLS())

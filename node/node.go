@@ -45,6 +45,7 @@ type Node struct {
 	captures     concord.Log
 	frontier     concord.Log
 	keys         *note.Keys
+	keyring      keyring       // how far they are those of the ledger, where another node keeps it
 	chain        *chain.Chain  // nil where another node keeps the ledger
 	remoteLedger *remoteLedger // that node's, then
 	archive      archiver
@@ -148,6 +149,7 @@ func (n *Node) Run(ctx context.Context, ready func(addr string)) error {
 	g.Go(func() error { return n.watchGrowth(work) })
 	g.Go(func() error { return n.sayReady(work) })
 	g.Go(func() error { return n.keepKnown(work) })
+	g.Go(func() error { return n.watchKeys(work) })
 	if n.witness != nil {
 		g.Go(func() error { return n.witness.Run(work) })
 	}

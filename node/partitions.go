@@ -267,7 +267,11 @@ func (h *attestorHere) get() (a *attest.Attestor, release func(), ok bool) {
 }
 
 func (n *Node) attestConfig() attest.Config {
-	return attest.Config{Dir: n.path("attest"), Log: n.captures, Ledger: n.book(), Keys: n.keys, Operator: n.layout.Operator, Keep: n.keepBatch, Trace: n.tracer, Logger: n.log("attest")}
+	var l attest.Ledger = n.chain
+	if n.chain == nil {
+		l = attestedLedger{n.remoteLedger, n.followKeys}
+	}
+	return attest.Config{Dir: n.path("attest"), Log: n.captures, Ledger: l, Keys: n.keys, Operator: n.layout.Operator, Keep: n.keepBatch, Trace: n.tracer, Logger: n.log("attest")}
 }
 
 func (n *Node) runAttestor(ctx context.Context, fence uint64) error {

@@ -29,15 +29,20 @@ func (l *remoteLedger) Submit(ctx context.Context, tx []byte) (index uint64, err
 			return 0, err
 		}
 		if !place.Waiting {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.at = time.Time{} // there is a newer checkpoint
+			l.forget() // there is a newer checkpoint
 			return place.Index, nil
 		}
 		if ctx.Err() != nil {
 			return 0, concord.Errorf(concord.Unavailable, "submit transaction: %w", ctx.Err())
 		}
 	}
+}
+
+// forget has what is shown of the ledger asked for anew.
+func (l *remoteLedger) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at = time.Time{}
 }
 
 // Admission returns what binds an operator's op key to its cosigning key, as receipts carry it. It is kept for as long as the operator's keys stay.

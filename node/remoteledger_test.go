@@ -39,7 +39,12 @@ func operatorKeys(t testing.TB, dir string) *note.Keys {
 // runningChain is a chain that runs until the test ends.
 func runningChain(t testing.TB, dir string) *chain.Chain {
 	t.Helper()
-	c, err := chain.Open(chain.Config{Dir: filepath.Join(dir, "chain"), Operator: ledgerOperatorName, ChainName: "net-1", Keys: operatorKeys(t, dir), Logger: slog.New(slog.DiscardHandler)})
+	return runningChainOf(t, dir, operatorKeys(t, dir))
+}
+
+func runningChainOf(t testing.TB, dir string, keys *note.Keys) *chain.Chain {
+	t.Helper()
+	c, err := chain.Open(chain.Config{Dir: filepath.Join(dir, "chain"), Operator: ledgerOperatorName, ChainName: "net-1", Keys: keys, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,6 +98,9 @@ func (n *Node) warnings(st *web.Status) []string {
 	if st.Ledger.Error != "" {
 		w = append(w, "the ledger has stopped, receipts wait: "+st.Ledger.Error)
 	}
+	if err := n.keyring.problem(); err != nil {
+		w = append(w, err.Error())
+	}
 	if err := n.bus.WriteError(); err != nil {
 		w = append(w, err.Error()+"; the node ends when there is space on the disk, to be started again")
 	}

@@ -231,6 +231,53 @@ func (k *Keys) Adopt(label string, want Key) (bool, error) {
 	return true, nil
 }
 
+// Follow takes up the keys of a file with this operator's keys as another of its machines has them (see LoadOrCreateKeys): for all who hold
+// the Signers of Keys, as Adopt does, and durably before. Errors: Corrupt; Conflict when a key that is here is not in the file, current, waiting or old: it
+// is then another operator's, or of another history, or older than what is here.
+func (k *Keys) Follow(file string) error {
+	if len(file) > maxKeysFile {
+		return concord.Errorf(concord.Corrupt, "operator keys: %d bytes is too long for this file", len(file))
+	}
+	then, err := parseKeys(file)
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, f := range k.fields() {
+		if !then.has(f.label, *f.signer) || k.next[f.label] != nil && !then.has(f.label, k.next[f.label]) {
+			return concord.Errorf(concord.Conflict, "operator keys: they do not follow those that are here: the %s key of %s is not among them", f.label, (*f.signer).Key().Name)
+		}
+	}
+	for _, o := range k.old {
+		if !then.has(o.label, o.Signer) || then.current(o.label).Key() == o.Key() {
+			return concord.Errorf(concord.Conflict, "operator keys: they are older than those that are here: the %s key %08x was changed", o.label, o.Key().ID())
+		}
+	}
+	if err := k.save(then); err != nil {
+		return fmt.Errorf("take up the operator's new keys: %w", err)
+	}
+	for _, f := range k.fields() {
+		(*f.signer).pair.Store(then.current(f.label).pair.Load())
+	}
+	return nil
+}
+
+func (k *Keys) current(label string) *Signer {
+	for _, f := range k.fields() {
+		if f.label == label {
+			return *f.signer
+		}
+	}
+	return nil
+}
+
+// has reports whether a key is one of these for a label: current, waiting or old.
+func (k *Keys) has(label string, s *Signer) bool {
+	return k.current(label).Key() == s.Key() || k.next[label] != nil && k.next[label].Key() == s.Key() ||
+		slices.ContainsFunc(k.old, func(o oldKey) bool { return o.label == label && o.Key() == s.Key() })
+}
+
 // Was reports whether a key was one of these, and another has taken its place.
 func (k *Keys) Was(key Key) bool {
 	k.mu.Lock()

@@ -394,3 +394,81 @@ func FuzzParseKeys(f *testing.F) {
 		}
 	})
 }
+
+// A machine of the operator takes up keys that were changed on another, and never loses one.
+func TestKeysFollow(t *testing.T) {
+	const name, origin = "alice.example", "alice.example/net-1"
+	load := func(dir string) *Keys {
+		t.Helper()
+		k, err := LoadOrCreateKeys(dir, name, origin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	file := func(dir string) string {
+		t.Helper()
+		b, err := os.ReadFile(filepath.Join(dir, KeysFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	here, there := t.TempDir(), t.TempDir()
+	k := load(here)
+	first := file(here)
+	if err := WritePrivate(filepath.Join(there, KeysFile), []byte(first)); err != nil {
+		t.Fatal(err)
+	}
+	other := load(there)
+	held, was := other.Op, other.Op.Key()
+	change := func(label string) string {
+		t.Helper()
+		next, err := k.Next(label)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := k.Adopt(label, next.Key()); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		return file(here)
+	}
+	if _, err := k.Next("op"); err != nil {
+		t.Fatal(err)
+	}
+	waits := file(here)
+	opChanged := change("op")
+	logChanged := change("log")
+	for i, step := range []struct {
+		file string
+		op   Key
+	}{{first, was}, {waits, was}, {opChanged, k.Op.Key()}, {logChanged, k.Op.Key()}, {logChanged, k.Op.Key()}} {
+		if err := other.Follow(step.file); err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+		if held.Key() != step.op || file(there) != step.file || load(there).Op.Key() != step.op {
+			t.Errorf("step %d: it has another key than the file", i)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(there, KeysFile)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v, %v", info.Mode(), err)
+	}
+	if !other.Was(was) || other.Log.Key() != k.Log.Key() {
+		t.Error("what was changed is not known")
+	}
+	foreign := t.TempDir()
+	load(foreign)
+	for what, f := range map[string]string{"before the log key was changed": opChanged, "the first": first, "another operator's": file(foreign)} {
+		if err := other.Follow(f); concord.KindOf(err) != concord.Conflict {
+			t.Errorf("keys %s: %v", what, err)
+		}
+	}
+	for what, f := range map[string]string{"nothing": "", "cut off": logChanged[:len(logChanged)-1], "too long": strings.Repeat(logChanged, 200)} {
+		if err := other.Follow(f); concord.KindOf(err) != concord.Corrupt {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if file(there) != logChanged || other.Op.Key() != k.Op.Key() {
+		t.Error("what was refused changed the keys")
+	}
+}
