@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Verify a receipt: verify.py RECEIPT POLICY [BODY or DOCUMENT]. Written from receipt/FORMAT.md; Python's standard library only."""
+"""Verify a receipt: verify.py RECEIPT POLICY [BODY, DOCUMENT or a panel's OUTCOME]. Written from receipt/FORMAT.md; Python's standard library only."""
 import base64, hashlib, re, sys
 
 def need(ok, why):
     if not ok: raise ValueError(why)
 def sha(*parts): return hashlib.sha256(b"".join(parts)).digest()
 def raw(text): return text.encode("utf-8", "surrogateescape")
+def text_of(data): return data.decode("utf-8", "surrogateescape")
 def unbase(text, size=None):
     data = base64.b64decode(text.encode(), validate=True)
     need(base64.b64encode(data).decode() == text and size in (None, len(data)), "base64 is not canonical, or not of this size")
@@ -82,13 +83,16 @@ def policy_of(text):
     need(quorum and any(k[2] == 1 for k in keys) and len({k[3] for k in keys}) == len(keys), "policy: no log, no quorum, or a key twice")
     return keys, lambda by: quorum == "none" or holds(votes, quorum, by)
 def holds(votes, name, by): return sum(m in by if isinstance(m, tuple) else holds(votes, m, by) for m in votes[name][1]) >= votes[name][0]
-N, V = "(0|[1-9][0-9]{0,19})", "([^\n]+)"
+N, V, W = "(0|[1-9][0-9]{0,19})", "([^\n]+)", "([^ \n]+)"
 ATTEST = f"concord/tx/v1 attest\nchain {V}\nfrom {V}\nseq {N}\ncount {N}\nroot {V}\nspan {N} {N}\nprev {V}\n"
 ADMIT = f"concord/tx/v1 gov\nchain {V}\nepoch {V}\nadmit {V}\nop {V}\ncosign {V}\nlog {V}\ncons {V}\nnode {V}\n(?:url {V}\n)?"
 ROTATE = f"concord/tx/v1 gov\nchain {V}\nepoch {V}\nrotate ([^ \n]+) op {V}\n"
 ENTRY = f"entry (\\S+) {N} ([1-9][0-9][0-9]) (\\S+) (\\S+) ([^ \n]*) (\\S+) ([^\0-\x20\x7f]+)"
 DOC = f"concord/tx/v1 doc\nchain {V}\nfrom {V}\nseq {N}\n((?:sha256 [^\n]+\n)+)(?:label {V}\n)?"
 RECORD = f"concord/block/v1\nheight {N}\nhash {V}\ntime {N}\nafter {V}\ntxs {N}\n(?:.+\n)*"
+ASK = f"from {V}\nurl {V}\nprofile {V}\nneed {N} of {N}\nuntil {N}\npay {N}\nlocked {N}\n((?:.+\n)+)"
+ROUND = f"round {N} {N} {V}\n((?:(?!result ).+\n)*)(?:result (agree|disputed|split|unconfirmed) {W}\n)?"
+SEAT = f"seat {W} {W} {W} {W}\n(?:report {N} {N} {W} {W}\n)?(forfeit yes\n)?"
 PAPER = f"concord/document/v1\nsha256 {V}(?:\nsalt {V})?(?:\nrecord {N} {N}((?:\n.+)*))?"
 def fields(pattern, text): return (re.fullmatch(pattern, text) or need(False, "not in canonical form: " + text[:60])).groups()
 
@@ -108,18 +112,18 @@ def headed(checkpoint, keys, quorum):
     origin, size, top = fields(f"{V}\n{N}\n{V}\n", text)
     need(named(origin) and any(k[2] == 1 and k[0] == origin for k in by), "no log of the policy signed")
     need(quorum(by), "too few witnesses cosigned")
-    return origin, size, top
+    return origin, size, top, 2 if sum(k[2] == 4 for k in by) > 1 else 1
+def split(proof, limit=65536):
+    need(len(proof) <= limit, "too long")
+    head, cut, checkpoint = text_of(proof).partition("\n\n")
+    extra, index, path = fields(f"c2sp\\.org/tlog-proof@v1\nextra {V}\nindex {N}((?:\n.+)*)", head)
+    return need(cut, "not a receipt") or (text_of(unbase(extra)), int(index), path.split("\n")[1:], checkpoint)
 
 def document(proof, policy):
     """Return (digest of the document, operator, time of its block or None, entries, origin) of a document's receipt, or of a promise of one."""
     need(len(proof) <= 65536, "too long")
-    keys, quorum = policy_of(policy.decode("utf-8", "surrogateescape"))
-    extra, index, path, checkpoint = proof.decode("utf-8", "surrogateescape"), None, [], ""
-    if not extra.startswith("concord/document/"):
-        head, cut, checkpoint = extra.partition("\n\n")
-        extra, index, path = fields(f"c2sp\\.org/tlog-proof@v1\nextra {V}\nindex {N}((?:\n.+)*)", head)
-        extra, path = unbase(extra).decode("utf-8", "surrogateescape"), path.split("\n")[1:]
-        need(cut, "not a receipt")
+    keys, quorum = policy_of(text_of(policy))
+    extra, index, path, checkpoint = (text_of(proof), None, [], "") if proof.startswith(b"concord/document/") else split(proof)
     blocks = extra.split("\n\n")
     need(len(blocks) == (5 if index is None else 6), "not a receipt of a document")
     digest, salt, at, shared, own = fields(PAPER, blocks[0])
@@ -132,20 +136,18 @@ def document(proof, policy):
     if index is None: return need(seq == "0", "a promise has seq 0") or (digest, operator, None, 0, "")
     record, own, shared = blocks[1] + "\n", own.split("\n")[1:], int(shared)
     _, _, time, _, txs = fields(RECORD, record)
-    origin, size, top = headed(checkpoint, keys, quorum)
+    origin, size, top, _ = headed(checkpoint, keys, quorum)
     need(shared <= len(path) and (not own or shared == len(path) or own[-1] != path[-1 - shared]), "the paths share another number of hashes")
-    need(lies(raw(note), int(index), int(size), path, top), "the note is not in the log")
-    need(0 < int(at) - int(index) <= int(txs) and lies(raw(record), int(at), int(size), own + path[len(path) - shared:], top), "the record is not that of the note's block")
+    need(lies(raw(note), index, int(size), path, top), "the note is not in the log")
+    need(0 < int(at) - index <= int(txs) and lies(raw(record), int(at), int(size), own + path[len(path) - shared:], top), "the record is not that of the note's block")
     return digest, operator, int(time), int(size), origin
 
 def verify(proof, policy):
-    """Return (fields of the entry, operator, entries, origin). A receipt that proves nothing is a ValueError or the like."""
-    need(len(proof) <= 65536, "too long")
-    keys, quorum = policy_of(policy.decode("utf-8", "surrogateescape"))
-    head, cut, checkpoint = proof.decode("utf-8", "surrogateescape").partition("\n\n")
-    extra, index, path = fields(f"c2sp\\.org/tlog-proof@v1\nextra {V}\nindex {N}((?:\n.+)*)", head)
-    blocks = unbase(extra).decode("utf-8", "surrogateescape").split("\n\n")
-    need(cut and len(blocks) == 5, "not a receipt")
+    """Return (fields of the entry, operator, entries, origin, chain, level). A receipt that proves nothing is a ValueError or the like."""
+    keys, quorum = policy_of(text_of(policy))
+    extra, index, path, checkpoint = split(proof)
+    blocks = extra.split("\n\n")
+    need(len(blocks) == 5, "not a receipt")
     line, at, count, batch = fields(f"concord/receipt/v1\n{V}\nbatch {N} {N}((?:\n.+)*)", blocks[0])
     entry, attest, admit = fields(ENTRY, line), blocks[1] + "\n\n" + blocks[2] + "\n", blocks[3] + "\n\n" + blocks[4]
     need(entry[4:6] == ("-", "-") or any(unbase(entry[4], 32)), "no canonical digest of the text")
@@ -154,16 +156,62 @@ def verify(proof, policy):
     need(count == captures != "0" and int(seq) < 2**64 and int(first) <= int(entry[1]) <= int(last) < 2**63, "another batch, or outside its span of time")
     need(lies(raw(line), int(at), int(count), batch.split("\n")[1:], root), "the entry is not in the batch")
     opened(attest, [vouched(admit, operator, chain, keys)])
-    origin, size, top = headed(checkpoint, keys, quorum)
-    need(lies(raw(attest), int(index), int(size), path.split("\n")[1:], top), "the attestation is not in the log")
-    return entry, operator, int(size), origin
+    origin, size, top, level = headed(checkpoint, keys, quorum)
+    need(lies(raw(attest), index, int(size), path, top), "the attestation is not in the log")
+    return entry, operator, int(size), origin, chain, level
 
+def panel(text, similar):
+    """Return (seats, verdict) of one round of an ask. Each seat says how its report is against that of the reference."""
+    _, _, beacon, inner, verdict, reference = fields(ROUND, text)
+    seats, said = [fields(SEAT, s) for s in pieces("seat", inner)], []
+    need(unbase(beacon, 32) and all(unbase(s[3], 32) and (s[4] is None or s[4] != "0" and int(s[5]) < 1000 and unbase(s[6], 32) and unbase(s[7], 64)) for s in seats), "no seat")
+    best = next((s for s in seats if s[0] == reference), [None] * 9)
+    for operator, asn, region, _, entry, status, digest, sketch, forfeit in seats:
+        if not entry or not best[4]: relation = "silent"
+        elif int(status) // 100 != int(best[5]) // 100: relation = "differ"
+        elif digest == best[6]: relation = "agree"
+        else: relation = "similar" if sum(a == b for a, b in zip(unbase(sketch), unbase(best[7]))) >= similar else "differ"
+        said.append([operator, asn, region, relation, bool(forfeit), int(entry or 0), int(status or 0), digest or ""])
+    return said, verdict
+def pieces(word, text):
+    first, *rest = re.split(f"(?m)^(?={word} )", text)
+    return need(first == "", "not in canonical form: " + first[:60]) or rest
+
+def outcome(proof, policy):
+    """Return what a panel came to, and on which level that is proven, of the receipt of an outcome."""
+    keys, quorum = policy_of(text_of(policy))
+    extra, index, path, checkpoint = split(proof, 2 << 20)
+    head, record, state = extra.split("\n\n", 2)
+    (ask,), record, chain = fields(f"concord/outcome/v1\nask {N}", head), record + "\n", fields(f"concord/state/v1\nchain {V}\n(?s:.*)\n", raw(state).decode())[0]
+    similar = int(fields(N, (re.findall("(?m)^param similar (.*)", state) or ["48"])[0])[0])
+    text = re.split("(?m)^ask ", state.partition(f"\nask {ask}\n")[2])[0]
+    asker, url, profile, wanted, of, _, _, _, rounds = fields(ASK, text)
+    done = [panel(r, similar) for r in pieces("round", rounds)]
+    need(similar and len(done) < 3 and done[-1][1] not in (None, "disputed") and all(v in (None, "disputed") for _, v in done[:-1]), "the ask is not closed")
+    need(f"\nstate {base64.b64encode(sha(raw(state))).decode()}\n" in record, "the state is another than the block's")
+    origin, size, top, level = headed(checkpoint, keys, quorum)
+    need(lies(raw(record), index, int(size), path, top), "the block record is not in the log")
+    return {"ask": int(ask), "from": asker, "url": url, "profile": profile, "need": int(wanted), "of": int(of), "verdict": done[-1][1], "closed": int(fields(RECORD, record)[2]), "seats": done[-1][0],
+            "earlier": done[0][0] if len(done) > 1 else [], "chain": chain, "origin": origin, "size": int(size), "level": 3 if level == 2 and done[-1][1] == "agree" else level}
+def witnessed(capture, seen):
+    """Return what a panel came to about the page of a capture, once that is proven to be the same page and text."""
+    entry, same = capture[0], [s for s in seen["seats"] if s[3] == "agree" and s[7] == capture[0][4]]
+    return need(same and (capture[4], entry[7], entry[5]) == (seen["chain"], seen["url"], seen["profile"]), "the panel looked at another page, or agreed on another text") or {**seen, "level": 3 if seen["level"] == 3 and capture[5] == 2 else capture[5]}
+
+def kind(file):
+    if file.startswith(b"concord/document/"): return "document"
+    found = re.match(b"c2sp[.]org/tlog-proof@v1\nextra ([^\n]*)\n", file)
+    return unbase(found[1].decode()).split(b"/")[1].decode() if found else ""
 if __name__ == "__main__":
     files = [open(name, "rb").read() for name in sys.argv[1:]]
     try:
-        paper = files[0].startswith(b"concord/document/") or unbase(files[0].split(b"\n")[1][6:].decode()).startswith(b"concord/document/")
-        out = (document if paper else verify)(*files[:2])
-        need(len(files) < 3 or sha(files[2]) == unbase(out[0] if paper else out[0][3]), "the body or document is another one")
+        what = kind(files[0])
+        out, seen = {"document": document, "outcome": outcome}.get(what, verify)(*files[:2]), None
+        if what == "outcome": seen = need(len(files) < 3, "an outcome is of no content") or out
+        elif len(files) > 2 and what == "receipt" and kind(files[2]) == "outcome": seen = witnessed(out, outcome(files[2], files[1]))
+        else: need(len(files) < 3 or sha(files[2]) == unbase(out[0] if what == "document" else out[0][3]), "the body or document is another one")
     except Exception as why: sys.exit(f"not proven: {why}")
-    if paper: print("proven:" if out[2] else "promised:", out[0], "by", out[1], "at", out[2], "under", out[3], "entries of", out[4])
-    else: print("proven:", out[0][7], "by", out[1], "at", out[0][1], "under", out[2], "entries of", out[3])
+    if what == "document": print("proven:" if out[2] else "promised:", out[0], "by", out[1], "at", out[2], "under", out[3], "entries of", out[4])
+    elif what != "outcome": print("proven:", out[0][7], "by", out[1], "at", out[0][1], "under", out[2], "entries of", out[3])
+    if seen: print("proven: a panel came to", seen["verdict"], "on", seen["url"], "at", seen["closed"], "under", seen["size"], "entries of", seen["origin"] + ", level", seen["level"])
+    if seen: print("\n".join(f"  {s[0]}: {s[3]}" for s in seen["earlier"] + seen["seats"]))

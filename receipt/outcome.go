@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -15,6 +16,7 @@ import (
 
 const (
 	outcomeHead = "concord/outcome/v1"
+	stateHead   = "concord/state/v1"
 
 	// MaxOutcomeBytes bounds the receipt of an outcome, which holds the ledger's whole state: a hundred members and the
 	// asks of the last weeks.
@@ -42,9 +44,10 @@ type OutcomeReport struct {
 	Profile string        `json:"profile"`
 	Need    int           `json:"need"`
 	Of      int           `json:"of"`
-	Verdict string        `json:"verdict"` // agree, split, unconfirmed
-	Closed  time.Time     `json:"closed"`  // time of the block that closed it
-	Seats   []OutcomeSeat `json:"seats"`   // of the last round, the asker last, who does not count
+	Verdict string        `json:"verdict"`           // agree, split, unconfirmed
+	Closed  time.Time     `json:"closed"`            // time of the block that closed it
+	Seats   []OutcomeSeat `json:"seats"`             // of the last round, the asker last, who does not count
+	Earlier []OutcomeSeat `json:"earlier,omitempty"` // of the first panel, when it differed and a second one was drawn
 }
 
 // OutcomeSeat is one operator's part.
@@ -52,7 +55,8 @@ type OutcomeSeat struct {
 	Operator string         `json:"operator"`
 	ASN      string         `json:"asn"`
 	Region   string         `json:"region"`
-	Relation string         `json:"relation"` // agree, similar, differ, silent
+	Relation string         `json:"relation"`          // agree, similar, differ, silent
+	Forfeit  bool           `json:"forfeit,omitempty"` // it was caught misbehaving meanwhile, and does not count
 	Entry    uint64         `json:"entry,omitempty"`
 	Status   int            `json:"status,omitempty"`
 	Text     concord.Digest `json:"text,omitzero"`
@@ -88,8 +92,8 @@ func parseOutcome(data []byte) (*Outcome, error) {
 		return nil, fmt.Errorf("want the line %q, an ask, a block record and a state", outcomeHead)
 	}
 	o := &Outcome{Record: []byte(block[1] + "\n"), State: block[2], Index: f.index, Path: f.path, Checkpoint: f.checkpoint}
-	if o.Ask, err = strconv.ParseUint(ask, 10, 63); err != nil {
-		return nil, fmt.Errorf("the ask is not a number")
+	if o.Ask, err = plainNumber(ask); err != nil {
+		return nil, fmt.Errorf("the ask: %w", err)
 	}
 	if o.format() != string(data) {
 		return nil, fmt.Errorf("not in canonical form")
@@ -132,125 +136,212 @@ func (pol *Policy) verifyOutcome(proof []byte, want Options) (*Report, error) {
 
 // read finds the ask in the state (package ledger has the whole grammar; the hash of the state is checked elsewhere).
 func (o *Outcome) read() (*OutcomeReport, string, error) {
-	lines := strings.Split(strings.TrimSuffix(o.State, "\n"), "\n")
-	if len(lines) < 2 || lines[0] != "concord/state/v1" {
+	lines := strings.Split(o.State, "\n")
+	chain, ok := strings.CutPrefix(lines[min(1, len(lines)-1)], "chain ")
+	if lines[0] != stateHead || !ok || lines[len(lines)-1] != "" || !utf8.ValidString(o.State) {
 		return nil, "", fmt.Errorf("not the text of a state")
 	}
-	chain := strings.TrimPrefix(lines[1], "chain ")
-	similar := defaultSimilar
+	lines = lines[:len(lines)-1]
+	similar := uint64(defaultSimilar)
 	if i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "param similar ") }); i >= 0 {
-		similar, _ = strconv.Atoi(lines[i][len("param similar "):])
+		var err error
+		if similar, err = plainNumber(lines[i][len("param similar "):]); err != nil || similar < 1 {
+			return nil, "", fmt.Errorf("its parameter similar is not a number from 1")
+		}
 	}
 	at := slices.Index(lines, fmt.Sprintf("ask %d", o.Ask))
-	if at < 0 || similar < 1 {
+	if at < 0 {
 		return nil, "", fmt.Errorf("it has no ask %d", o.Ask)
 	}
-	r := &OutcomeReport{Ask: o.Ask}
-	reference := ""
-	for _, l := range lines[at+1:] {
-		key, v, _ := strings.Cut(l, " ")
-		f := strings.Split(v, " ")
-		var err error
-		switch key {
-		case "ask":
-			return r, chain, r.compare(reference, similar)
-		case "from":
-			r.From = v
-		case "url":
-			r.URL = v
-		case "profile":
-			r.Profile = v
-		case "need":
-			_, err = fmt.Sscanf(v, "%d of %d", &r.Need, &r.Of)
-		case "round":
-			r.Seats, r.Verdict, reference = nil, "", ""
-		case "seat":
-			if len(f) != 4 {
-				return nil, "", fmt.Errorf("a seat without its fields")
-			}
-			r.Seats = append(r.Seats, OutcomeSeat{Operator: f[0], ASN: f[1], Region: f[2]})
-		case "report":
-			err = r.report(f)
-		case "result":
-			if len(f) != 2 {
-				return nil, "", fmt.Errorf("a result without its fields")
-			}
-			r.Verdict, reference = f[0], f[1]
+	l := &askLines{rest: lines[at+1:]}
+	r := &OutcomeReport{Ask: o.Ask, From: l.value("from"), URL: l.value("url"), Profile: l.value("profile")}
+	need := l.fields("need", 3)
+	r.Need, r.Of = int(l.number(need[0])), int(l.number(need[2]))
+	for _, key := range []string{"until", "pay", "locked"} {
+		l.number(l.value(key))
+	}
+	for rounds := 0; l.err == nil && (rounds == 0 || l.has("round")); rounds++ {
+		if rounds == 2 {
+			l.fail("more than two rounds")
 		}
-		if err != nil {
-			return nil, "", fmt.Errorf("%s: %w", key, err)
+		if r.Verdict != "" && r.Verdict != "disputed" {
+			l.fail("a round after its end")
 		}
+		r.Earlier = r.Seats
+		r.Seats, r.Verdict = l.round(similar)
 	}
-	return r, chain, r.compare(reference, similar)
-}
-
-// report reads the fields of a report into the last seat.
-func (r *OutcomeReport) report(f []string) (err error) {
-	if len(f) != 4 || len(r.Seats) == 0 {
-		return fmt.Errorf("it lacks fields or a seat")
+	if l.err == nil && len(l.rest) > 0 && !l.has("ask") {
+		l.fail("unexpected line %q", concord.Clip(l.rest[0], 60))
 	}
-	s := &r.Seats[len(r.Seats)-1]
-	if s.Entry, err = strconv.ParseUint(f[0], 10, 63); err != nil {
-		return err
+	if need[1] != "of" {
+		l.fail("need is not a number of a number")
 	}
-	if s.Status, err = strconv.Atoi(f[1]); err != nil {
-		return err
-	}
-	if s.Text, err = concord.ParseDigest(f[2]); err != nil {
-		return err
-	}
-	b, err := base64.StdEncoding.DecodeString(f[3])
-	if err != nil || len(b) != sketchBytes {
-		return fmt.Errorf("the sketch is not the base64 of %d bytes", sketchBytes)
-	}
-	copy(s.sketch[:], b)
-	return nil
-}
-
-// compare says of each seat how its report relates to the reference, as the ledger did.
-func (r *OutcomeReport) compare(reference string, similar int) error {
 	if r.Verdict == "" || r.Verdict == "disputed" {
-		return fmt.Errorf("the ask is still open in it")
+		l.fail("the ask is still open in it")
 	}
-	at := slices.IndexFunc(r.Seats, func(s OutcomeSeat) bool { return s.Operator == reference })
-	for i := range r.Seats {
-		s := &r.Seats[i]
-		if s.Entry == 0 || at < 0 {
-			s.Relation = "silent"
-			continue
-		}
-		ref, equal := &r.Seats[at], 0
-		for k := range s.sketch {
-			if s.sketch[k] == ref.sketch[k] {
-				equal++
-			}
-		}
-		switch {
-		case s.Status/100 != ref.Status/100:
-			s.Relation = "differ"
-		case s.Text == ref.Text:
-			s.Relation = "agree"
-		case equal >= similar:
-			s.Relation = "similar"
-		default:
-			s.Relation = "differ"
-		}
-	}
-	return nil
+	return r, chain, l.err
 }
 
-// names lists the operators of the panel with one of some relations.
-func (r *OutcomeReport) names(relations ...string) string {
-	var list []string
-	for _, s := range r.Seats {
-		if s.Operator != r.From && slices.Contains(relations, s.Relation) {
-			list = append(list, s.Operator)
+// askLines are the lines of an ask in a state, each a key, a space and a value. After the first error nothing is read.
+type askLines struct {
+	rest []string
+	err  error
+}
+
+func (l *askLines) fail(format string, args ...any) {
+	if l.err == nil {
+		l.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (l *askLines) has(key string) bool {
+	return l.err == nil && len(l.rest) > 0 && strings.HasPrefix(l.rest[0], key+" ")
+}
+
+// value takes the next line, which must have this key.
+func (l *askLines) value(key string) string {
+	if !l.has(key) || len(l.rest[0]) == len(key)+1 {
+		l.fail("want a line %q and a value", key)
+		return ""
+	}
+	v := l.rest[0][len(key)+1:]
+	l.rest = l.rest[1:]
+	return v
+}
+
+// fields takes the next line, whose value has n fields, each followed by one space but the last.
+func (l *askLines) fields(key string, n int) []string {
+	f := strings.Split(l.value(key), " ")
+	if len(f) != n || slices.Contains(f, "") {
+		l.fail("%s has not %d fields", key, n)
+		return make([]string, n)
+	}
+	return f
+}
+
+func (l *askLines) number(s string) uint64 {
+	n, err := plainNumber(s)
+	if err != nil {
+		l.fail("%v", err)
+	}
+	return n
+}
+
+func (l *askLines) digest(s string) concord.Digest {
+	d, err := concord.ParseDigest(s)
+	if err != nil {
+		l.fail("%v", err)
+	}
+	return d
+}
+
+// plainNumber reads a decimal number below 2^63 in its one form.
+func plainNumber(s string) (uint64, error) {
+	n, err := strconv.ParseUint(s, 10, 63)
+	if err != nil || strconv.FormatUint(n, 10) != s {
+		return 0, fmt.Errorf("%q is not a number", concord.Clip(s, 30))
+	}
+	return n, nil
+}
+
+// round reads one panel's work, and says of each seat how its report relates to the reference, as the ledger did. No verdict: it
+// goes on.
+func (l *askLines) round(similar uint64) (seats []OutcomeSeat, verdict string) {
+	f := l.fields("round", 3)
+	l.number(f[0])
+	l.number(f[1])
+	l.digest(f[2])
+	for l.has("seat") {
+		f := l.fields("seat", 4)
+		s := OutcomeSeat{Operator: f[0], ASN: f[1], Region: f[2], Relation: "silent"}
+		l.digest(f[3])
+		if l.has("report") {
+			f := l.fields("report", 4)
+			s.Entry, s.Status, s.Text = l.number(f[0]), int(l.number(f[1])), l.digest(f[2])
+			if b, err := base64.StdEncoding.Strict().DecodeString(f[3]); err != nil || copy(s.sketch[:], b) != len(b) || len(b) != sketchBytes {
+				l.fail("the sketch is not the base64 of %d bytes", sketchBytes)
+			}
+			if s.Entry == 0 || s.Status > 999 {
+				l.fail("a report that cannot be")
+			}
+		}
+		if l.has("forfeit") {
+			s.Forfeit = true
+			if l.value("forfeit") != "yes" {
+				l.fail("want forfeit yes")
+			}
+		}
+		seats = append(seats, s)
+	}
+	if !l.has("result") {
+		return seats, ""
+	}
+	f = l.fields("result", 2)
+	if !slices.Contains([]string{"agree", "disputed", "split", "unconfirmed"}, f[0]) {
+		l.fail("no result is called %q", concord.Clip(f[0], 30))
+	}
+	if at := slices.IndexFunc(seats, func(s OutcomeSeat) bool { return s.Operator == f[1] }); at >= 0 && seats[at].Entry > 0 {
+		ref := seats[at]
+		for i := range seats {
+			seats[i].compare(&ref, similar)
 		}
 	}
-	if len(list) == 0 {
-		return "nobody"
+	return seats, f[0]
+}
+
+func (s *OutcomeSeat) compare(ref *OutcomeSeat, similar uint64) {
+	equal := uint64(0)
+	for k := range s.sketch {
+		if s.sketch[k] == ref.sketch[k] {
+			equal++
+		}
 	}
-	return strings.Join(list, ", ")
+	switch {
+	case s.Entry == 0:
+	case s.Status/100 != ref.Status/100:
+		s.Relation = "differ"
+	case s.Text == ref.Text:
+		s.Relation = "agree"
+	case equal >= similar:
+		s.Relation = "similar"
+	default:
+		s.Relation = "differ"
+	}
+}
+
+// before says what there was before the last panel.
+func (r *OutcomeReport) before() []string {
+	if r.Earlier == nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("The first panel differed, so a second one was drawn. Of the first: %s.", r.saw(r.Earlier))}
+}
+
+// saw says who of a panel saw what.
+func (r *OutcomeReport) saw(seats []OutcomeSeat) string {
+	names := func(counts func(OutcomeSeat) bool) string {
+		var list []string
+		for _, s := range seats {
+			if s.Operator != r.From && counts(s) {
+				list = append(list, s.Operator)
+			}
+		}
+		return strings.Join(list, ", ")
+	}
+	or := func(s string) string {
+		if s == "" {
+			return "nobody"
+		}
+		return s
+	}
+	of := func(relations ...string) string {
+		return or(names(func(s OutcomeSeat) bool { return !s.Forfeit && slices.Contains(relations, s.Relation) }))
+	}
+	words := fmt.Sprintf("the same or a similar text: %s; another text: %s; no report: %s", of("agree", "similar"), of("differ"), of("silent"))
+	if caught := names(func(s OutcomeSeat) bool { return s.Forfeit }); caught != "" {
+		words += "; caught misbehaving, and not counted: " + caught
+	}
+	return words
 }
 
 func (r *Report) explainOutcome() {
@@ -261,11 +352,11 @@ func (r *Report) explainOutcome() {
 	}
 	r.Proven = []string{
 		fmt.Sprintf("%s asked for %s to be witnessed (entry %d of the log %s); the ledger drew a panel, each of which sealed what it saw before anybody opened it.", o.From, o.URL, o.Ask, r.Log),
-		fmt.Sprintf("It came to %q at %s: the same or a similar text: %s; another text: %s; no report: %s.", o.Verdict, o.Closed.Format(time.RFC3339),
-			o.names("agree", "similar"), o.names("differ"), o.names("silent")),
+		fmt.Sprintf("It came to %q at %s: %s.", o.Verdict, o.Closed.Format(time.RFC3339), o.saw(o.Seats)),
 		fmt.Sprintf("That is in the ledger's state, whose hash is in entry %d.", r.Index),
 		r.cosignedBy(),
 	}
+	r.Proven = slices.Insert(r.Proven, 1, o.before()...)
 	r.NotProven = []string{
 		"That what the page says is true.",
 		panelWords,
@@ -288,8 +379,8 @@ func (r *Report) Witness(outcome *Report) error {
 		if s.Relation != "agree" || s.Text != r.Text || r.Text.IsZero() || o.Profile != r.Profile {
 			continue
 		}
-		r.Proven = append(r.Proven, fmt.Sprintf("A panel looked at the page as well, and came to %q at %s: the same text as in this capture, or a similar one: %s; another text: %s.",
-			o.Verdict, o.Closed.Format(time.RFC3339), o.names("agree", "similar"), o.names("differ")))
+		r.Proven = append(r.Proven, fmt.Sprintf("A panel looked at the page as well, and came to %q at %s on the text of this capture: %s.", o.Verdict, o.Closed.Format(time.RFC3339), o.saw(o.Seats)))
+		r.Proven = append(r.Proven, o.before()...)
 		r.NotProven = slices.DeleteFunc(r.NotProven, func(s string) bool { return s == aloneWords || s == visitorWords })
 		r.NotProven = append(r.NotProven, panelWords)
 		if outcome.Level == 3 && r.Level == 2 {

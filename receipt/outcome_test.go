@@ -15,18 +15,44 @@ import (
 // panels makes the receipt of an outcome in which carol saw another text and dave nothing.
 func panels(t testing.TB, size int64, verdict string) (Outcome, []byte) {
 	t.Helper()
-	text, other := concord.Sum([]byte("text 4")), concord.Sum([]byte("other"))
-	sketch := func(b byte) string {
-		return base64.StdEncoding.EncodeToString(slices.Repeat([]byte{b}, sketchBytes))
+	return ordered(t, size, stateOf(four(t).parts.Entry, "", panelRound("agree", verdict)))
+}
+
+// panelRound is one round of an ask: bob, whom the others are compared with, carol, who saw another text, dave, who did not open what
+// he sealed, and alice, who asked, and whose report relates to bob's as is said.
+func panelRound(alice, verdict string) string {
+	text, other := panelText, concord.Sum([]byte("other"))
+	sketch := func(b ...byte) string {
+		return base64.StdEncoding.EncodeToString(append(b, slices.Repeat([]byte{1}, sketchBytes-len(b))...))
 	}
-	round := func(result string) string {
-		return fmt.Sprintf("round 5 10 %s\nseat bob.example - - %s\nreport 24 200 %s %s\nseat carol.example AS64500 RIPE %s\nreport 25 200 %s %s\nseat dave.example - - %s\n"+
-			"seat alice.example - - %s\nreport 26 200 %s %s\nresult %s bob.example\n", other, other, text, sketch(1), other, other, sketch(2), concord.Digest{}, other, text, sketch(1), result)
+	own, status, like := text, 200, sketch(1)
+	if alice != "agree" {
+		own, like = other, sketch(slices.Repeat([]byte{2}, sketchBytes-defaultSimilar)...)
 	}
-	o := Outcome{Ask: 20, Index: uint64(size * 3 / 5)}
-	o.State = fmt.Sprintf("concord/state/v1\nchain %s\norigin %s\nepoch 3\nparam txbytes 8192\nafter 76 %s 1795320040\nmember alice.example\nstatus active\n"+
-		"ask 19\nfrom bob.example\nurl https://example.com/other\nprofile text-1\nneed 2 of 3\nuntil 10\npay 0\nlocked 0\nround 5 10 %s\n"+
-		"ask 20\nfrom alice.example\nurl https://example.com/page/4\nprofile text-1\nneed 2 of 3\nuntil 10\npay 0\nlocked 0\n%s%s", chain, origin, other, other, round("disputed"), round(verdict))
+	if alice == "differ" {
+		status = 404
+	}
+	return fmt.Sprintf("round 5 10 %s\nseat bob.example - - %s\nreport 24 200 %s %s\nseat carol.example AS64500 RIPE %s\nreport 25 200 %s %s\nseat dave.example - - %s\n"+
+		"seat alice.example - - %s\nreport 26 %d %s %s\nresult %s bob.example\n", other, other, text, sketch(1), other, other, sketch(slices.Repeat([]byte{2}, sketchBytes-defaultSimilar+1)...), other,
+		other, status, own, like, verdict)
+}
+
+// panelText is the text of the capture in the receipt of four operators.
+var panelText = concord.Sum([]byte("text 66"))
+
+// stateOf is a state with an open ask and one for the page of a capture.
+func stateOf(e concord.Entry, params string, rounds ...string) string {
+	other := concord.Sum([]byte("other"))
+	return fmt.Sprintf("concord/state/v1\nchain %s\norigin %s\nepoch 3\n%sparam txbytes 8192\nafter 76 %s 1795320040\nmember alice.example\nstatus active\n"+
+		"ask 19\nfrom bob.example\nurl https://example.com/other\nprofile text-1\nneed 2 of 3\nuntil 10\npay 0\nlocked 0\n%s"+
+		"ask 20\nfrom alice.example\nurl %s\nprofile text-1\nneed 2 of 3\nuntil 10\npay 0\nlocked 0\n%s", chain, origin, params, other, panelRound("agree", "disputed"), e.URL, strings.Join(rounds, ""))
+}
+
+// ordered puts the record of a block with a state into a log of the four operators.
+func ordered(t testing.TB, size int64, state string) (Outcome, []byte) {
+	t.Helper()
+	other := concord.Sum([]byte("other"))
+	o := Outcome{Ask: 20, Index: uint64(size * 3 / 5), State: state}
 	o.Record = fmt.Appendf(nil, "concord/block/v1\nheight 77\nhash %s\ntime 1795320050\nafter 76 %s 1795320040\ntxs 1\nstate %s\nvalidators %s\n",
 		other, other, concord.Sum([]byte(o.State)), other)
 	var log tree
@@ -56,7 +82,7 @@ func buildOutcome(t testing.TB, o Outcome) []byte {
 func TestOutcome(t *testing.T) {
 	o, policy := panels(t, 50, "agree")
 	proof := buildOutcome(t, o)
-	r, err := Verify(proof, policy, Options{URL: "https://example.com/page/4"})
+	r, err := Verify(proof, policy, Options{URL: "https://example.com/page/66"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +128,6 @@ func TestCaptureIsWitnessed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.URL, r.Text = "https://example.com/page/4", concord.Sum([]byte("text 4"))
 		return r
 	}
 	o, policy := panels(t, 50, "agree")

@@ -26,13 +26,16 @@ type vector struct {
 	Name   string `json:"name"`
 	Proof  string `json:"proof"` // names of texts
 	Policy string `json:"policy"`
+	Panel  string `json:"panel,omitempty"` // the receipt of an outcome that is to be of the proof's capture
 	Proven bool   `json:"proven"`
 	Step   Step   `json:"step,omitempty"` // the first that fails, in the order of this package
 }
 
 const vectorsFile = "testdata/vectors.json"
 
-func (v *vectors) add(name string, proof, policy []byte) {
+func (v *vectors) add(name string, proof, policy []byte) { v.addPanel(name, proof, policy, nil) }
+
+func (v *vectors) addPanel(name string, proof, policy, panel []byte) {
 	put := func(kind string, b []byte) string {
 		text := base64.StdEncoding.EncodeToString(b)
 		for have, t := range v.Texts {
@@ -45,12 +48,28 @@ func (v *vectors) add(name string, proof, policy []byte) {
 		return id
 	}
 	c := vector{Name: name, Proof: put("proof", proof), Policy: put("policy", policy)}
-	_, err := Verify(proof, policy, Options{})
+	if panel != nil {
+		c.Panel = put("proof", panel)
+	}
+	_, err := verifyBoth(proof, policy, panel)
 	var se *StepError
 	if c.Proven = err == nil; errors.As(err, &se) {
 		c.Step = se.Step
 	}
 	v.Cases = append(v.Cases, c)
+}
+
+// verifyBoth verifies a receipt, and with it that of an outcome, if there is one.
+func verifyBoth(proof, policy, panel []byte) (*Report, error) {
+	r, err := Verify(proof, policy, Options{})
+	if err != nil || panel == nil {
+		return r, err
+	}
+	o, err := Verify(panel, policy, Options{})
+	if err == nil {
+		err = r.Witness(o)
+	}
+	return r, err
 }
 
 // newVectors builds all of them from the fixed keys of the golden receipts.
@@ -333,6 +352,11 @@ func TestPythonCommand(t *testing.T) {
 		base := filepath.Join("testdata", name)
 		if out, err := run(base+".tlog-proof", base+".policy", base+".body"); err != nil || !strings.HasPrefix(out, "proven: https://example.com/page/") {
 			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+	for _, files := range [][]string{{goldenOutcome, "testdata/four.policy"}, {"testdata/four.tlog-proof", "testdata/four.policy", goldenOutcome}} {
+		if out, err := run(files...); err != nil || !strings.Contains(out, "proven: a panel came to agree on https://example.com/page/66 at 1795320050") || !strings.HasSuffix(out, "level 3\n  bob.example: agree\n  carol.example: differ\n  dave.example: silent\n  alice.example: agree\n") {
+			t.Errorf("%v: %v\n%s", files, err, out)
 		}
 	}
 	if out, err := run("testdata/one.tlog-proof", "testdata/one.policy", "testdata/one.policy"); err == nil || !strings.HasPrefix(out, "not proven: the body") {

@@ -56,6 +56,11 @@ func explainLink(query, pageURL string) string {
 	return "/explain?" + url.Values{"q": {query}, "url": {pageURL}}.Encode()
 }
 
+// outcomeFileLink leads to the receipt of what an ask came to.
+func outcomeFileLink(ask uint64) string {
+	return "/api/v1/witness/" + strconv.FormatUint(ask, 10) + "/receipt"
+}
+
 func entryLink(index uint64) string { return "/ledger/" + strconv.FormatUint(index, 10) }
 
 // webLink returns u if it is an http or https URL, and nothing otherwise: what a stranger wrote must not become a link

@@ -47,6 +47,7 @@ type witnessPage struct {
 	Good    bool
 	Sides   []witnessSide // of the last round
 	Earlier *WitnessRound // the first, when there were two
+	File    string        // where the receipt of the outcome is
 }
 
 // witnessSide is one operator's capture.
@@ -91,7 +92,7 @@ func (s *Server) witnessPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := &witnessPage{frame: frame{Title: "Witnesses of " + concord.Clip(a.URL, 80), Section: "ledger", BoxInTop: true, NoIndex: true}, Ask: a, Link: webLink(a.URL),
-		Words: witnessWords[a.Verdict], Good: a.Verdict == WitnessAgree}
+		Words: witnessWords[a.Verdict], Good: a.Verdict == WitnessAgree, File: outcomeFileLink(a.Index)}
 	if a.Open {
 		p.Words, p.Refresh = "It is still open: the operators look at the page, and open what they sealed when nobody can copy it any more.", 5
 	}

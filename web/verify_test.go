@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -17,14 +16,14 @@ import (
 	"concord/receipt"
 )
 
-// vectorFiles are receipts and policies that every verifier judges alike, of captures and of documents.
-var vectorFiles = []string{"../receipt/testdata/vectors.json", "../receipt/testdata/documents.json"}
+// vectorFiles are receipts and policies that every verifier judges alike: of captures, of documents, and of what panels came to.
+var vectorFiles = []string{"../receipt/testdata/vectors.json", "../receipt/testdata/documents.json", "../receipt/testdata/outcomes.json"}
 
 // judge has the page's script verify every vector.
 const judge = `(async () => {
 	const v = VECTORS, list = [];
 	const bytes = (id) => Uint8Array.from(atob(v.texts[id]), (c) => c.charCodeAt(0));
-	for (const c of v.cases) list.push(await concordVerify(bytes(c.proof), bytes(c.policy)));
+	for (const c of v.cases) list.push(await concordVerify(bytes(c.proof), bytes(c.policy), undefined, c.panel && bytes(c.panel)));
 	return JSON.stringify(list.map((r) => ({ proven: r.proven, able: r.able, reason: r.reason || "", report: r.report })), (k, v) => typeof v === "bigint" ? Number(v) : v);
 })()`
 
@@ -36,6 +35,22 @@ type said struct {
 	Status, Level, K, N                                   int
 	Proven, NotProven                                     []string
 	Document                                              *saidOfDocument
+	Outcome                                               *saidOfOutcome
+}
+
+type saidOfOutcome struct {
+	Ask                         uint64
+	From, URL, Profile, Verdict string
+	Need, Of                    int
+	Closed                      int64
+	Seats, Earlier              []saidOfSeat
+}
+
+type saidOfSeat struct {
+	Operator, ASN, Region, Relation, Text string
+	Forfeit                               bool
+	Entry                                 uint64
+	Status                                int
 }
 
 type saidOfDocument struct {
@@ -65,6 +80,20 @@ func saidByGo(r *receipt.Report) said {
 	if d := r.Document; d != nil {
 		s.Document = &saidOfDocument{d.SHA256.String(), d.Label, d.Salted, d.Documents, d.Height}
 	}
+	if o := r.Outcome; o != nil {
+		seats := func(of []receipt.OutcomeSeat) []saidOfSeat {
+			list := []saidOfSeat{}
+			for _, s := range of {
+				text := ""
+				if s.Entry > 0 {
+					text = s.Text.String()
+				}
+				list = append(list, saidOfSeat{s.Operator, s.ASN, s.Region, s.Relation, text, s.Forfeit, s.Entry, s.Status})
+			}
+			return list
+		}
+		s.Outcome = &saidOfOutcome{o.Ask, o.From, o.URL, o.Profile, o.Verdict, o.Need, o.Of, unix(o.Closed), seats(o.Seats), seats(o.Earlier)}
+	}
 	return s
 }
 
@@ -86,8 +115,8 @@ func testVectors(t *testing.T, ctx context.Context, base, name string) {
 	var want struct {
 		Texts map[string][]byte
 		Cases []struct {
-			Name, Step, Proof, Policy string
-			Proven                    bool
+			Name, Step, Proof, Policy, Panel string
+			Proven                           bool
 		}
 	}
 	if err := json.Unmarshal(file, &want); err != nil {
@@ -114,6 +143,12 @@ func testVectors(t *testing.T, ctx context.Context, base, name string) {
 			continue
 		}
 		r, err := receipt.Verify(want.Texts[c.Proof], want.Texts[c.Policy], receipt.Options{})
+		if err == nil && c.Panel != "" {
+			var panel *receipt.Report
+			if panel, err = receipt.Verify(want.Texts[c.Panel], want.Texts[c.Policy], receipt.Options{}); err == nil {
+				err = r.Witness(panel)
+			}
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,35 +215,34 @@ func testVerifyPages(t *testing.T, ctx context.Context) {
 		}
 	}
 
-	outcome := filepath.Join(t.TempDir(), "outcome.tlog-proof") // of a kind that the page leaves to the program
-	text := "c2sp.org/tlog-proof@v1\nextra " + base64.StdEncoding.EncodeToString([]byte("concord/outcome/v1\nask 7\n")) + "\nindex 1\n\n"
-	if err := os.WriteFile(outcome, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	golden := func(name string) string {
-		if filepath.IsAbs(name) {
-			return name
-		}
 		path, err := filepath.Abs("../receipt/testdata/" + name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return path
 	}
-	for _, c := range []struct{ receipt, policy, body, want string }{
-		{"one.tlog-proof", "one.policy", "one.body", "proven"}, {"four.tlog-proof", "four.policy", "", "proven"},
-		{"one.tlog-proof", "four.policy", "", "not proven"}, {"one.tlog-proof", "one.policy", "one.policy", "not proven"}, {"one.body", "one.policy", "", "not proven"},
-		{outcome, "one.policy", "", "not able"},
+	for _, c := range []struct{ receipt, policy, body, panel, want, say string }{
+		{"one.tlog-proof", "one.policy", "one.body", "", "proven", "Level 1"}, {"four.tlog-proof", "four.policy", "", "", "proven", "Level 2"},
+		{"one.tlog-proof", "four.policy", "", "", "not proven", ""}, {"one.tlog-proof", "one.policy", "one.policy", "", "not proven", "another body"}, {"one.body", "one.policy", "", "", "not proven", ""},
+		{"panel.tlog-proof", "four.policy", "", "", "proven", "Level 3: cosigned by 4 of 4 witnesses of the policy, and a panel of operators saw the same."}, {"panel.tlog-proof", "one.policy", "", "", "not proven", ""},
+		{"panel.tlog-proof", "four.policy", "four.body", "", "not proven", "not of a file"},
+		{"four.tlog-proof", "four.policy", "four.body", "panel.tlog-proof", "proven", "another text: carol.example; no report: dave.example"},
+		{"one.tlog-proof", "one.policy", "", "panel.tlog-proof", "not proven", ""}, {"four.tlog-proof", "four.policy", "", "one.tlog-proof", "not proven", ""},
 	} {
 		do(t, ctx, "page", chromedp.Navigate(base+"/verify"), chromedp.WaitVisible(chromedp.CSS("[data-verify] button")),
 			chromedp.SetUploadFiles(chromedp.CSS("#receipt"), []string{golden(c.receipt)}), chromedp.SetUploadFiles(chromedp.CSS("#policy"), []string{golden(c.policy)}))
 		if c.body != "" {
 			do(t, ctx, "body", chromedp.SetUploadFiles(chromedp.CSS("#body"), []string{golden(c.body)}))
 		}
+		if c.panel != "" {
+			do(t, ctx, "panel", chromedp.SetUploadFiles(chromedp.CSS("#panel"), []string{golden(c.panel)}))
+		}
 		do(t, ctx, "check", chromedp.Click(chromedp.CSS("[data-verify] button")), chromedp.WaitVisible(chromedp.CSS(box)))
 		if got := get(t, ctx, "verdict", verdict); got != c.want {
 			t.Errorf("%+v: %q: %s", c, got, see(t, ctx, "reason", box))
 		}
+		holds(t, c.receipt, see(t, ctx, "words", box), c.say)
 		const sent = `performance.getEntriesByType("resource").map((e) => e.name).filter((n) => !/\/static\/|favicon|opensearch/.test(n)).join(" ")`
 		if got := get(t, ctx, "requests", chromedp.Evaluate[string](sent)); got != "" {
 			t.Errorf("%+v: the page asked for %s", c, got)

@@ -1,4 +1,4 @@
-// Verifies receipts of captures and of documents, and proofs of single entries of the ledger, in the browser, offline: nothing leaves the page. Written from
+// Verifies receipts of captures, of documents and of what panels came to, and proofs of single entries of the ledger, in the browser, offline: nothing leaves the page. Written from
 // receipt/FORMAT.md; hashes and signatures are the browser's own (WebCrypto: SHA-256, Ed25519). Texts are kept as strings of bytes,
 // one character each. What is proven and what is not is said in the words of package receipt.
 "use strict";
@@ -152,7 +152,7 @@
 
   // split takes a tlog-proof file apart; extra is undefined in the proof of a single entry.
   const split = (proof) => {
-    need(proof.length <= 65536, "too long for a receipt");
+    need(proof.length <= (isOutcome(proof) ? 2 << 20 : 65536), "too long for a receipt");
     const [head, checkpoint] = cut(proof, "\n\n"), h = head.split("\n");
     need(checkpoint !== undefined && h[0] === "c2sp.org/tlog-proof@v1", "not a receipt");
     const extra = (h[1] ?? "").startsWith("extra ") ? unbase(h.splice(1, 1)[0].slice(6)) : undefined;
@@ -160,17 +160,18 @@
     return { extra, index: number(h[1].slice(6), COUNTS), path: path(h.slice(2)), checkpoint };
   };
 
+  const isOutcome = (proof) => proof.slice(0, 60).includes("\nextra " + btoa(OUTCOME)); // after the first line
+
   // check does what receipt.Verify does in Go; it throws what is wrong. The proof of a single entry is checked with the entry.
   const check = async (proof, policy, entry) => {
     const pol = await policyOf(policy);
-    if (proof.includes("\nextra " + btoa(OUTCOME))) throw Object.assign(new Error("This is the receipt of what a panel of witnesses came to, which this page cannot check. Use “concord verify”."), { unable: true });
     if (proof.startsWith(DOCUMENT)) return documentReport(pol, { extra: proof });
     const p = split(proof);
     if (p.extra === undefined) {
       need(entry !== undefined, "this is the proof of an entry of the log and no receipt: give the entry's own text with it");
       return entryReport(await headOf(p.checkpoint, pol), p, entry);
     }
-    return p.extra.startsWith(DOCUMENT) ? documentReport(pol, p) : captureReport(pol, p);
+    return p.extra.startsWith(DOCUMENT) ? documentReport(pol, p) : p.extra.startsWith(OUTCOME) ? outcomeReport(pol, p) : captureReport(pol, p);
   };
 
   // keyOf returns the op key of an operator on a chain, for which a cosigning key of the policy vouches in an admission.
@@ -237,6 +238,88 @@
     return r;
   };
 
+  // outcomeReport is of what a panel came to: the ask stands in the ledger's state, of which a block record has the hash.
+  const VISITOR = "That every visitor was shown the same page: this is what one operator's machine was sent.", ALONE = "That the operator told the truth: nobody else fetched the page for this receipt.",
+    PANEL = "That every visitor was shown the same page: this is what the machines of these operators were sent.";
+  const outcomeReport = async (pol, p) => {
+    const [head, rest] = cut(p.extra, "\n\n"), [block, state] = cut(rest ?? "", "\n\n"), record = block + "\n";
+    const [, asked] = head.match(/^concord\/outcome\/v1\nask (.+)$/) ?? need(false, "not the receipt of an outcome");
+    const [, chain] = (state ?? "").match(/^concord\/state\/v1\nchain (.*)\n/) ?? need(false, "not the text of a state"), ask = number(asked, SECONDS);
+    need(state.endsWith("\n"), "not the text of a state");
+    utf8(state);
+    const like = state.match(/^param similar (.*)$/m), similar = like ? number(like[1], SECONDS) : 48n;
+    need(similar > 0n, "similar is a number from 1");
+    const own = cut("\n" + (cut(state, "\nask " + ask + "\n")[1] ?? ""), "\nask ")[0].slice(1); // without the line feed, if another ask follows
+    const lines = (own === "" || own.endsWith("\n") ? own : own + "\n").split("\n").slice(0, -1);
+    const value = (key) => { need((lines[0] ?? "").startsWith(key + " ") && lines[0].length > key.length + 1, "want a line " + key + ", not " + show(lines[0] ?? "")); return lines.shift().slice(key.length + 1); };
+    const parts = (key, n) => { const f = value(key).split(" "); need(f.length === n && !f.includes(""), key + " has not " + n + " fields"); return f; };
+    const has = (key) => (lines[0] ?? "").startsWith(key + " "), count = (s) => Number(number(s, SECONDS));
+    const round = () => {
+      const [from, to, beacon] = parts("round", 3), seats = [];
+      count(from); count(to); unbase(beacon, 32);
+      while (has("seat")) {
+        const [operator, asn, region, commit] = parts("seat", 4).map(words), s = { operator, asn, region, relation: "silent", forfeit: false, entry: 0, status: 0, text: "" };
+        unbase(commit, 32);
+        if (has("report")) {
+          const [entry, status, digest, sketch] = parts("report", 4);
+          Object.assign(s, { entry: count(entry), status: count(status), text: digest, sketch: unbase(sketch, 64) });
+          need(unbase(digest, 32) && s.entry > 0 && s.status < 1000, "a report that cannot be");
+        }
+        if (has("forfeit")) s.forfeit = value("forfeit") === "yes" || need(false, "want forfeit yes");
+        seats.push(s);
+      }
+      const [verdict, reference] = has("result") ? parts("result", 2) : [""], ref = seats.find((s) => s.operator === words(reference ?? ""));
+      need(["", "agree", "disputed", "split", "unconfirmed"].includes(verdict), "no result is called " + show(verdict));
+      for (const s of seats) {
+        if (!s.entry || !ref?.entry) continue;
+        const equal = Array.from(s.sketch).filter((c, i) => c === ref.sketch[i]).length;
+        s.relation = Math.floor(s.status / 100) !== Math.floor(ref.status / 100) ? "differ" : s.text === ref.text ? "agree" : equal >= similar ? "similar" : "differ";
+      }
+      for (const s of seats) delete s.sketch;
+      return { seats, verdict };
+    };
+    const from = words(value("from")), url = words(value("url")), profile = words(value("profile")), [least, of, panel] = parts("need", 3), rounds = [];
+    for (const key of ["until", "pay", "locked"]) count(value(key));
+    while (lines.length > 0 || rounds.length === 0) {
+      need(rounds.length < 2 && ["", "disputed"].includes(rounds.at(-1)?.verdict ?? ""), "a round after the end");
+      rounds.push(round());
+    }
+    const last = rounds.at(-1);
+    need(of === "of" && !["", "disputed"].includes(last.verdict), "the ask is still open in it");
+    need(record.includes("\nstate " + btoa(await sha(state)) + "\n"), "the state is not the one that the block record names");
+    const [first, height, , time, , txs] = record.split("\n"), strip = (line, word) => { need((line ?? "").startsWith(word + " "), "not a block record"); return line.slice(word.length + 1); };
+    need(first === "concord/block/v1" && record.split("\n").length >= 8, "not a block record");
+    number(strip(height, "height"), SECONDS); number(strip(txs, "txs"), COUNTS);
+    const closed = number(strip(time, "time"), SECONDS), h = await headOf(p.checkpoint, pol);
+    need(await lies(record, p.index, h.size, p.path, h.root), "the block record does not lie under the checkpoint");
+    const r = { ...h, operator: from, chain: words(chain), index: p.index, notBefore: closed,
+      outcome: { ask, from, url, profile, need: count(least), of: count(panel), verdict: last.verdict, closed, seats: last.seats, earlier: rounds.length > 1 ? rounds[0].seats : [] } };
+    if (h.level === 2 && last.verdict === "agree") r.level = 3;
+    r.proven = [from + " asked for " + url + " to be witnessed (entry " + ask + " of the log " + h.log + "); the ledger drew a panel, each of which sealed what it saw before anybody opened it.",
+      ...before(r.outcome), "It came to " + JSON.stringify(last.verdict) + " at " + when(closed) + ": " + saw(r.outcome, last.seats) + ".",
+      "That is in the ledger's state, whose hash is in entry " + p.index + ".", cosignedBy(h)];
+    r.notProven = ["That what the page says is true.", PANEL, "Where the operators' machines are: networks and regions are what the other operators observed.", collusion(h)];
+    return r;
+  };
+  const saw = (o, seats) => {
+    const names = (counts) => seats.filter((s) => s.operator !== o.from && counts(s)).map((s) => s.operator).join(", ");
+    const of = (...relations) => names((s) => !s.forfeit && relations.includes(s.relation)) || "nobody", caught = names((s) => s.forfeit);
+    return "the same or a similar text: " + of("agree", "similar") + "; another text: " + of("differ") + "; no report: " + of("silent") + (caught ? "; caught misbehaving, and not counted: " + caught : "");
+  };
+  const before = (o) => o.earlier.length === 0 ? [] : ["The first panel differed, so a second one was drawn. Of the first: " + saw(o, o.earlier) + "."];
+
+  // witness adds what a panel came to about the page of a capture; it throws when that is another page or text.
+  const witness = (r, panel) => {
+    const o = panel.outcome;
+    need(o && r.url !== undefined && panel.chain === r.chain, "it is no outcome for a capture on this ledger");
+    need(o.url === r.url, "the panel looked at " + show(o.url) + ", the receipt is of " + show(r.url));
+    need(r.text && o.profile === r.profile && o.seats.some((s) => s.relation === "agree" && s.text === r.text), "what the panel agreed on is another text than that of this capture");
+    r.proven.push("A panel looked at the page as well, and came to " + JSON.stringify(o.verdict) + " at " + when(o.closed) + " on the text of this capture: " + saw(o, o.seats) + ".", ...before(o));
+    r.notProven = [...r.notProven.filter((s) => s !== ALONE && s !== VISITOR), PANEL];
+    if (panel.level === 3 && r.level === 2) r.level = 3;
+    return r;
+  };
+
   const entryReport = async (h, p, entry) => {
     need(await lies(entry, p.index, h.size, p.path, h.root), "this text is not entry " + p.index + " of the log, or does not lie under the checkpoint");
     return { ...h, index: p.index,
@@ -265,8 +348,7 @@
     r.proven = [r.operator + " states that it fetched " + r.url + " at " + when(r.captured) + " and was answered with status " + r.status + " and a body with SHA-256 " + labelled(r.raw) + ".",
       "The statement is entry " + r.index + " of the log " + r.log + ", in a batch of " + r.batch + " captures; " + KEPT, cosignedBy(h)];
     if (r.text) r.proven.push("The text it extracted, by the rules " + r.profile + ", has SHA-256 " + labelled(r.text) + ".");
-    r.notProven = ["That what the page says is true.", "That every visitor was shown the same page: this is what one operator's machine was sent.",
-      "That the operator told the truth: nobody else fetched the page for this receipt.",
+    r.notProven = ["That what the page says is true.", VISITOR, ALONE,
       "The exact time: " + when(r.captured) + " is the operator's own clock. Cosigners say only that the statement was in the log by " + when(h.notAfter ?? NEVER) + ".",
       "Anything about the site's TLS certificate or network address.", "That a search result was ranked fairly.", collusion(h)];
     return r;
@@ -281,12 +363,15 @@
     } catch { return "This browser does not know Ed25519 signatures. Use a newer one, or “concord verify”."; }
   };
 
-  // concordVerify checks a receipt against a policy, or the proof of an entry with its text, all Uint8Arrays. It never throws.
-  globalThis.concordVerify = async (proof, policy, entry) => {
+  // concordVerify checks a receipt against a policy, or the proof of an entry with its text; or a capture's receipt with what a panel came to. All are
+  // Uint8Arrays. It never throws.
+  globalThis.concordVerify = async (proof, policy, entry, panel) => {
     const cannot = await able();
     if (cannot) return { proven: false, able: false, reason: cannot };
-    try { return { proven: true, able: true, report: await check(text(proof), text(policy), entry && text(entry)) }; }
-    catch (e) { return { proven: false, able: !e.unable, reason: String(e.message || e) }; }
+    try {
+      const report = await check(text(proof), text(policy), entry && text(entry));
+      return { proven: true, able: true, report: panel ? witness(report, await check(text(panel), text(policy))) : report };
+    } catch (e) { return { proven: false, able: true, reason: String(e.message || e) }; }
   };
 
   const make = (tag, content, name) => {
@@ -295,19 +380,22 @@
     e.append(...[content].flat());
     return e;
   };
-  const report = async (out, proof, policy, body) => {
-    const r = await concordVerify(proof, policy, body), f = r.report, parts = [];
+  const report = async (out, proof, policy, body, panel) => {
+    const r = await concordVerify(proof, policy, body, panel), f = r.report, parts = [];
     if (r.proven) {
       const others = [];
       const digest = f.raw ?? f.document?.sha256, kind = f.raw ? "body" : "document";
-      if (body && digest) {
+      if (body && f.outcome) {
+        r.proven = false;
+        others.push("NOT PROVEN: the receipt is of what a panel came to, not of a file.");
+      } else if (body && digest) {
         r.proven = btoa(await sha(text(body))) === digest;
         others.push(r.proven ? "The file given is that " + kind + "." : "NOT PROVEN: the file given is another " + kind + ".");
       }
       parts.push(make("p", make("strong", r.proven ? "Proven, by your browser." : others.shift())),
-        make("p", "Level " + f.level + (f.level === 0 ? ": promised by the operator alone; it is not in the log yet." : f.k ? ": cosigned by " + f.k + " of " + f.n + " witnesses of the policy." : ": signed by the log alone.") +
+        make("p", "Level " + f.level + (f.level === 0 ? ": promised by the operator alone; it is not in the log yet." : f.k ? ": cosigned by " + f.k + " of " + f.n + " witnesses of the policy" + (f.level === 3 ? ", and a panel of operators saw the same." : ".") : ": signed by the log alone.") +
           (f.notAfter === undefined ? "" : f.notBefore === undefined ? " It was there by " + when(f.notAfter) + "." :
-            " Between " + when(f.notBefore) + (f.document ? ", the block's time, and " : ", by the operator's own clock, and ") + when(f.notAfter) + ", when the first witness cosigned.")),
+            " Between " + when(f.notBefore) + (f.document || f.outcome ? ", the block's time, and " : ", by the operator's own clock, and ") + when(f.notAfter) + ", when the first witness cosigned.")),
         make("ul", [...others, ...f.proven].map((l) => make("li", l)), "proven"), make("p", "Not proven:"), make("ul", f.notProven.map((l) => make("li", l)), "unproven"));
     } else parts.push(make("p", r.able ? "NOT PROVEN: " + r.reason + "." : r.reason));
     out.className = "note " + (r.proven ? "good" : r.able ? "bad" : "warn");
@@ -339,7 +427,7 @@
         else {
           const proof = await file("receipt"), policy = await file("policy");
           need(proof && policy, "choose a receipt and a policy");
-          await report(out, proof, policy, await file("body"));
+          await report(out, proof, policy, await file("body"), await file("panel"));
         }
       } catch (e) {
         out.className = "note warn";
