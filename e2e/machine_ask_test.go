@@ -3,7 +3,9 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os/exec"
 	"strings"
@@ -92,6 +94,12 @@ func compareAll(t *testing.T, list []*machine, w *loopweb.Web, want map[string]f
 	}
 }
 
+// receiptPatience is how long a machine may put off who asks for receipts, together: a question to another machine may find it being taken over.
+const receiptPatience = 15 * time.Second
+
+// errLater: a machine said 503, and to ask again.
+var errLater = errors.New("not yet")
+
 // receipts gets the receipt of every URL, which must hold. Errors are reported; it returns how many hold.
 func (m *machine) receipts(urls []string, policy []byte) int {
 	m.t.Helper()
@@ -99,10 +107,15 @@ func (m *machine) receipts(urls []string, policy []byte) int {
 	var wg sync.WaitGroup
 	work := make(chan string)
 	good, bad := 0, 0
+	deadline := time.Now().Add(receiptPatience)
 	for range 4 {
 		wg.Go(func() {
 			for u := range work {
 				err := m.receipt(u, policy)
+				for errors.Is(err, errLater) && time.Now().Before(deadline) {
+					time.Sleep(200 * time.Millisecond)
+					err = m.receipt(u, policy)
+				}
 				mu.Lock()
 				if err == nil {
 					good++
@@ -128,6 +141,9 @@ func (m *machine) receipt(u string, policy []byte) error {
 	proof, code, err := m.get("/api/v1/receipts", url.Values{"url": {u}})
 	if err == nil && code != 200 {
 		err = fmt.Errorf("status %d: %s", code, proof)
+		if code == http.StatusServiceUnavailable {
+			err = fmt.Errorf("%w: %w", errLater, err)
+		}
 	}
 	if err == nil {
 		_, err = receipt.Verify(proof, policy, receipt.Options{URL: u})
