@@ -75,6 +75,7 @@ func (a *app) CheckTx(_ context.Context, req *abci.RequestCheckTx) (*abci.Respon
 		check = m.Ready
 	}
 	if err := check(req.Tx); err != nil {
+		a.c.suspect(req.Tx)
 		return &abci.ResponseCheckTx{Code: 1 + uint32(concord.KindOf(err)), Log: err.Error()}, nil
 	}
 	return &abci.ResponseCheckTx{Code: codeOK}, nil
@@ -90,6 +91,9 @@ func (a *app) ProcessProposal(_ context.Context, req *abci.RequestProcessProposa
 	defer a.guard("judge a block", &err)
 	if err := a.c.machine.Load().Process(blockOf(req.Height, req.Time, req.Misbehavior, req.Txs)); err != nil {
 		a.c.cfg.Logger.Warn("refused a proposed block", "height", req.Height, "reason", err)
+		for _, tx := range req.Txs {
+			a.c.suspect(tx)
+		}
 		return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
 	}
 	return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_ACCEPT}, nil

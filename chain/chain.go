@@ -109,8 +109,8 @@ type Chain struct {
 	shunned    bool                // no peer took this node under its key: it tries the next one
 	early      map[uint64][][]byte // notes of heads beyond this log, by size
 	earlyCount int
-	accused    map[string]falseHead // members that signed a head of another history, until they are faulted
-	stirred    bool                 // the newest heads have signatures that the others may not have
+	charges    charges // what this node knows against members
+	stirred    bool    // the newest heads have signatures that the others may not have
 
 	waiters waiters
 	grown   chan struct{} // capacity 1: the log may have grown beyond head
@@ -140,7 +140,7 @@ func Open(cfg Config) (*Chain, error) {
 	}
 	c := &Chain{cfg: cfg, store: st, grown: make(chan struct{}, 1),
 		started: make(chan struct{}), failed: make(chan struct{}), inbox: make(chan letter, inboxSize), reopen: make(chan struct{}, 1),
-		opened: time.Now(), met: make(chan struct{}), early: map[uint64][][]byte{}, accused: map[string]falseHead{}}
+		opened: time.Now(), met: make(chan struct{}), early: map[uint64][][]byte{}, charges: newCharges()}
 	c.application = &app{c: c}
 	c.waiters.byLeaf = map[concord.Digest][]*waiter{}
 	if err := c.load(); err != nil {

@@ -29,11 +29,15 @@ import (
 func (p *party) send(channel byte, list ...[]byte) (sent int) {
 	e := p.Chain.running.Load()
 	for _, peer := range e.node.Switch().Peers().Copy() {
-		if peer.Send(p2p.Envelope{ChannelID: channel, Message: &memproto.Txs{Txs: list}}) {
+		if send(peer, channel, list...) {
 			sent++
 		}
 	}
 	return sent
+}
+
+func send(to p2p.Peer, channel byte, list ...[]byte) bool {
+	return to.Send(p2p.Envelope{ChannelID: channel, Message: &memproto.Txs{Txs: list}})
 }
 
 // connected waits until everybody is connected with everybody.
