@@ -151,7 +151,7 @@ func TestBrowser(t *testing.T) {
 		run  func(*testing.T, context.Context)
 	}{
 		{"screens", testScreens}, {"reader", testReader}, {"no scripts", testNoScripts}, {"hostile copy", testHostileCopy}, {"keyboard", testKeyboard},
-		{"sign in and crawl", testSignIn}, {"live crawl page", testLive}, {"live cluster page", testLiveCluster}, {"receipt arrives", testReceiptArrives}, {"verify", testVerify}, {"verify pages", testVerifyPages}, {"verify changed bytes", testVerifyFlips}, {"live ledger page", testLiveLedger},
+		{"sign in and crawl", testSignIn}, {"live crawl page", testLive}, {"live cluster page", testLiveCluster}, {"receipt arrives", testReceiptArrives}, {"verify", testVerify}, {"verify pages", testVerifyPages}, {"verify changed bytes", testVerifyFlips}, {"live ledger page", testLiveLedger}, {"ask for witnesses", testAskWitnesses},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, ctx) })
 	}
@@ -190,7 +190,7 @@ func testScreens(t *testing.T, ctx context.Context) {
 		{"explain", base + explainLink("receipt proof zebra", first.URL)}, {"ledger", base + "/ledger"}, {"entry", base + entryLink(entry)}, {"entry-ask", base + entryLink(ask)},
 		{"ledger-block", base + "/ledger/blocks/4"}, {"ledger-members", base + "/ledger/members"}, {"ledger-member", base + "/ledger/members/alice.example"}, {"ledger-checkpoints", base + "/ledger/checkpoints"},
 		{"ledger-credits", base + "/ledger/credits"}, {"ledger-found", base + foundLink("https://docs.example.org/first-steps.html", newest)}, {"ledger-wrong", base + "/ledger/search?q=@"},
-		{"status", base + "/status"}, {"bot", base + "/bot"}, {"verify", base + "/verify"}, {"manual", base + "/manual/"},
+		{"witnesses", base + "/witness"}, {"witness", base + "/witness/7"}, {"status", base + "/status"}, {"bot", base + "/bot"}, {"verify", base + "/verify"}, {"manual", base + "/manual/"},
 		{"api", base + "/api"}, {"ask", base + "/search"}, {"signin", base + "/signin"}, {"error", base + "/nowhere"}, {"nocopy", base + "/archive?url=nowhere.example"},
 		{"cluster", cluster + "/cluster"}, {"cluster-status", cluster + "/status"}, {"cluster-growing", grows + "/cluster"}, {"cluster-alone", alone + "/cluster"},
 		{"federation", several.URL + "/federation"}, {"search-operators", several.URL + "/search?q=receipt"},
@@ -356,6 +356,83 @@ func testKeyboard(t *testing.T, ctx context.Context) {
 	if got := get(t, ctx, "slash", active); got != "#q" {
 		t.Errorf("the slash key leads to %q", got)
 	}
+}
+
+// testAskWitnesses asks for witnesses by keyboard, without scripts.
+func testAskWitnesses(t *testing.T, ctx context.Context) {
+	m := newLibrary()
+	for _, name := range []string{"bob.example", "carol.example", "dave.example"} {
+		m.others = append(m.others, OperatorInfo{Name: name, State: "active"})
+	}
+	_, base := serve(t, m)
+	if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{}); err != nil {
+			t.Error(err)
+		}
+	}()
+	key := func(keys string) {
+		t.Helper()
+		do(t, ctx, "key", chromedp.KeyEvent(keys))
+	}
+	enter := func() {
+		t.Helper()
+		if _, err := chromedp.RunResponse(ctx, chromedp.KeyEvent(kb.Enter)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reach := func(id string) {
+		t.Helper()
+		for range 20 {
+			if get(t, ctx, "focus", chromedp.Evaluate[string](`document.activeElement.id || document.activeElement.textContent`)) == id {
+				return
+			}
+			key(kb.Tab)
+		}
+		t.Fatalf("Tab does not lead to %q", id)
+	}
+	picture := func(name string) {
+		for _, l := range looks {
+			l.put(t, ctx)
+			if wide := get(t, ctx, name, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`)); wide > l.width {
+				t.Errorf("%s: %d px wide in a window of %d", name, wide, l.width)
+			}
+			if *shots != "" {
+				png := get(t, ctx, name, chromedp.FullScreenshot(100))
+				if err := os.WriteFile(filepath.Join(*shots, name+"-"+l.name+".png"), png, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	do(t, ctx, "page", chromedp.Navigate(base+"/witness"), chromedp.WaitVisible(chromedp.CSS("#main")))
+	reach("sign in with the node’s API key")
+	enter()
+	do(t, ctx, "sign in", chromedp.SendKeys(chromedp.CSS("#key"), testKey))
+	enter()
+	if got := where(t, ctx); got != base+"/witness" {
+		t.Fatalf("signed in, and now at %s", got)
+	}
+	picture("witness-form")
+	reach("url")
+	key("new.example/page")
+	reach("of")
+	key("9")
+	enter()
+	holds(t, "a panel too large", see(t, ctx, "error", "#form-error"), "the ledger has 3 other operators who can be on it")
+	picture("witness-error")
+	do(t, ctx, "smaller", chromedp.SetValue(chromedp.CSS("#of"), "3"))
+	reach("pay")
+	key("2")
+	reach("Ask")
+	enter()
+	if got := where(t, ctx); got != base+"/witness/20" {
+		t.Fatalf("asked, and now at %s", got)
+	}
+	holds(t, "asked", see(t, ctx, "asked", "main"), "https://new.example/page", "It is still open", "2 credits for each report; 12 of alice.example are held")
+	picture("witness-asked")
 }
 
 func testSignIn(t *testing.T, ctx context.Context) {

@@ -56,9 +56,11 @@ func explainLink(query, pageURL string) string {
 	return "/explain?" + url.Values{"q": {query}, "url": {pageURL}}.Encode()
 }
 
+func witnessLink(ask uint64) string { return "/witness/" + strconv.FormatUint(ask, 10) }
+
 // outcomeFileLink leads to the receipt of what an ask came to.
 func outcomeFileLink(ask uint64) string {
-	return "/api/v1/witness/" + strconv.FormatUint(ask, 10) + "/receipt"
+	return "/api/v1" + witnessLink(ask) + "/receipt"
 }
 
 func entryLink(index uint64) string { return "/ledger/" + strconv.FormatUint(index, 10) }

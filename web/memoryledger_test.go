@@ -20,6 +20,7 @@ import (
 
 // memoryLedger is a log of one operator, in memory: its receipts verify with package receipt.
 type memoryLedger struct {
+	others  []OperatorInfo // members beside the one that keeps it
 	lmu     sync.Mutex
 	entries []concord.LedgerEntry
 	hashes  []tlog.Hash // as tlog.StoredHashes orders them
@@ -176,7 +177,7 @@ func (l *memoryLedger) Policy() string {
 
 func (l *memoryLedger) Info() LedgerInfo {
 	return LedgerInfo{Chain: testChain, Origin: testOrigin, Height: int64(len(l.entries)) + 1, Quorum: "1 of 1 operators must cosign", Genesis: l.genesis,
-		Held: l.held(), Operators: []OperatorInfo{{Name: testOperator, State: "active", Power: 10, Cosigned: l.Checkpoint().Size, Seq: l.seq, LastBatch: l.prev, Balance: -l.held(), Limit: 1000, URL: "https://alice.example", ASN: "AS64500", Region: "RIPE", Keys: map[string]string{"op": l.op.Key().String(), "cosign": l.cosign.Key().String(), "log": l.log.Key().String()}}}}
+		Held: l.held(), Operators: append([]OperatorInfo{{Name: testOperator, State: "active", Power: 10, Cosigned: l.Checkpoint().Size, Seq: l.seq, LastBatch: l.prev, Balance: -l.held(), Limit: 1000, URL: "https://alice.example", ASN: "AS64500", Region: "RIPE", Keys: map[string]string{"op": l.op.Key().String(), "cosign": l.cosign.Key().String(), "log": l.log.Key().String()}}}, l.others...)}
 }
 
 func (l *memoryLedger) held() (sum int64) {

@@ -262,6 +262,7 @@ func (s *Server) formAllowed(w http.ResponseWriter, r *http.Request) bool {
 type signInPage struct {
 	frame
 	Error   string
+	Next    string // where it leads
 	KeyFile string
 }
 
@@ -272,7 +273,7 @@ func (s *Server) signInForm(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) askKey(w http.ResponseWriter, r *http.Request, status int, wrong string) {
-	p := &signInPage{frame: frame{Title: "Sign in", Section: "crawl", BoxInTop: true, NoIndex: true}, Error: wrong}
+	p := &signInPage{frame: frame{Title: "Sign in", Section: "crawl", BoxInTop: true, NoIndex: true}, Error: wrong, Next: afterSignIn(r)}
 	if callerOf(r.Context()).local() {
 		p.KeyFile = s.cfg.KeyFile
 	}
@@ -295,7 +296,15 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.SetCookie(w, s.cookie(r, s.sessions.start(now)))
-	http.Redirect(w, r, "/crawl", http.StatusSeeOther)
+	http.Redirect(w, r, afterSignIn(r), http.StatusSeeOther)
+}
+
+// afterSignIn is the page with the form that somebody signs in for: one of ours.
+func afterSignIn(r *http.Request) string {
+	if r.FormValue("next") == "/witness" {
+		return "/witness"
+	}
+	return "/crawl"
 }
 
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {

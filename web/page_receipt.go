@@ -25,6 +25,7 @@ type receiptPage struct {
 	Archived string
 	Entry    string     // of the ledger
 	Copy     copyResult // what the archived bytes say
+	Witness  string     // where others are asked to look at the page; empty: nobody can be asked here
 	Theirs   string     // the other operator whose capture it is; empty: it is this one's
 }
 
@@ -78,6 +79,9 @@ func (s *Server) receiptPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.explain(proof, s.cfg.Receipts.Policy())
+	if s.cfg.Witnesses != nil {
+		p.Witness = queryURL("/witness", p.URL)
+	}
 	if p.Theirs != "" {
 		p.Archived, p.File = "", operatorReceiptFileLink(p.Theirs, p.Capture, p.URL)
 	} else {

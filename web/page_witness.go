@@ -1,8 +1,10 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"concord"
 )
@@ -10,18 +12,42 @@ import (
 // asksListed is how many asks a page lists.
 const asksListed = 25
 
-// witnessListPage lists what operators asked to be witnessed.
+// witnessListPage lists what operators asked to be witnessed, and has the form to ask.
 type witnessListPage struct {
 	frame
+	Form    witnessForm
+	Own     OperatorInfo // this operator, for what it can spend
+	Others  int          // operators that can be on a panel
+	KeyFile string
 	Asks    []WitnessAsk
 	Older   string
-	Problem string // why there is no list
 }
+
+// witnessForm is the form as it was filled in, what was wrong with it, and in which field, if in one.
+type witnessForm struct{ URL, Need, Of, Pay, Error, Wrong string }
 
 func (*witnessListPage) template() string { return "witnesses" }
 
 func (s *Server) witnessListPage(w http.ResponseWriter, r *http.Request) {
-	p := &witnessListPage{frame: frame{Title: "Witnessed pages", Section: "ledger", BoxInTop: true}}
+	s.showAsks(w, r, http.StatusOK, witnessForm{URL: r.URL.Query().Get("url")})
+}
+
+func (s *Server) showAsks(w http.ResponseWriter, r *http.Request, status int, form witnessForm) {
+	p := &witnessListPage{frame: frame{Title: "Witnessed pages", Section: "ledger", BoxInTop: true}, Form: form}
+	c := callerOf(r.Context())
+	if c.session == "" { // what is typed is not to be lost
+		p.Live, p.Refresh = ledgerEventsPath, 30
+	}
+	if c.local() {
+		p.KeyFile = s.cfg.KeyFile
+	}
+	for _, o := range s.cfg.Ledger.Info().Operators {
+		if o.Name == s.cfg.Operator {
+			p.Own = o
+		} else if o.State == "active" || o.State == "candidate" {
+			p.Others++
+		}
+	}
 	before, _ := strconv.ParseUint(r.URL.Query().Get("before"), 10, 63) // nonsense: from the newest
 	x, err := s.witnesses()
 	if err == nil {
@@ -35,8 +61,84 @@ func (s *Server) witnessListPage(w http.ResponseWriter, r *http.Request) {
 		p.Asks = p.Asks[:asksListed]
 		p.Older = "/witness?before=" + strconv.FormatUint(p.Asks[asksListed-1].Index, 10)
 	}
-	s.render(w, r, http.StatusOK, p)
+	s.render(w, r, status, p)
 }
+
+// askWitnesses takes the form.
+func (s *Server) askWitnesses(w http.ResponseWriter, r *http.Request) {
+	if !s.formAllowed(w, r) {
+		return
+	}
+	form := witnessForm{URL: r.PostFormValue("url"), Need: r.PostFormValue("need"), Of: r.PostFormValue("of"), Pay: r.PostFormValue("pay")}
+	spec, err := form.spec()
+	if err == nil {
+		var x Witnesses
+		if x, err = s.witnesses(); err == nil {
+			var a WitnessAsk
+			if a, err = x.Ask(r.Context(), spec); err == nil {
+				link := witnessLink(a.Index)
+				if spec.Need != 0 && spec.Need != a.Need || spec.Of != 0 && spec.Of != a.Of || spec.Pay != a.Pay {
+					link += "?open=before"
+				}
+				http.Redirect(w, r, link, http.StatusSeeOther)
+				return
+			}
+		}
+	}
+	p := problemOf(err)
+	if p.Status == http.StatusInternalServerError {
+		s.fail(w, r, err)
+		return
+	}
+	form.Error = sentence(p.Detail)
+	s.showAsks(w, r, p.Status, form)
+}
+
+// spec reads the form, and names the field that is wrong. Whether the panel makes sense is for the ledger to say.
+func (f *witnessForm) spec() (spec WitnessSpec, err error) {
+	f.Wrong = "url"
+	if strings.TrimSpace(f.URL) == "" {
+		return spec, concord.Errorf(concord.Invalid, "give the address of the page")
+	}
+	if spec.URL, err = pageURL(f.URL); err != nil {
+		return spec, concord.Errorf(concord.Invalid, "address %q: %w", concord.Clip(f.URL, maxEcho), err)
+	}
+	if len(spec.URL) > maxAskURL {
+		return spec, concord.Errorf(concord.Invalid, "the address has %d bytes, the ledger takes %d", len(spec.URL), maxAskURL)
+	}
+	f.Wrong = "need"
+	if spec.Need, err = optionalNumber(f.Need, "number that must agree"); err != nil {
+		return spec, err
+	}
+	f.Wrong = "of"
+	if spec.Of, err = optionalNumber(f.Of, "size of the panel"); err != nil {
+		return spec, err
+	}
+	f.Wrong = "pay"
+	pay, err := optionalNumber(f.Pay, "credit")
+	spec.Pay = int64(pay)
+	switch {
+	case err != nil:
+	case spec.Need > maxSeats || spec.Of > maxSeats:
+		f.Wrong = ""
+		err = concord.Errorf(concord.Invalid, "a panel has at most %d operators", maxSeats)
+	case spec.Pay > maxAskPay:
+		err = concord.Errorf(concord.Invalid, "the credit for a report is at most %d", maxAskPay)
+	case spec.Of > 0 && spec.Need > spec.Of:
+		f.Wrong = "need"
+		err = concord.Errorf(concord.Invalid, "%d must agree, of a panel of only %d", spec.Need, spec.Of)
+	default:
+		f.Wrong = ""
+	}
+	return spec, err
+}
+
+// The bounds of an ask are those of its API call.
+const (
+	maxAskURL = 2000
+	maxSeats  = 32
+	maxAskPay = 1_000_000_000
+)
 
 // witnessPage shows what each operator of a panel saw, side by side.
 type witnessPage struct {
@@ -48,13 +150,15 @@ type witnessPage struct {
 	Sides   []witnessSide // of the last round
 	Earlier *WitnessRound // the first, when there were two
 	File    string        // where the receipt of the outcome is
+	Cost    string        // what it costs who asked
+	Before  bool          // it was open already when it was asked for
 }
 
 // witnessSide is one operator's capture.
 type witnessSide struct {
 	WitnessSeat
 	Words     string // how it compares
-	Bad       bool   // it differs
+	Tone      string // "good", "bad" or "warn"
 	Missing   string // why there is no text to show
 	Reference bool   // the others are compared with it
 	Same      bool   // the same text as the reference
@@ -72,6 +176,8 @@ var witnessWords = map[string]string{
 }
 
 var relationWords = map[string]string{"agree": "the same text", "similar": "a similar text", "differ": "another text", "silent": "no report in time"}
+
+var relationTones = map[string]string{"agree": "good", "similar": "good", "differ": "bad", "silent": "warn"}
 
 func (s *Server) witnessPage(w http.ResponseWriter, r *http.Request) {
 	index, err := strconv.ParseUint(r.PathValue("index"), 10, 63)
@@ -96,11 +202,32 @@ func (s *Server) witnessPage(w http.ResponseWriter, r *http.Request) {
 	if a.Open {
 		p.Words, p.Refresh = "It is still open: the operators look at the page, and open what they sealed when nobody can copy it any more.", 5
 	}
+	p.Cost, p.Before = costOf(&a), r.URL.Query().Get("open") == "before"
 	if len(a.Rounds) > 1 {
 		p.Earlier = &a.Rounds[0]
 	}
 	p.sides(x.Texts(r.Context(), &a))
 	s.render(w, r, http.StatusOK, p)
+}
+
+// costOf says what an ask costs who made it.
+func costOf(a *WitnessAsk) string {
+	if a.Pay == 0 {
+		return "nothing: no credit was promised"
+	}
+	const panels = 2 // are paid for in advance
+	held, earned := panels*int64(a.Of)*a.Pay, int64(0)
+	for _, r := range a.Rounds {
+		for _, s := range r.Seats {
+			if s.Report != nil && !s.Asker && !s.Forfeit {
+				earned += a.Pay
+			}
+		}
+	}
+	if a.Open {
+		return fmt.Sprintf("%s for each report; %s of %s are held until the outcome, and what nobody earns comes back", plural(a.Pay, "credit", "credits"), number(held), a.From)
+	}
+	return fmt.Sprintf("%s for each report: %s earned, of %s held; the other %s came back", plural(a.Pay, "credit", "credits"), number(earned), number(held), number(held-earned))
 }
 
 // sides puts the reports of the last round beside each other, the reference first.
@@ -114,7 +241,7 @@ func (p *witnessPage) sides(texts []WitnessText) {
 	compared = compared && reference.Missing == ""
 	for _, seat := range round.Seats {
 		t := byName[seat.Operator]
-		side := witnessSide{WitnessSeat: seat, Words: relationWords[seat.Relation], Bad: seat.Relation == "differ", Missing: sentence(t.Missing),
+		side := witnessSide{WitnessSeat: seat, Words: relationWords[seat.Relation], Tone: relationTones[seat.Relation], Missing: t.Missing,
 			Reference: round.Reference == seat.Operator}
 		if side.Reference { // it is like itself
 			side.Words = ""
@@ -130,6 +257,7 @@ func (p *witnessPage) sides(texts []WitnessText) {
 			p.Sides = append(p.Sides, side)
 			continue
 		case side.Missing != "":
+			side.Missing = ended(side.Missing)
 		case seat.Report.Text.IsZero():
 			side.Missing = "The answer has no text for readers."
 		case compared && !side.Reference:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -73,9 +74,10 @@ func FuzzCompareTexts(f *testing.F) {
 	})
 }
 
-// memoryWitness is a closed ask with one dissenter, and notes, in memory.
+// memoryWitness is a closed ask with one dissenter, asks that were made since, and notes, in memory.
 type memoryWitness struct {
 	ask   WitnessAsk
+	asked []WitnessAsk
 	texts []WitnessText
 	notes map[concord.Digest]NotarisedDocument
 }
@@ -96,13 +98,25 @@ func newMemoryWitness() *memoryWitness {
 }
 
 func (m *memoryWitness) Ask(_ context.Context, spec WitnessSpec) (WitnessAsk, error) {
-	if spec.URL != m.ask.URL {
+	switch {
+	case spec.URL == m.ask.URL:
+		return m.ask, nil
+	case !strings.HasPrefix(spec.URL, "https://new.example/"):
 		return WitnessAsk{}, concord.Errorf(concord.Unavailable, "the ledger stands still")
+	case spec.Of > 3:
+		return WitnessAsk{}, concord.Errorf(concord.Invalid, "a panel of %d, but the ledger has 3 other operators who can be on it", spec.Of)
 	}
-	return m.ask, nil
+	a := WitnessAsk{Index: 20 + uint64(len(m.asked)), From: testOperator, URL: spec.URL, Profile: "text-1", Need: max(spec.Need, 2), Of: max(spec.Of, 3), Until: 60, Pay: spec.Pay, Open: true}
+	m.asked = append(m.asked, a)
+	return a, nil
 }
 
 func (m *memoryWitness) Asked(_ context.Context, index uint64) (WitnessAsk, error) {
+	for _, a := range m.asked {
+		if a.Index == index {
+			return a, nil
+		}
+	}
 	if index != m.ask.Index {
 		return WitnessAsk{}, concord.Errorf(concord.NotFound, "the ledger has no closed ask %d", index)
 	}
@@ -113,7 +127,11 @@ func (m *memoryWitness) Asks(_ context.Context, before uint64, _ int) ([]Witness
 	if before != 0 && before <= m.ask.Index {
 		return nil, nil
 	}
-	return []WitnessAsk{m.ask}, nil
+	list := []WitnessAsk{m.ask}
+	for _, a := range m.asked {
+		list = append([]WitnessAsk{a}, list...)
+	}
+	return list, nil
 }
 
 func (m *memoryWitness) OutcomeReceipt(ctx context.Context, index uint64) ([]byte, error) {
@@ -160,7 +178,7 @@ func TestWitnessPages(t *testing.T) {
 	}
 	page := c.get("/witness/7", 200)
 	for _, want := range []string{"<strong>agree</strong>", "<ins>&lt;script&gt;alert(1)&lt;/script&gt; cheap</ins>", "<del>true</del>", "another text", "The same text",
-		"Dave.example answers with another text than the one it reported", "It asked, and does not count", "AS64500, RIPE"} {
+		"dave.example answers with another text than the one it reported", "It asked, and does not count", "AS64500, RIPE"} {
 		if want != "The same text" && !strings.Contains(page, want) {
 			t.Errorf("the page has no %q", want)
 		}
@@ -177,6 +195,66 @@ func TestWitnessPages(t *testing.T) {
 	if page := c.get("/witness/7", 200); !strings.Contains(page, "still open") || !strings.Contains(page, `http-equiv="refresh"`) {
 		t.Error("an open ask does not say so")
 	}
+}
+
+func TestAskForm(t *testing.T) {
+	m := newMemory(testNow)
+	c := newClient(t, m)
+	holds(t, "stranger", c.get("/witness", 200), `href="/signin?next=/witness"`, "concord witness https://example.org/page", "/home/alice/.local/share/concord/api-key")
+	holds(t, "sign in", c.get("/signin?next=/witness", 200), `name="next" value="/witness"`)
+	holds(t, "sign in for elsewhere", c.get("/signin?next=https://evil.example/", 200), `name="next" value="/crawl"`)
+	c.want(c.form("/witness", url.Values{"url": {"https://new.example/"}}), 401)
+	r := c.form("/signin", url.Values{"key": {testKey}, "next": {"/witness"}})
+	if c.want(r, 303); r.Header.Get("Location") != "/witness" {
+		t.Errorf("signed in, and sent to %q", r.Header.Get("Location"))
+	}
+	c.cookie = r.Cookies()[0]
+	page := c.get("/witness", 200)
+	holds(t, "form", page, "No other operator shares this ledger yet", "alice.example has 0, and may fall to −1,000", "It costs nothing unless you promise credit", `name="need"`, `name="of"`)
+	token := between(page, `name="token" value="`, `"`)
+	holds(t, "given by the address", c.get("/witness?url=https://new.example/x", 200), `value="https://new.example/x"`)
+	ask := func(status int, with ...string) string {
+		t.Helper()
+		v := url.Values{"token": {token}}
+		for i := 0; i < len(with); i += 2 {
+			v.Set(with[i], with[i+1])
+		}
+		r := c.form("/witness", v)
+		body := c.want(r, status)
+		if status == 303 {
+			return r.Header.Get("Location")
+		}
+		return body
+	}
+	c.want(c.form("/witness", url.Values{"url": {"https://new.example/"}}), 403)
+	for _, bad := range []struct {
+		say    string
+		status int
+		with   []string
+	}{
+		{"Give the address of the page", 422, nil}, {"is not a number", 422, []string{"url", "new.example", "need", "two"}}, {"A panel has at most 32", 422, []string{"url", "new.example", "of", "33"}},
+		{"3 must agree, of a panel of only 2", 422, []string{"url", "new.example", "need", "3", "of", "2"}}, {"ftp://x", 422, []string{"url", "ftp://x"}},
+		{"the ledger has 3 other operators", 422, []string{"url", "new.example", "of", "4"}}, {"The ledger stands still", 503, []string{"url", "elsewhere.example"}},
+		{"at most 1000000000", 422, []string{"url", "new.example", "pay", "1000000001"}}, {"the ledger takes 2000", 422, []string{"url", "https://new.example/" + strings.Repeat("x", 2000)}},
+		{"&lt;script&gt;", 422, []string{"url", `"><script>alert(1)</script>`}},
+	} {
+		body := ask(bad.status, bad.with...)
+		holds(t, bad.say, body, bad.say, `role="alert"`)
+		if strings.Contains(body, "<script>alert") {
+			t.Error("what was typed is not escaped")
+		}
+	}
+	if got := ask(303, "url", " new.example/page#part ", "need", "2", "of", "3", "pay", "5"); got != "/witness/20" || m.witness.asked[0].URL != "https://new.example/page" || m.witness.asked[0].Pay != 5 {
+		t.Errorf("%s %+v", got, m.witness.asked)
+	}
+	holds(t, "asked", c.get("/witness/20", 200), "It is still open", "5 credits for each report; 30 of alice.example are held until the outcome")
+	holds(t, "list", c.get("/witness", 200), `href="/witness/20"`)
+	if got := ask(303, "url", "https://example.org/page", "need", "3"); got != "/witness/7?open=before" {
+		t.Errorf("another ask for an open one leads to %s", got)
+	}
+	holds(t, "open before", c.get("/witness/7?open=before", 200), "An ask for this page was open already", "nothing: no credit was promised")
+	m.witness.ask.Pay = 5
+	holds(t, "paid", c.get("/witness/7", 200), "5 credits for each report: 15 earned, of 30 held; the other 15 came back")
 }
 
 func TestWitnessAndNotaryAPI(t *testing.T) {

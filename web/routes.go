@@ -29,6 +29,7 @@ func (s *Server) routes(mux *http.ServeMux) {
 		"GET /ledger/checkpoint":     s.checkpoint,
 		"GET /ledger/tile/{path...}": s.tile,
 		"GET /witness":               s.witnessListPage,
+		"POST /witness":              s.askWitnesses,
 		"GET /witness/{index}":       s.witnessPage,
 		"GET /status":                s.statusPage,
 		"GET /cluster":               s.clusterPage,

@@ -40,7 +40,7 @@ func (w *Witness) Ask(ctx context.Context, want Wanted) (uint64, error) {
 		want.Until = DefaultUntil
 	}
 	if able == 0 || want.Of > able {
-		return 0, concord.Errorf(concord.Invalid, "a panel of %d, but the ledger has %d other operators who can be on it; use a smaller panel (--of), or invite operators: concord federation --help", max(want.Of, 1), able)
+		return 0, concord.Errorf(concord.Invalid, "a panel of %d, but the ledger has %d other operators who can be on it; ask for a smaller panel, or invite operators: concord federation --help", max(want.Of, 1), able)
 	}
 	w.asking.Lock()
 	defer w.asking.Unlock()
