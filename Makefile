@@ -3,7 +3,7 @@
 GO ?= go
 BIN := bin/concord
 
-.PHONY: build demo demo-stop demo-cluster demo-cluster-stop demo-federation test race e2e lint fuzz bench bench-index bench-cluster microbench clean
+.PHONY: build demo demo-stop demo-cluster demo-cluster-stop demo-federation test race e2e lint fuzz bench bench-index bench-cluster bench-ledger microbench clean
 
 build: $(BIN)
 
@@ -71,6 +71,11 @@ bench-index:
 # of docs/SCALING.md. Some fifteen minutes of an idle machine; BENCH=-small tries it in one.
 bench-cluster: build
 	$(GO) run ./bench -cluster $(BENCH)
+
+# Measures the ledger of one, four and seven operators on this machine, beside CometBFT's kvstore and Tessera, and a log of a million
+# entries; replaces the tables of docs/LEDGER-BENCHMARKS.md. Some twelve minutes of an idle machine; BENCH=-small tries it in one.
+bench-ledger: build
+	$(GO) run ./bench -ledger $(BENCH)
 
 # The Go benchmarks of all packages.
 microbench:

@@ -26,7 +26,7 @@ var floors = map[string]int{
 
 	"concord/node": 5,
 
-	"concord/bench/scale": 1, "concord/bench/game": 3, "concord/cmd/concord-bench": 6, "concord/bench/peers/bleve": 7,
+	"concord/bench/scale": 1, "concord/bench/game": 3, "concord/cmd/concord-bench": 6, "concord/bench/peers/bleve": 7, "concord/bench/peers/tessera": 7,
 
 	"concord/cmd/concord": 6, "concord/bench": 6, "concord/bench/colly": 7, "concord/pack/asm": 7, "concord/e2e": 6,
 	"concord/e2e/loopweb": 4, "concord/e2e/loopweb/serve": 5, "concord/e2e/nemesis": 5,

@@ -12,10 +12,14 @@ import (
 	"concord/e2e/loopweb"
 )
 
-// The test program serves the web as the benchmark does: by running itself.
+// The test program serves the web, and is a node of a ledger, as the benchmark does: by running itself.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == serveCommand {
 		exit(serve(os.Stdin, os.Stdout))
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == serveLedger {
+		exit(serveOrders(os.Stdin, os.Stdout))
 		return
 	}
 	os.Exit(m.Run())

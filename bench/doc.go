@@ -5,6 +5,9 @@
 // With -cluster it answers instead "what do more machines cost, and which part is full first?" (`make bench-cluster`, docs/SCALING.md): one, three
 // and five nodes as processes on this machine, the message engine alone, a profile, and the model of package scale over what they cost.
 //
+// With -ledger it answers "what does the ledger cost?" (`make bench-ledger`, docs/LEDGER-BENCHMARKS.md): one, four and seven operators as processes
+// on this machine beside CometBFT's own kvstore and Tessera, captures until they have their receipts, receipts, disk, a log of a million entries.
+//
 // It is no test: nothing passes or fails by a time. What it does check, because a comparison is worth nothing without it,
 // is that every crawler fetched the same pages, kept to one request at a time per host, and obeyed robots.txt; what does
 // not hold is said in the tables.

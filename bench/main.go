@@ -27,6 +27,7 @@ type config struct {
 	only    []string
 	small   bool
 	cluster bool
+	ledger  bool
 	repeats int
 }
 
@@ -53,6 +54,10 @@ func main() {
 		exit(serve(os.Stdin, os.Stdout))
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == serveLedger {
+		exit(serveOrders(os.Stdin, os.Stdout))
+		return
+	}
 	var c config
 	only := flag.String("only", strings.Join(parts, ","), "parts to measure")
 	flag.StringVar(&c.bin, "bin", "bin/concord", "program under test")
@@ -62,10 +67,16 @@ func main() {
 	flag.StringVar(&c.raw, "raw", "docs/benchmarks.json", "raw numbers")
 	flag.BoolVar(&c.small, "small", false, "a tenth of everything, to try the benchmark itself; writes to the scratch directory")
 	flag.BoolVar(&c.cluster, "cluster", false, "measure many nodes and what they could be, instead: docs/SCALING.md; its parts are "+strings.Join(clusterParts, ", "))
-	flag.IntVar(&c.repeats, "repeats", 3, "runs of each crawler without delay; the median counts")
+	flag.BoolVar(&c.ledger, "ledger", false, "measure the ledger instead: docs/LEDGER-BENCHMARKS.md; its parts are "+strings.Join(ledgerParts, ", "))
+	flag.IntVar(&c.repeats, "repeats", 3, "runs of each crawler without delay, and of each load of the ledger; the median counts")
 	flag.Parse()
-	if c.only = strings.Split(*only, ","); c.cluster && *only == strings.Join(parts, ",") {
-		c.only = clusterParts
+	if c.only = strings.Split(*only, ","); *only == strings.Join(parts, ",") {
+		switch {
+		case c.cluster:
+			c.only = clusterParts
+		case c.ledger:
+			c.only = ledgerParts
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -89,8 +100,11 @@ func defaultSites() string {
 
 func run(ctx context.Context, c config) error {
 	known := parts
-	if c.cluster {
+	switch {
+	case c.cluster:
 		known = append(slices.Clone(clusterParts), modelOnly)
+	case c.ledger:
+		known = append(slices.Clone(ledgerParts), reportOnly)
 	}
 	for _, p := range c.only {
 		if !slices.Contains(known, p) {
@@ -106,6 +120,9 @@ func run(ctx context.Context, c config) error {
 	}
 	if c.cluster {
 		return runCluster(ctx, c)
+	}
+	if c.ledger {
+		return runLedger(ctx, c)
 	}
 	if c.small {
 		c.repeats = 1
