@@ -31,8 +31,14 @@ func ledgerTables(r *ledgerResults) string {
 
 // ledgerTrial says what keeps the numbers from being what they should be.
 func ledgerTrial(b *strings.Builder, r *ledgerResults) {
-	if r.Small {
-		b.WriteString("\n**The quick variant**: too short for the numbers to mean much.\n")
+	var small []string
+	for _, p := range ledgerParts {
+		if r.Ran[p].Small {
+			small = append(small, "*"+p+"*")
+		}
+	}
+	if len(small) > 0 {
+		fmt.Fprintf(b, "\n**The quick variant** measured %s: too short, and with too few operators, captures and entries, for the numbers to mean much.\n", strings.Join(small, ", "))
 	}
 	for _, p := range ledgerParts {
 		if s, ok := r.Ran[p]; ok && s.LoadBefore > float64(r.Machine.Cores)/2 {
@@ -60,11 +66,15 @@ func ratio(ours, peer float64) string {
 func ratesTable(b *strings.Builder, r *ledgerResults) {
 	one := r.Rates[0]
 	fmt.Fprintf(b, "\n### Transactions\n\nSigned notes of %d bytes, each of which notarises one document; the kvstore's are as long, and unsigned. CPU is that of all nodes together, which share this machine's processors.\n\n", one.Ours.Full.TxBytes)
-	b.WriteString("| operators | on their way | transactions/s | kvstore | ours is | of all repeats, ours; kvstore | CPU ms each | kvstore | ours is |\n|--:|--:|--:|--:|--:|---|--:|--:|--:|\n")
+	b.WriteString("| operators | on their way | transactions/s | kvstore | ours is | of all repeats, ours; kvstore | CPU ms each | kvstore | ours is | more, ms a node |\n|--:|--:|--:|--:|--:|---|--:|--:|--:|--:|\n")
 	for _, x := range r.Rates {
 		o, k := x.Ours.Full, x.Peer.Full
-		fmt.Fprintf(b, "| %d | %d | %.0f | %s | %s | %s; %s | %.3f | %s | %s |\n", x.Operators, x.AtOnce, o.PerSecond, measuredAs("%.0f", k.PerSecond), ratio(o.PerSecond, k.PerSecond),
-			strings.ReplaceAll(list(x.All, "%.0f"), " + ", ", "), strings.ReplaceAll(list(x.AllPeer, "%.0f"), " + ", ", "), o.CPU, measuredAs("%.3f", k.CPU), ratio(o.CPU, k.CPU))
+		more := 0.0 // what our state machine, log and signatures cost each node
+		if k.CPU > 0 {
+			more = (o.CPU - k.CPU) / float64(x.Operators)
+		}
+		fmt.Fprintf(b, "| %d | %d | %.0f | %s | %s | %s; %s | %.3f | %s | %s | %s |\n", x.Operators, x.AtOnce, o.PerSecond, measuredAs("%.0f", k.PerSecond), ratio(o.PerSecond, k.PerSecond),
+			strings.ReplaceAll(list(x.All, "%.0f"), " + ", ", "), strings.ReplaceAll(list(x.AllPeer, "%.0f"), " + ", ", "), o.CPU, measuredAs("%.3f", k.CPU), ratio(o.CPU, k.CPU), measuredAs("%.3f", more))
 	}
 	b.WriteString("\n### Time to finality\n\nMilliseconds from handing a transaction to an operator's node until it is final there: ours when it is in that operator's log, synced, under a head that the operator has signed; the kvstore's when its application has committed the block. " +
 		"*Cosigned* is until a quorum of the operators has signed such a head, which the kvstore has no counterpart of.\n\n" +

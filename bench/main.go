@@ -47,6 +47,7 @@ type stamp struct {
 	At         time.Time `json:"at"`
 	LoadBefore float64   `json:"loadBefore"` // one-minute load average when it began
 	Revision   string    `json:"revision"`
+	Small      bool      `json:"small,omitempty"` // by the quick variant
 }
 
 func main() {
