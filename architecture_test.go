@@ -20,7 +20,7 @@ var floors = map[string]int{
 	"concord/warc": 2, "concord/page": 2, "concord/query": 2, "concord/index": 2, "concord/ledger": 2,
 	"concord/receipt": 2, "concord/bus": 2, "concord/blob": 2, "concord/join": 2, "concord/trace/otlp": 2,
 
-	"concord/search": 3, "concord/chain": 3, "concord/state": 3, "concord/vault": 3, "concord/federation": 3,
+	"concord/search": 3, "concord/chain": 3, "concord/state": 3, "concord/vault": 3, "concord/federation": 3, "concord/replica": 3,
 
 	"concord/crawl": 4, "concord/shard": 4, "concord/attest": 4, "concord/cluster": 4, "concord/web": 4, "concord/witness": 4,
 

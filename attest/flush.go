@@ -9,6 +9,7 @@ import (
 
 	"concord"
 	"concord/note"
+	"concord/receipt"
 	"concord/trace"
 )
 
@@ -150,7 +151,7 @@ func (a *Attestor) seal(ctx context.Context, items []item, pos uint64) (*Batch, 
 		leaves[i] = concord.Digest(tlog.RecordHash([]byte(lines[i])))
 		att.First, att.Last = min(att.First, it.entry.Time), max(att.Last, it.entry.Time)
 	}
-	att.Root = root(leaves)
+	att.Root = receipt.BatchRoot(leaves)
 	n, err := note.Sign(att.String(), a.cfg.Keys.Op)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"concord"
 	"concord/note"
+	"concord/receipt"
 )
 
 // Rebuilder makes an attestor's store again from batches that Config.Keep put on record. The ledger decides what counts:
@@ -105,7 +106,7 @@ func (k *keptBatch) salt(s salter) concord.Digest {
 		line := e.String()
 		k.lines, k.leaves = append(k.lines, line), append(k.leaves, concord.Digest(tlog.RecordHash([]byte(line))))
 	}
-	return root(k.leaves)
+	return receipt.BatchRoot(k.leaves)
 }
 
 func (r *Rebuilder) put(k *keptBatch) error {

@@ -56,7 +56,7 @@ func (a *Attestor) receipt(id string) ([]byte, error) {
 	if uint64(len(leaves)) != b.Count || uint64(at.i) >= b.Count {
 		return nil, concord.Errorf(concord.Corrupt, "batch %d: %w", at.batch, errStore)
 	}
-	p.BatchPath = path(leaves, int(at.i))
+	p.BatchPath = receipt.BatchPath(leaves, int(at.i))
 	if p.Admit, err = a.cfg.Ledger.Admission(a.cfg.Operator, p.Index); err != nil {
 		return nil, err
 	}

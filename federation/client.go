@@ -32,6 +32,36 @@ const (
 type failure struct {
 	reason Reason
 	words  string
+	status int // of HTTP, when it is not 200; 0: there was none
+}
+
+// Client reads the HTTP APIs of other operators. It is safe for concurrent use.
+type Client struct {
+	http      *http.Client
+	userAgent string
+}
+
+// NewClient returns a client that dials addresses of this machine and of private networks only when it is told to.
+func NewClient(allowPrivate bool, userAgent string) *Client {
+	return &Client{newHTTPClient(allowPrivate), userAgent}
+}
+
+// Close gives up the connections that are kept open.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Get reads a file of an operator's API, at most limit bytes of the media type wanted. Errors, in words for people: NotFound when it has none, Invalid
+// when it is of another type or longer, Unavailable.
+func (c *Client) Get(ctx context.Context, o Operator, path string, params url.Values, wanted string, limit int) ([]byte, error) {
+	data, fail := c.get(ctx, o, path, params, wanted, limit)
+	switch {
+	case fail == nil:
+		return data, nil
+	case fail.status == http.StatusNotFound:
+		return nil, concord.Errorf(concord.NotFound, "%s", fail.words)
+	case fail.reason == Malformed:
+		return nil, concord.Errorf(concord.Invalid, "%s", fail.words)
+	}
+	return nil, concord.Errorf(concord.Unavailable, "%s", fail.words)
 }
 
 // privateError says that an address is not dialled.
@@ -66,14 +96,14 @@ func newHTTPClient(allowPrivate bool) *http.Client {
 
 // results asks an operator for its results, with proofs.
 func (f *Federation) results(ctx context.Context, o Operator, text string, limit int) ([]result, *failure) {
-	data, fail := f.get(ctx, o, searchPath, url.Values{"q": {text}, "limit": {strconv.Itoa(limit)}, "scope": {"own"}, "proof": {"true"}, "total": {"any"}},
+	data, fail := f.client.get(ctx, o, searchPath, url.Values{"q": {text}, "limit": {strconv.Itoa(limit)}, "scope": {"own"}, "proof": {"true"}, "total": {"any"}},
 		"application/json", maxAnswer)
 	if fail != nil {
 		return nil, fail
 	}
 	list, err := decode(data, limit)
 	if err != nil {
-		return nil, &failure{Malformed, concord.Clip(err.Error(), maxWords)}
+		return nil, &failure{reason: Malformed, words: concord.Clip(err.Error(), maxWords)}
 	}
 	return list, nil
 }
@@ -82,20 +112,20 @@ func (f *Federation) results(ctx context.Context, o Operator, text string, limit
 const maxWords = 300
 
 // get reads a file of an operator's API, at most limit bytes of the type wanted.
-func (f *Federation) get(ctx context.Context, o Operator, path string, params url.Values, wanted string, limit int) ([]byte, *failure) {
+func (c *Client) get(ctx context.Context, o Operator, path string, params url.Values, wanted string, limit int) ([]byte, *failure) {
 	base, err := url.Parse(o.URL)
 	if err != nil || base.Host == "" || base.User != nil || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, &failure{Unreachable, "its address in the ledger is not http:// or https:// and a host"}
+		return nil, &failure{reason: Unreachable, words: "its address in the ledger is not http:// or https:// and a host"}
 	}
 	u := base.JoinPath(path)
 	u.RawQuery, u.Fragment = params.Encode(), ""
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, &failure{Unreachable, "its address in the ledger cannot be used"}
+		return nil, &failure{reason: Unreachable, words: "its address in the ledger cannot be used"}
 	}
 	req.Header.Set("Accept", wanted)
-	req.Header.Set("User-Agent", f.cfg.UserAgent)
-	resp, err := f.http.Do(req)
+	req.Header.Set("User-Agent", c.userAgent)
+	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, failed(err)
 	}
@@ -105,17 +135,17 @@ func (f *Federation) get(ctx context.Context, o Operator, path string, params ur
 		if resp.StatusCode/100 == 3 {
 			words = "it answers with a redirect, which is not followed: the ledger should have the address it leads to"
 		}
-		return nil, &failure{Unreachable, words}
+		return nil, &failure{Unreachable, words, resp.StatusCode}
 	}
 	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || kind != wanted {
-		return nil, &failure{Malformed, "its answer is not " + wanted}
+		return nil, &failure{reason: Malformed, words: "its answer is not " + wanted}
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
 	switch {
 	case err != nil:
 		return nil, failed(err)
 	case len(data) > limit:
-		return nil, &failure{Malformed, fmt.Sprintf("its answer is longer than %d bytes", limit)}
+		return nil, &failure{reason: Malformed, words: fmt.Sprintf("its answer is longer than %d bytes", limit)}
 	}
 	return data, nil
 }
@@ -127,19 +157,19 @@ func failed(err error) *failure {
 	var sys syscall.Errno
 	switch {
 	case errors.As(err, &private):
-		return &failure{Unreachable, private.Error()}
+		return &failure{reason: Unreachable, words: private.Error()}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.Canceled):
-		return &failure{Timeout, tooLong}
+		return &failure{reason: Timeout, words: tooLong}
 	case errors.As(err, &dns):
-		return &failure{Unreachable, "its name cannot be looked up"}
+		return &failure{reason: Unreachable, words: "its name cannot be looked up"}
 	case errors.As(err, &sys):
-		return &failure{Unreachable, sys.Error()}
+		return &failure{reason: Unreachable, words: sys.Error()}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return &failure{Unreachable, "it closed the connection"}
+		return &failure{reason: Unreachable, words: "it closed the connection"}
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return &failure{Unreachable, concord.Clip(err.Error(), maxWords)}
+	return &failure{reason: Unreachable, words: concord.Clip(err.Error(), maxWords)}
 }

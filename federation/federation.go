@@ -3,7 +3,6 @@ package federation
 import (
 	"cmp"
 	"context"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -77,7 +76,7 @@ func (c *Config) Validate() error {
 // Federation asks other operators. It is safe for concurrent use and starts nothing by itself.
 type Federation struct {
 	cfg      Config
-	http     *http.Client
+	client   *Client
 	underWay chan struct{}
 	operators
 	seen remembered
@@ -94,12 +93,12 @@ func New(cfg Config) (*Federation, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Federation{cfg: cfg, http: newHTTPClient(cfg.AllowPrivate), underWay: make(chan struct{}, maxUnderWay),
+	return &Federation{cfg: cfg, client: NewClient(cfg.AllowPrivate, cfg.UserAgent), underWay: make(chan struct{}, maxUnderWay),
 		operators: operators{now: cfg.Now, byName: map[string]*operator{}}}, nil
 }
 
 // Close gives up the connections that are kept open.
-func (f *Federation) Close() { f.http.CloseIdleConnections() }
+func (f *Federation) Close() { f.client.Close() }
 
 // Search answers a request from our index and from what other operators send that holds here. Errors are those of our index: what becomes of
 // the others is said in Answer.Operators.
@@ -212,7 +211,7 @@ func (f *Federation) ask(ctx context.Context, text string, others []Operator) (w
 				select { // both may be so
 				case out = <-answers[i]:
 				default:
-					out = outcome{failure: &failure{Timeout, tooLong}}
+					out = outcome{failure: &failure{reason: Timeout, words: tooLong}}
 				}
 			}
 			out.tell(&told[i])
@@ -262,7 +261,7 @@ func (f *Federation) askOne(ctx context.Context, o Operator, text string, limit 
 		defer func() { <-f.underWay }()
 	case <-ctx.Done():
 		canceled = true // our own doing
-		return outcome{failure: &failure{Timeout, "too many searches are under way here"}}
+		return outcome{failure: &failure{reason: Timeout, words: "too many searches are under way here"}}
 	}
 	results, fail := f.results(ctx, o, text, limit)
 	if fail != nil {

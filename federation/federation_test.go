@@ -357,7 +357,7 @@ func TestAddresses(t *testing.T) {
 	}
 	for _, u := range []string{"", "ftp://bob.example/", "file:///etc/passwd", "http://user:pw@bob.example/", "https:///x", "http://[::1]:80:80/", "http://localhost:1/",
 		"http://169.254.169.254/", "http://[::ffff:127.0.0.1]:1/"} {
-		if _, fail := w.fed.get(t.Context(), Operator{"bob.example", u}, searchPath, nil, "application/json", 100); fail == nil {
+		if _, fail := w.fed.client.get(t.Context(), Operator{"bob.example", u}, searchPath, nil, "application/json", 100); fail == nil {
 			t.Errorf("%s was asked", u)
 		}
 	}

@@ -61,7 +61,7 @@ func (o *operators) mayAsk(name string, answerTime time.Duration) *failure {
 	p, now := o.of(name), o.now()
 	if now.Before(p.until) {
 		p.Rested++
-		return &failure{Unreachable, fmt.Sprintf("it failed %d times in a row and is not asked for %s: %s", p.failures, p.until.Sub(now).Round(time.Second), p.Last)}
+		return &failure{reason: Unreachable, words: fmt.Sprintf("it failed %d times in a row and is not asked for %s: %s", p.failures, p.until.Sub(now).Round(time.Second), p.Last)}
 	}
 	if p.failures >= tolerated {
 		p.until = now.Add(answerTime)

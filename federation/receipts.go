@@ -83,7 +83,7 @@ func (f *Federation) fetch(ctx context.Context, operator, id, pageURL string) (*
 		case <-ctx.Done():
 			return nil, concord.Errorf(concord.Unavailable, "too many other operators are being asked; try again in a few seconds")
 		}
-		proof, fail := f.get(ctx, o, receiptPath, params, "text/plain", receipt.MaxBytes)
+		proof, fail := f.client.get(ctx, o, receiptPath, params, "text/plain", receipt.MaxBytes)
 		if fail != nil {
 			return nil, concord.Errorf(concord.Unavailable, "no receipt from %s: %s", operator, fail.words)
 		}

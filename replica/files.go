@@ -1,0 +1,220 @@
+package replica
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"concord"
+	"concord/durable"
+	"concord/receipt"
+)
+
+const suffix = ".batch"
+
+// load finds out what is kept, by the files' names alone: what is in them is checked when they are read.
+func (k *Keeper) load() error {
+	if err := os.MkdirAll(k.dir, 0o700); err != nil {
+		return err
+	}
+	if err := durable.RemoveTemps(durable.OS, k.dir); err != nil {
+		return err
+	}
+	list, err := os.ReadDir(k.dir)
+	if err != nil {
+		return err
+	}
+	now := k.cfg.Now()
+	for _, f := range list {
+		index, author, ok := parseName(f.Name())
+		info, err := f.Info()
+		if !ok || err != nil || !info.Mode().IsRegular() {
+			continue // not ours
+		}
+		k.hold(index, author, info.Size(), now)
+	}
+	return nil
+}
+
+func fileName(index uint64, author string) string {
+	return strconv.FormatUint(index, 10) + "-" + author + suffix
+}
+
+// parseName reads what fileName wrote.
+func parseName(name string) (index uint64, author string, ok bool) {
+	base, ok := strings.CutSuffix(name, suffix)
+	number, author, dash := strings.Cut(base, "-")
+	index, err := strconv.ParseUint(number, 10, 64)
+	return index, author, ok && dash && err == nil && plainName(author) && fileName(index, author) == name
+}
+
+// plainName reports whether an operator's name can be part of a file's.
+func plainName(s string) bool {
+	return s != "" && len(s) <= 200 && s[0] != '.' && !strings.ContainsFunc(s, func(r rune) bool {
+		return r != '.' && r != '-' && (r < 'a' || r > 'z') && (r < '0' || r > '9')
+	})
+}
+
+// onDisk is what a file takes.
+func onDisk(size int64) int64 { return (size + blockBytes - 1) / blockBytes * blockBytes }
+
+// hold notes that a batch is kept. The mutex is held, or nobody else is there yet.
+func (k *Keeper) hold(index uint64, author string, size int64, now time.Time) {
+	h := k.held[index]
+	if h == nil {
+		h = &held{author: author, due: k.firstDue(now)}
+		k.held[index] = h
+		k.of(author).batches++
+	}
+	k.of(author).bytes += onDisk(size) - h.bytes
+	h.bytes = onDisk(size)
+}
+
+// firstDue spreads polls over time, also after a restart.
+func (k *Keeper) firstDue(now time.Time) time.Time {
+	if k.cfg.Every == 0 {
+		return now
+	}
+	return now.Add(time.Duration(rand.Int64N(int64(k.cfg.Every))))
+}
+
+// share is the disk space for each author's batches. The mutex is held.
+func (k *Keeper) share() int64 { return k.cfg.Bytes / int64(max(1, len(k.peers))) }
+
+// fits reports whether a batch belongs to those of its author that are kept. The mutex is held.
+func (k *Keeper) fits(author string, index uint64) bool {
+	return plainName(author) && k.score(index) < k.of(author).bar
+}
+
+// worst returns the batch of an author that is given up first. The mutex is held.
+func (k *Keeper) worst(author string) (index, score uint64) {
+	for i, h := range k.held {
+		if h.author == author {
+			if s := k.score(i); s >= score {
+				index, score = i, s
+			}
+		}
+	}
+	return index, score
+}
+
+// evictAll gives up what the shares have no room for: they become smaller when an operator joins.
+func (k *Keeper) evictAll() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for name := range k.peers {
+		k.evict(name)
+	}
+}
+
+// evict gives up batches of an author until the rest has room. The mutex is held.
+func (k *Keeper) evict(author string) {
+	p := k.of(author)
+	for p.batches > 0 && p.bytes > k.share() {
+		index, score := k.worst(author)
+		p.bar = min(p.bar, score)
+		if !k.drop(index) {
+			return
+		}
+		k.unwant(index)
+	}
+}
+
+// drop removes a batch that is kept, and reports whether it could. The mutex is held.
+func (k *Keeper) drop(index uint64) bool {
+	h := k.held[index]
+	if err := os.Remove(k.path(index, h.author)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		k.cfg.Logger.Warn("a replica cannot be removed", "entry", index, "error", err)
+		return false
+	}
+	delete(k.held, index)
+	p := k.of(h.author)
+	p.batches--
+	p.bytes -= h.bytes
+	return true
+}
+
+func (k *Keeper) path(index uint64, author string) string {
+	return filepath.Join(k.dir, fileName(index, author))
+}
+
+// put makes a batch durable that was checked.
+func (k *Keeper) put(index uint64, author string, text []byte) error {
+	err := durable.WriteFile(k.path(index, author), 0o600, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.hold(index, author, int64(len(text)), k.cfg.Now())
+	if h := k.held[index]; h.damaged {
+		h.damaged = false
+		k.totals.repaired++
+	}
+	k.unwant(index)
+	k.evict(author)
+	return nil
+}
+
+// unwant ends the asking for a batch. The mutex is held.
+func (k *Keeper) unwant(index uint64) {
+	if w := k.wants[index]; w != nil {
+		delete(k.wants, index)
+		k.of(w.author).wants--
+	}
+}
+
+// read returns a batch that is kept, after it was checked against the root in the ledger. NotFound: it is not kept; Corrupt: it is damaged, and is asked for
+// again from now on.
+func (k *Keeper) read(e *concord.LedgerEntry) (text []byte, b *receipt.Batch, err error) {
+	k.mu.Lock()
+	h := k.held[e.Index]
+	k.mu.Unlock()
+	if h == nil {
+		return nil, nil, concord.Errorf(concord.NotFound, "the batch of entry %d is not kept here", e.Index)
+	}
+	path := k.path(e.Index, e.From)
+	text, err = readFile(path)
+	if err == nil {
+		b, err = receipt.ParseBatch([]byte(e.Text), text)
+	}
+	if err == nil {
+		return text, b, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.held[e.Index] != h {
+		return nil, nil, concord.Errorf(concord.NotFound, "the batch of entry %d is not kept here any more", e.Index)
+	}
+	if h.author != e.From { // a file with another name than its own
+		k.drop(e.Index)
+	} else if !h.damaged {
+		h.damaged = true
+		k.totals.damaged++
+		k.cfg.Logger.Warn("a replica is damaged, and is fetched again", "file", path, "reason", err)
+	}
+	if k.wants[e.Index] == nil {
+		k.wants[e.Index] = &want{index: e.Index, author: e.From, at: k.cfg.Now()}
+		k.of(e.From).wants++
+	}
+	return nil, nil, concord.Errorf(concord.Corrupt, "%s: %w", path, err)
+}
+
+// readFile reads a file of at most the size that a batch has.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, receipt.MaxBatchBytes+1))
+}

@@ -1,0 +1,78 @@
+package replica
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+
+	"concord"
+	"concord/receipt"
+)
+
+// maxScans bounds the searches for a page that go on at a time: each reads all that is kept of an operator, at worst.
+const maxScans = 1
+
+// Receipt makes the receipt of an operator's newest capture of a page, when its batch is kept here, with our own copy of the ledger: the operator itself
+// need not be there any more. NotFound: no batch that is kept has one. It reads the author's batches from the newest on until it finds one.
+func (k *Keeper) Receipt(ctx context.Context, operator, pageURL string) ([]byte, error) {
+	select {
+	case k.scans <- struct{}{}:
+		defer func() { <-k.scans }()
+	case <-ctx.Done():
+		return nil, concord.Errorf(concord.Unavailable, "too many receipts of other operators are being looked for; try again in a few seconds")
+	}
+	k.mu.Lock()
+	var indexes []uint64
+	for i, h := range k.held {
+		if h.author == operator {
+			indexes = append(indexes, i)
+		}
+	}
+	k.mu.Unlock()
+	slices.SortFunc(indexes, func(a, b uint64) int { return cmp.Compare(b, a) })
+	end := []byte(" " + pageURL + "\n")
+	for _, index := range indexes {
+		if ctx.Err() != nil {
+			return nil, concord.Errorf(concord.Unavailable, "there was no time to look through all that is kept of %s; try again", operator)
+		}
+		if text, err := readFile(k.path(index, operator)); err == nil && !bytes.Contains(text, end) {
+			continue // most: those that may have it are checked
+		}
+		e, err := k.cfg.Ledger.Entry(index)
+		if err != nil {
+			return nil, err
+		}
+		_, b, err := k.read(&e)
+		if err != nil {
+			continue // damaged: it is mended, and there may be an older capture
+		}
+		newest := -1
+		for i := range b.Entries {
+			if b.Entries[i].URL == pageURL && (newest < 0 || b.Entries[i].Time >= b.Entries[newest].Time) {
+				newest = i
+			}
+		}
+		if newest >= 0 {
+			return k.build(&e, b.Parts(newest))
+		}
+	}
+	return nil, concord.Errorf(concord.NotFound, "no batch of %s that is kept here has a capture of %s", concord.Clip(operator, 100), concord.Clip(pageURL, 200))
+}
+
+// build puts what our copy of the ledger knows into a receipt.
+func (k *Keeper) build(e *concord.LedgerEntry, p receipt.Parts) (proof []byte, err error) {
+	p.Index = e.Index
+	if p.Admit, err = k.cfg.Ledger.Admission(e.From, e.Index); err != nil {
+		return nil, err
+	}
+	head, err := k.cfg.Ledger.Covering(e.Index)
+	if err != nil {
+		return nil, err
+	}
+	if p.Path, err = k.cfg.Ledger.Proof(e.Index, head.Size); err != nil {
+		return nil, err
+	}
+	p.Checkpoint = []byte(head.Note)
+	return receipt.Build(p)
+}

@@ -1,0 +1,240 @@
+package replica
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"concord"
+)
+
+// Ledger is our own copy of the ledger. Package chain provides it.
+type Ledger interface {
+	// ID returns the chain that transactions name.
+	ID() string
+	// Entry returns one entry; NotFound when our copy is not that long.
+	Entry(index uint64) (concord.LedgerEntry, error)
+	// Entries returns at most n entries from an index on; fewer at the end.
+	Entries(from uint64, n int) ([]concord.LedgerEntry, error)
+	// Covering returns the best signed head that covers an entry.
+	Covering(index uint64) (concord.Checkpoint, error)
+	// Proof returns the inclusion path of an entry under the first size entries.
+	Proof(index, size uint64) ([]concord.Digest, error)
+	// Admission returns what binds an operator's op key to a cosigning key, in the form that receipts carry.
+	Admission(operator string, index uint64) ([]byte, error)
+}
+
+// Peers are the APIs of the other operators. Package federation provides them.
+type Peers interface {
+	// Others returns the operators that can be asked: members in good standing, without this one.
+	Others() []string
+	// Get reads at most limit bytes of a media type from an operator's API. Errors, in words for people: NotFound when it has none, Invalid when it is of another
+	// type or longer, Unavailable.
+	Get(ctx context.Context, operator, path string, params url.Values, wanted string, limit int) ([]byte, error)
+}
+
+// Config says what to keep, and where.
+type Config struct {
+	Dir    string // of the replicas; made when it does not exist
+	Self   string // this operator
+	Ledger Ledger
+	Peers  Peers
+	// Own returns the text of a batch of this operator by its attest transaction; NotFound, Unavailable.
+	Own func(ctx context.Context, attest []byte) ([]byte, error)
+
+	Bytes     int64         // of the disk that replicas may take; 0: none are kept
+	Every     time.Duration // in which each replica is the subject of a poll once; 0: never
+	FreeSpace int64         // bytes that must stay free on the disk: with less nothing new is kept
+	Settle    time.Duration // after which a new batch is asked for; 0: DefaultSettle
+	Logger    *slog.Logger
+	Now       func() time.Time // nil: time.Now
+}
+
+const (
+	// DefaultBytes has room for some three million entries.
+	DefaultBytes = 1 << 30
+	// DefaultEvery finds damage long before all copies of a batch have some.
+	DefaultEvery = 24 * time.Hour
+	// MinEvery keeps polls from being all that operators do.
+	MinEvery = time.Second
+	// DefaultSettle leaves the author time to hear itself that its batch is in the ledger.
+	DefaultSettle = 2 * time.Second
+
+	tick        = 500 * time.Millisecond
+	pageEntries = 500       // of the ledger, read at a time
+	tickPages   = 20        // of them in one tick
+	maxWants    = 10_000    // batches of one author that are asked for; the ledger is gone through again for the rest
+	walkAgain   = time.Hour // after which it is
+	blockBytes  = 4096      // of the disk that the smallest file takes
+)
+
+// Validate reports what is missing or out of bounds.
+func (c *Config) Validate() error {
+	switch {
+	case c.Dir == "" || c.Self == "" || c.Ledger == nil || c.Peers == nil || c.Own == nil || c.Logger == nil:
+		return concord.Errorf(concord.Invalid, "replica config: Dir, Self, Ledger, Peers, Own and Logger must be set")
+	case c.Bytes < 0 || c.FreeSpace < 0 || c.Settle < 0:
+		return concord.Errorf(concord.Invalid, "replica config: Bytes, FreeSpace and Settle must not be negative")
+	case c.Every != 0 && c.Every < MinEvery:
+		return concord.Errorf(concord.Invalid, "replica config: Every must be 0, for never, or at least %v, not %v", MinEvery, c.Every)
+	}
+	return nil
+}
+
+// Keeper keeps replicas. Its methods are safe for concurrent use.
+type Keeper struct {
+	cfg   Config
+	dir   string
+	votes chan struct{} // one place a vote or a batch that is read for others
+	scans chan struct{} // one place a search for a page
+
+	mu     sync.Mutex
+	held   map[uint64]*held // by index in the ledger
+	wants  map[uint64]*want
+	peers  map[string]*peer // the ledger's members that were met: it does not grow beyond them
+	next   uint64           // first entry of the ledger that was not looked at
+	again  time.Time        // when to go through all of it again; zero: not needed
+	totals totals
+}
+
+// held is a batch that is kept.
+type held struct {
+	author  string
+	bytes   int64 // of the disk
+	due     time.Time
+	damaged bool // it is asked for again
+	alone   bool // nobody else had it at its last poll
+}
+
+// want is a batch that is asked for.
+type want struct {
+	index  uint64
+	author string
+	tries  int
+	at     time.Time // when to try
+}
+
+type totals struct {
+	polls, damaged, repaired uint64
+	paused                   string
+}
+
+// Open looks through the directory. It starts nothing.
+func Open(cfg Config) (*Keeper, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Settle == 0 {
+		cfg.Settle = DefaultSettle
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	k := &Keeper{cfg: cfg, dir: filepath.Join(cfg.Dir, strings.ReplaceAll(cfg.Ledger.ID(), ":", ".")), votes: make(chan struct{}, maxVotes), scans: make(chan struct{}, maxScans),
+		held: map[uint64]*held{}, wants: map[uint64]*want{}, peers: map[string]*peer{}}
+	if err := k.load(); err != nil {
+		return nil, fmt.Errorf("open replicas: %w", err)
+	}
+	return k, nil
+}
+
+// Run keeps, polls and mends until ctx ends (it then returns nil).
+func (k *Keeper) Run(ctx context.Context) error {
+	if k.cfg.Bytes == 0 {
+		k.evictAll()
+		<-ctx.Done()
+		return nil
+	}
+	var both sync.WaitGroup // who is slow to vote does not keep batches from being fetched
+	both.Go(func() { every(ctx, k.keep) })
+	if k.cfg.Every > 0 {
+		both.Go(func() { every(ctx, k.pollDue) })
+	}
+	both.Wait()
+	return nil
+}
+
+// every does something at each tick until ctx ends.
+func every(ctx context.Context, do func(context.Context)) {
+	beat := time.NewTicker(tick)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-beat.C:
+			do(ctx)
+		}
+	}
+}
+
+// keep looks for new batches and fetches those that are due.
+func (k *Keeper) keep(ctx context.Context) {
+	for _, name := range k.cfg.Peers.Others() {
+		k.met(name)
+	}
+	if err := k.follow(); err != nil {
+		k.cfg.Logger.Warn("the ledger cannot be read for batches to keep; trying again", "error", err)
+	}
+	k.evictAll()
+	k.fetchDue(ctx)
+}
+
+// follow looks at new entries of the ledger for batches of others.
+func (k *Keeper) follow() error {
+	now := k.cfg.Now()
+	k.mu.Lock()
+	if !k.again.IsZero() && now.After(k.again) {
+		k.next, k.again = 0, time.Time{}
+	}
+	next := k.next
+	k.mu.Unlock()
+	for range tickPages {
+		list, err := k.cfg.Ledger.Entries(next, pageEntries)
+		if err != nil {
+			return err
+		}
+		k.mu.Lock()
+		for i := range list {
+			k.consider(&list[i], now)
+		}
+		next += uint64(len(list))
+		k.next = next
+		k.mu.Unlock()
+		if len(list) < pageEntries {
+			return nil
+		}
+	}
+	return nil
+}
+
+// consider makes a batch that another operator attested one that is asked for. The mutex is held.
+func (k *Keeper) consider(e *concord.LedgerEntry, now time.Time) {
+	if e.Type != attestType || e.From == k.cfg.Self || k.held[e.Index] != nil || k.wants[e.Index] != nil || !k.fits(e.From, e.Index) {
+		return
+	}
+	p := k.of(e.From)
+	if p.wants >= maxWants {
+		if k.again.IsZero() {
+			k.again = now.Add(walkAgain)
+		}
+		return
+	}
+	p.wants++
+	k.wants[e.Index] = &want{index: e.Index, author: e.From, at: now.Add(k.cfg.Settle)}
+}
+
+// attestType is the type of the ledger's entries that are about batches.
+const attestType = "attest"
+
+// score orders the batches of one author: those with small ones are kept. It differs from operator to operator.
+func (k *Keeper) score(index uint64) uint64 {
+	h := concord.Sum(fmt.Appendf(nil, "concord/replica %s %s %d", k.cfg.Self, k.cfg.Ledger.ID(), index))
+	return binary.BigEndian.Uint64(h[:])
+}
