@@ -78,22 +78,25 @@ func TestNemesisCluster(t *testing.T) {
 // clusterRun is a plan that a cluster goes through.
 type clusterRun struct {
 	*clusterField
-	plan  nemesis.Plan
-	shown *promises
-	begun map[time.Duration]time.Time // when a fault of the plan really began, by when it should
+	plan   nemesis.Plan
+	shown  *promises
+	lasted map[time.Duration]*span // from when to when a fault of the plan really lasted, by when it should begin
 	// single says that one node at most has a fault at a time: all shards can be found, always.
 	single bool
 }
 
+// span is from when to when a fault lasted; over is zero while it does. One whose nodes have to start is over when they serve.
+type span struct{ begun, over time.Time }
+
 func newClusterRun(c *clusterField, plan nemesis.Plan) *clusterRun {
-	return &clusterRun{c, plan, &promises{seen: map[string]string{}}, map[time.Duration]time.Time{}, false}
+	return &clusterRun{c, plan, &promises{seen: map[string]string{}}, map[time.Duration]*span{}, false}
 }
 
 func (r *clusterRun) field() nemesis.Field {
 	return nemesis.Field{Net: r.net, LowDisk: diskFloor * 3 / 4,
 		Start:  func(ctx context.Context, h *nemesis.Host) error { return r.start(ctx, r.node(h.Name)) },
 		Settle: func(ctx context.Context, h *nemesis.Host) error { return r.node(h.Name).settle(ctx) },
-		Begun:  func(f nemesis.Fault) { r.begun[f.At] = time.Now() },
+		Begun:  func(f nemesis.Fault) { r.lasted[f.At] = &span{begun: time.Now()} },
 		Check:  r.check,
 		Log:    func(line string) { r.t.Log(line) },
 	}
@@ -111,23 +114,32 @@ func (r *clusterRun) start(ctx context.Context, n *fieldNode) error {
 }
 
 // check looks, after a fault, whether what was shown is there on the nodes that had it and on one that had not, and says how the others
-// answered meanwhile.
+// answered meanwhile. While more faults last than a cluster has to bear, what was shown may be out of reach: then it is for the next check, the last one
+// being of all.
 func (r *clusterRun) check(ctx context.Context, f nemesis.Fault) (string, error) {
-	begun, over := r.begun[f.At], time.Now()
-	well := r.well(f)
+	begun, over := r.lasted[f.At].begun, time.Now()
+	r.lasted[f.At].over = over
+	well, limit := r.well(f), checkLimit
+	others := r.lasting()
+	if len(others) > 0 {
+		limit = checkLimit / 6
+	}
 	ask := []string{f.Hosts[0]}
 	if len(well) > 0 {
 		ask = append(ask, well[rand.IntN(len(well))])
 	}
 	asked := 0
 	for _, name := range ask {
-		err := within(ctx, checkLimit, func() (err error) {
+		err := within(ctx, limit, func() (err error) {
 			n := r.node(name)
 			if asked, err = r.shown.check(n, promisesChecked); err == nil {
 				err = r.shown.collect(n)
 			}
 			return err
 		})
+		if err != nil && len(others) > 0 && ctx.Err() == nil {
+			return fmt.Sprintf("PUT OFF, since faults of %s last: on %s: %v", strings.Join(others, " "), name, err), nil
+		}
 		if err != nil {
 			return "", fmt.Errorf("on %s: %w", name, err)
 		}
@@ -140,15 +152,29 @@ func (r *clusterRun) check(ctx context.Context, f nemesis.Fault) (string, error)
 	return text, nil
 }
 
-// well returns the nodes that have no fault while this one lasts, nor a moment before.
+// well returns the nodes that had no fault while this one lasted, nor a moment before.
 func (r *clusterRun) well(f nemesis.Fault) []string {
-	list := slices.Clone(r.plan.Hosts)
+	list, end := slices.Clone(r.plan.Hosts), r.lasted[f.At].over
+	if end.IsZero() {
+		end = time.Now()
+	}
 	for _, o := range r.plan.Faults {
-		if o.At <= f.At+f.For && o.At+o.For+10*time.Second >= f.At {
+		if s := r.lasted[o.At]; s != nil && s.begun.Before(end) && (s.over.IsZero() || s.over.Add(10*time.Second).After(r.lasted[f.At].begun)) {
 			list = slices.DeleteFunc(list, func(h string) bool { return slices.Contains(o.Hosts, h) })
 		}
 	}
 	return list
+}
+
+// lasting returns the nodes that have a fault now.
+func (r *clusterRun) lasting() (list []string) {
+	for _, o := range r.plan.Faults {
+		if s := r.lasted[o.At]; s != nil && s.over.IsZero() {
+			list = append(list, o.Hosts...)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // Questions go on while one node has a fault, whichever; what it costs them, and the crawl, is measured. The node is the one whose loss costs
