@@ -38,8 +38,10 @@ type Ballot struct {
 
 // ballots are the gov notes that wait, by the hash of their text. It is safe for concurrent use.
 type ballots struct {
-	mu   sync.Mutex
-	byID map[concord.Digest]*note.Note
+	mu        sync.Mutex
+	byID      map[concord.Digest]*note.Note
+	proposals []proposal // what this operator wants decided
+	lapsed    []string   // what it wanted and was not, since the start, with the reason
 }
 
 func (b *ballots) notes() (list [][]byte) {
@@ -79,6 +81,10 @@ func signedBy(n *note.Note, keys []note.Key) bool {
 
 func (c *Chain) loadBallots() error {
 	c.ballots.byID = map[concord.Digest]*note.Note{}
+	var err error
+	if c.ballots.proposals, err = c.store.loadProposals(); err != nil {
+		return err
+	}
 	list, err := c.store.loadBallots()
 	if err != nil {
 		return err
@@ -250,8 +256,17 @@ func (c *Chain) cast() {
 }
 
 // Propose makes a gov note of an action (ledger.Gov has their texts), signed by this operator, and asks the other
-// electors for their signatures. With all it needs it goes into the ledger by itself.
+// electors for their signatures. With all it needs it goes into the ledger by itself; when another decision is made first, it is proposed
+// again. It is durable when Propose returns.
 func (c *Chain) Propose(action string) (Ballot, error) {
+	b, err := c.propose(action)
+	if err == nil {
+		err = c.wants(b)
+	}
+	return b, err
+}
+
+func (c *Chain) propose(action string) (Ballot, error) {
 	st := c.machine.Load().State()
 	g := &ledger.Gov{Chain: c.id, Epoch: st.Epoch + 1, Drop: c.cfg.Operator}
 	head := strings.TrimSuffix(g.String(), "drop "+c.cfg.Operator+"\n")
@@ -336,10 +351,7 @@ func (c *Chain) ballot(n *note.Note) Ballot {
 		return Ballot{Text: n.Text}
 	}
 	electors, fresh, need := keysOf(c.machine.Load().State(), g)
-	b := Ballot{ID: ballotID(n.Text), Text: n.Text, Epoch: g.Epoch, Need: need, Note: string(n.Bytes())}
-	if lines := strings.SplitAfterN(n.Text, "\n", 4); len(lines) == 4 {
-		b.Action = lines[3]
-	}
+	b := Ballot{ID: ballotID(n.Text), Text: n.Text, Action: actionOf(n.Text), Epoch: g.Epoch, Need: need, Note: string(n.Bytes())}
 	for _, k := range electors {
 		if slices.ContainsFunc(n.Sigs, k.Made) {
 			b.Signed = append(b.Signed, k.Name)

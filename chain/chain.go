@@ -419,6 +419,9 @@ func (c *Chain) tend(ctx context.Context, e *engine) (again bool, err error) {
 				return false, err
 			}
 			c.cast()
+			if err := c.renew(time.Now()); err != nil {
+				return false, err
+			}
 			c.moveAddresses()
 			if !e.networked && c.networked() || c.due() {
 				return true, nil
@@ -439,6 +442,9 @@ func (c *Chain) tend(ctx context.Context, e *engine) (again bool, err error) {
 				c.tell(kindPeers, c.addresses()...)
 			}
 			c.repeat()
+			if err := c.renew(now); err != nil {
+				return false, err
+			}
 			c.charge(ctx, e)
 		case <-watch.C:
 			if err := c.watch(&stalled); err != nil {

@@ -228,6 +228,9 @@ func (c *Chain) counterparts(t *ledger.Tx) (list [][]byte, err error) {
 	case t.Show != nil:
 		places, err = c.store.naming(concord.LedgerTerm{Kind: concord.TermAsk, Value: strconv.FormatUint(t.Show.Ask, 10)}, ^uint64(0), MaxFound, true)
 	}
+	if err != nil {
+		return nil, err
+	}
 	for _, i := range places {
 		raw, err := c.store.entries(i, 1)
 		if err != nil || len(raw) == 0 {

@@ -261,7 +261,11 @@ func (c *Chain) Invite(id Identity) (Ballot, error) {
 func (c *Chain) support(action string) (Ballot, error) {
 	for _, b := range c.Ballots() {
 		if b.Action == action {
-			return c.Sign(b.ID)
+			b, err := c.Sign(b.ID)
+			if err == nil {
+				err = c.wants(b)
+			}
+			return b, err
 		}
 	}
 	return c.Propose(action)

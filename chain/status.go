@@ -30,6 +30,7 @@ type Status struct {
 	Agreed  uint64   `json:"agreed"`            // entries under the newest checkpoint with a quorum of cosignatures
 	Up      []string `json:"up,omitempty"`      // other operators whose nodes are connected
 	Barred  string   `json:"barred,omitempty"`  // why this node votes no more
+	Lapsed  []string `json:"lapsed,omitempty"`  // what this operator proposed that came to nothing, with the reason
 }
 
 // Status returns the chain's condition now.
@@ -61,6 +62,9 @@ func (c *Chain) Status() Status {
 	if v := c.validator.Load(); v != nil && v.why() != nil {
 		s.Barred = v.why().Error()
 	}
+	c.ballots.mu.Lock()
+	s.Lapsed = slices.Clone(c.ballots.lapsed)
+	c.ballots.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.halted != nil {

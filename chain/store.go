@@ -37,6 +37,7 @@ const (
 	keyCheckpoint = 'c'
 	keyCosigned   = 'n'
 	keyBallot     = 'g'
+	keyProposal   = 'p'
 	keyClosed     = 'o'
 	keyOutcome    = 'O'
 	keyState      = 's'

@@ -61,7 +61,7 @@ func (s *Server) federationAPI(api huma.API) {
 			return nil, err
 		}
 		st, err := f.Status(ctx)
-		st.Members, st.Ballots, st.Searches = nonNil(st.Members), nonNil(st.Ballots), nonNil(st.Searches)
+		st.Members, st.Ballots, st.Searches, st.Lapsed = nonNil(st.Members), nonNil(st.Ballots), nonNil(st.Searches), nonNil(st.Lapsed)
 		for i := range st.Ballots {
 			st.Ballots[i] = st.Ballots[i].whole()
 		}

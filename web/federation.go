@@ -49,6 +49,8 @@ type FederationStatus struct {
 	Barred   string    `json:"barred,omitempty" doc:"Why this node votes no more."`
 	Error    string    `json:"error,omitempty" doc:"Why the ledger stopped on this node."`
 
+	Lapsed []string `json:"lapsed" nullable:"false" doc:"What this operator proposed that came to nothing since its node started, with the reason."`
+
 	Members []FederationMember `json:"members" nullable:"false"`
 	Ballots []FederationBallot `json:"ballots" nullable:"false" doc:"Decisions that wait for signatures, the next first."`
 

@@ -394,6 +394,9 @@ func printFederation(w io.Writer, st *web.FederationStatus) {
 			fmt.Fprintf(w, "WARNING   %s\n", printable(s))
 		}
 	}
+	for _, s := range st.Lapsed {
+		fmt.Fprintf(w, "not made  %s\n", printable(s))
+	}
 	fmt.Fprintln(w)
 	for _, m := range st.Members {
 		up := "away"
