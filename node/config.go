@@ -13,6 +13,7 @@ import (
 	"concord/cluster"
 	"concord/federation"
 	"concord/join"
+	"concord/replica"
 )
 
 // Config is everything a node can be told. Names in the configuration file are those of the koanf tags.
@@ -74,6 +75,8 @@ type FederationConfig struct {
 
 	Search        bool          `koanf:"search"`         // searches here ask the other operators as well
 	SearchTimeout time.Duration `koanf:"search_timeout"` // how long they wait for them
+	Replicas      int64         `koanf:"replicas"`       // bytes of the disk that other operators' batches may take; 0: none are kept
+	Audit         time.Duration `koanf:"audit"`          // in which each of them is the subject of a poll once; 0: never
 	// AllowPrivate lets the addresses at which other operators serve their API, and the pages that they ask to be witnessed, be on this machine
 	// or on a private network.
 	AllowPrivate bool `koanf:"allow_private"`
@@ -100,8 +103,9 @@ type CrawlConfig struct {
 func Defaults() Config {
 	return Config{
 		HTTP: "127.0.0.1:7667", Operator: defaultOperator(), Chain: "concord", Shards: 4, Frontiers: 4, TracesPages: 0.01, TracesQueries: 1,
-		Cluster:    ClusterConfig{Addr: "127.0.0.1:7668", Capacity: 1, Replicas: 2, Lease: 15 * time.Second, Save: 30 * time.Second, Scrub: 24 * time.Hour},
-		Federation: FederationConfig{Addr: "127.0.0.1:7670", Search: true, SearchTimeout: federation.DefaultTimeout},
+		Cluster: ClusterConfig{Addr: "127.0.0.1:7668", Capacity: 1, Replicas: 2, Lease: 15 * time.Second, Save: 30 * time.Second, Scrub: 24 * time.Hour},
+		Federation: FederationConfig{Addr: "127.0.0.1:7670", Search: true, SearchTimeout: federation.DefaultTimeout,
+			Replicas: replica.DefaultBytes, Audit: replica.DefaultEvery},
 		Crawl: CrawlConfig{
 			Concurrency: 64, MinDelay: time.Second, MaxDelay: 30 * time.Second, AddressDelay: 500 * time.Millisecond,
 			MaxBody: 10 << 20, FreeSpace: 1 << 30, FirstRecrawl: 7 * 24 * time.Hour,

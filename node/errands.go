@@ -12,6 +12,7 @@ import (
 
 	"concord"
 	"concord/chain"
+	"concord/replica"
 	"concord/web"
 )
 
@@ -166,6 +167,14 @@ func (n *Node) errandServices() map[string]handler {
 		}),
 		string(documentErrand):        documentErrand.at(d, x.Document),
 		string(documentReceiptErrand): documentReceiptErrand.at(d, x.DocumentReceipt),
+
+		string(batchErrand): batchErrand.at(d, n.replicas.Batch),
+		string(voteErrand): voteErrand.at(d, func(ctx context.Context, q voteOn) (replica.Vote, error) {
+			return n.replicas.Vote(ctx, q.Entry, q.Nonce)
+		}),
+		string(replicaReceiptErrand): replicaReceiptErrand.at(d, func(ctx context.Context, q receiptOfOther) ([]byte, error) {
+			return n.replicas.Receipt(ctx, q.Operator, q.URL)
+		}),
 
 		string(witnessAskErrand):   witnessAskErrand.at(d, w.Ask),
 		string(witnessAskedErrand): witnessAskedErrand.at(d, w.Asked),

@@ -13,6 +13,7 @@ import (
 	"concord/durable"
 	"concord/federation"
 	"concord/note"
+	"concord/replica"
 	"concord/web"
 )
 
@@ -33,6 +34,9 @@ func (c *FederationConfig) validate() error {
 	if c.SearchTimeout < minSearchTimeout || c.SearchTimeout > federation.MaxTimeout {
 		return concord.Errorf(concord.Invalid, "federation.search_timeout must lie between %v and %v, not be %v; to ask nobody set federation.search to false",
 			minSearchTimeout, federation.MaxTimeout, c.SearchTimeout)
+	}
+	if c.Replicas < 0 || c.Audit != 0 && c.Audit < replica.MinEvery {
+		return concord.Errorf(concord.Invalid, "federation.replicas must not be negative, and federation.audit be 0 (never) or at least %v", replica.MinEvery)
 	}
 	return nil
 }
@@ -167,6 +171,9 @@ func (f members) Status(context.Context) (web.FederationStatus, error) {
 		}
 	}
 	f.n.countSearches(&s)
+	if f.n.replicas != nil {
+		s.Replicas = f.n.replicas.Status()
+	}
 	for _, b := range f.c.Ballots() {
 		wb, _ := ballot(b, nil)
 		s.Ballots = append(s.Ballots, wb)

@@ -15,7 +15,7 @@ import (
 // metrics gathers what a Prometheus server should see of the node. Counts are read when asked for, never kept twice.
 func (n *Node) metrics() prometheus.Gatherer {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{n}, clusterCollector{n}, movingCollector{n}, operatorsCollector{n})
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{n}, clusterCollector{n}, movingCollector{n}, operatorsCollector{n}, replicasCollector{n})
 	return r
 }
 

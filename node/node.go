@@ -21,6 +21,7 @@ import (
 	"concord/join"
 	"concord/note"
 	"concord/page"
+	"concord/replica"
 	"concord/search"
 	"concord/state"
 	"concord/trace"
@@ -57,6 +58,8 @@ type Node struct {
 	fan          []*search.Copies // the shards it asks, by number; none while the node is alone
 	crawler      *crawl.Crawler
 	operators    *federation.Federation // asks the other operators; nil: nobody does
+	replicas     *replica.Keeper        // nil where another node keeps the ledger
+	askers       *askers                // whom it asks
 	witness      *witness.Witness       // nil where another node keeps the ledger
 	texts        *texts                 // what other operators' witnesses saw
 	web          *web.Server
@@ -101,7 +104,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		{"data directory", "", n.openDir}, {"traces", "", n.openTraces}, {"message bus", "bus", n.openBus}, {"ledger", "chain", n.openLedger}, {"cluster", clusterDir, func(ctx context.Context) error { return n.whileTooFew(ctx, n.openMembers) }},
 		{"archive", "archive", n.openArchive}, {"attestor", "attest", n.openAttestor}, {"index", "shard", n.openShards}, {"crawler", "frontier", n.openCrawler},
 		{"other operators", "", func(context.Context) error { return n.openOperators() }},
-		{"witness", "witness", n.openWitness},
+		{"witness", "witness", n.openWitness}, {"replicas", "replicas", n.openReplicas},
 	} {
 		start := time.Now()
 		if err := step.do(ctx); err != nil {
@@ -152,6 +155,9 @@ func (n *Node) Run(ctx context.Context, ready func(addr string)) error {
 	g.Go(func() error { return n.watchKeys(work) })
 	if n.witness != nil {
 		g.Go(func() error { return n.witness.Run(work) })
+	}
+	if n.replicas != nil {
+		g.Go(func() error { return n.replicas.Run(work) })
 	}
 	if n.vault != nil {
 		g.Go(func() error { return n.vault.Run(work) })
@@ -298,6 +304,9 @@ func (n *Node) Close() error {
 	try := func(c io.Closer) { errs = append(errs, c.Close()) }
 	if n.operators != nil {
 		n.operators.Close()
+	}
+	if n.askers != nil {
+		n.askers.client.Close()
 	}
 	if n.crawler != nil {
 		try(n.crawler)

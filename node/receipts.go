@@ -21,8 +21,9 @@ type receiptQuestion struct{ Capture string }
 
 func (n *Node) attestServices() map[string]handler {
 	return map[string]handler{
-		serviceReceipt:  answers(func(ctx context.Context, q receiptQuestion) ([]byte, error) { return n.receiptHere(ctx, q.Capture) }),
-		serviceAttested: answers(func(context.Context, none) (attest.Stats, error) { return n.attestStatsHere() }),
+		serviceReceipt:   answers(func(ctx context.Context, q receiptQuestion) ([]byte, error) { return n.receiptHere(ctx, q.Capture) }),
+		serviceBatchText: answers(func(_ context.Context, q batchQuestion) (ledgerPiece, error) { return n.batchTextHere(q) }),
+		serviceAttested:  answers(func(context.Context, none) (attest.Stats, error) { return n.attestStatsHere() }),
 	}
 }
 

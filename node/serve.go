@@ -86,7 +86,7 @@ func (n *Node) serve(ctx context.Context, g *errgroup.Group, l listeners) {
 func (n *Node) openWeb(addr string) (err error) {
 	n.web, err = web.New(web.Config{
 		Searcher: n.searcher, Crawls: crawls{n.crawler, n}, Pages: pages{n}, Archive: archive{n}, Receipts: receipts{n},
-		Ledger: ledger{n}, Transfer: transfer{n}, Cluster: steering{n}, Federation: n.federation(), Operators: n.operatorsForWeb(), Notary: n.notary(), Witnesses: n.witnesses(), Status: n.Status, Ready: n.Ready, Metrics: n.metrics(),
+		Ledger: ledger{n}, Transfer: transfer{n}, Cluster: steering{n}, Federation: n.federation(), Operators: n.operatorsForWeb(), Notary: n.notary(), Witnesses: n.witnesses(), Replicas: n.replicasForWeb(), Status: n.Status, Ready: n.Ready, Metrics: n.metrics(),
 		APIKey: n.apiKey, KeyFile: n.path("api.key"), Operator: n.layout.Operator, Contact: n.cfg.Contact, Origin: n.cfg.Origin,
 		Addr: addr, Hosts: n.cfg.Hosts, UserAgent: n.crawler.UserAgent(), Trace: n.tracer, Log: n.log("web"),
 	})

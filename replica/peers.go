@@ -10,8 +10,8 @@ import (
 	"concord"
 )
 
-// Counters are what is kept of one operator's batches, and what became of asking it, since the node started.
-type Counters struct {
+// Standing is what is kept of one operator's batches, and what became of asking it, since the node started.
+type Standing struct {
 	Operator string `json:"operator"`
 	Batches  int    `json:"batches"` // of its batches, those that are kept here
 	Bytes    int64  `json:"bytes"`   // of the disk that they take
@@ -36,8 +36,8 @@ const (
 	Malformed = "malformed" // an answer that cannot be read, or is longer than agreed
 )
 
-// Status is what is kept of all operators' batches.
-type Status struct {
+// Summary is what is kept of all operators' batches.
+type Summary struct {
 	Limit     int64      `json:"limit" doc:"Bytes of the disk that copies of other operators' batches may take; 0: none are kept."`
 	Bytes     int64      `json:"bytes" doc:"That they take."`
 	Batches   int        `json:"batches" doc:"Batches that are kept."`
@@ -48,15 +48,15 @@ type Status struct {
 	Damaged   uint64     `json:"damaged" doc:"Copies found damaged since then."`
 	Repaired  uint64     `json:"repaired" doc:"Of them, those that were mended."`
 	Paused    string     `json:"paused,omitempty" doc:"Why nothing new is kept at the moment."`
-	Operators []Counters `json:"operators" nullable:"false" doc:"By operator: what is kept of its batches, and what became of asking it."`
+	Operators []Standing `json:"operators" nullable:"false" doc:"By operator: what is kept of its batches, and what became of asking it."`
 }
 
 // Status returns the counts now.
-func (k *Keeper) Status() Status {
+func (k *Keeper) Status() Summary {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s := Status{Limit: k.cfg.Bytes, Batches: len(k.held), Polls: k.totals.polls, Damaged: k.totals.damaged, Repaired: k.totals.repaired, Paused: k.totals.paused,
-		Operators: []Counters{}}
+	s := Summary{Limit: k.cfg.Bytes, Batches: len(k.held), Polls: k.totals.polls, Damaged: k.totals.damaged, Repaired: k.totals.repaired, Paused: k.totals.paused,
+		Operators: []Standing{}}
 	for _, h := range k.held {
 		if h.alone {
 			s.Alone++
@@ -73,18 +73,18 @@ func (k *Keeper) Status() Status {
 		}
 	}
 	for name, p := range k.peers {
-		c := p.Counters
+		c := p.Standing
 		c.Operator, c.Batches, c.Bytes, c.Missing, c.Refused = name, p.batches, p.bytes, missing[name], maps.Clone(p.Refused)
 		s.Bytes += p.bytes
 		s.Operators = append(s.Operators, c)
 	}
-	slices.SortFunc(s.Operators, func(a, b Counters) int { return strings.Compare(a.Operator, b.Operator) })
+	slices.SortFunc(s.Operators, func(a, b Standing) int { return strings.Compare(a.Operator, b.Operator) })
 	return s
 }
 
 // peer is another operator. After tolerated failures in a row it rests, for firstRest and twice as long after each further one, up to longestRest.
 type peer struct {
-	Counters
+	Standing
 	batches, wants int
 	bytes          int64
 	bar            uint64 // of its batches those with a smaller score are kept: that of the best that was given up
@@ -102,7 +102,7 @@ const (
 func (k *Keeper) of(name string) *peer {
 	p := k.peers[name]
 	if p == nil {
-		p = &peer{Counters: Counters{Refused: map[string]uint64{}}, bar: math.MaxUint64}
+		p = &peer{Standing: Standing{Refused: map[string]uint64{}}, bar: math.MaxUint64}
 		k.peers[name] = p
 	}
 	return p

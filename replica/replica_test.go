@@ -200,7 +200,7 @@ func TestPolls(t *testing.T) {
 		a.pollDue(t.Context())
 	}
 	poll()
-	for name, want := range map[string]Counters{bob: {Asked: 1, Agreed: 1}, carol: {Asked: 1, Agreed: 1}, dave: {Asked: 1, Absent: 1}} {
+	for name, want := range map[string]Standing{bob: {Asked: 1, Agreed: 1}, carol: {Asked: 1, Agreed: 1}, dave: {Asked: 1, Absent: 1}} {
 		if got := a.counted(name); got.Asked != want.Asked || got.Agreed != want.Agreed || got.Absent != want.Absent || got.Wrong+got.Lost+got.Damaged+got.Failed != 0 {
 			t.Errorf("%s: %+v", name, got)
 		}

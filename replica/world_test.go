@@ -294,11 +294,11 @@ func (o *one) file(index uint64) string {
 }
 
 // counted is what an operator counted of another.
-func (o *one) counted(of string) Counters {
+func (o *one) counted(of string) Standing {
 	for _, c := range o.Status().Operators {
 		if c.Operator == of {
 			return c
 		}
 	}
-	return Counters{}
+	return Standing{}
 }

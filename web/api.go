@@ -61,6 +61,7 @@ func (s *Server) api(mux *http.ServeMux) {
 	s.federationAPI(api)
 	s.notaryAPI(api)
 	s.witnessAPI(api)
+	s.replicaAPI(api)
 	s.nodeAPI(api)
 	s.clusterAPI(api)
 	s.transferAPI(api)

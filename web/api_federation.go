@@ -6,6 +6,7 @@ import (
 
 	"concord"
 	"concord/federation"
+	"concord/replica"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -48,7 +49,9 @@ var exampleBallot = FederationBallot{ID: "3f9c41d07ab3", Epoch: 9, Action: "powe
 var exampleFederation = FederationStatus{State: FederationRunning, Chain: "net-1:9f2c41d07ab3", Origin: "alice.example/net-1", Self: "alice.example", Height: 1190,
 	Size: 1188, Agreed: 1188, Time: exampleTime, Epoch: 8, Voters: 4, Need: 3, VotersUp: 4, Decide: 3,
 	Members: []FederationMember{{Name: "alice.example", State: "active", Power: 1, Up: true, Cosigned: 1188}}, Ballots: []FederationBallot{exampleBallot},
-	AskOthers: true, Searches: []federation.Counters{{Operator: "bob.example", Asked: 41, Answered: 40, Verified: 212, Failed: map[string]uint64{"timeout": 1}, Last: "it took too long"}}}
+	AskOthers: true, Searches: []federation.Counters{{Operator: "bob.example", Asked: 41, Answered: 40, Verified: 212, Failed: map[string]uint64{"timeout": 1}, Last: "it took too long"}},
+	Replicas: replica.Summary{Limit: replica.DefaultBytes, Bytes: 4_915_200, Batches: 1200, Polls: 310, Damaged: 1, Repaired: 1,
+		Operators: []replica.Standing{{Operator: "bob.example", Batches: 1200, Bytes: 4_915_200, Fetched: 1201, Asked: 310, Agreed: 310}}}}
 
 func (s *Server) federationAPI(api huma.API) {
 	tags := []string{tagLedger}
@@ -62,6 +65,7 @@ func (s *Server) federationAPI(api huma.API) {
 		}
 		st, err := f.Status(ctx)
 		st.Members, st.Ballots, st.Searches, st.Lapsed = nonNil(st.Members), nonNil(st.Ballots), nonNil(st.Searches), nonNil(st.Lapsed)
+		st.Replicas.Operators = nonNil(st.Replicas.Operators)
 		for i := range st.Ballots {
 			st.Ballots[i] = st.Ballots[i].whole()
 		}

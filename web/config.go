@@ -28,6 +28,8 @@ type Config struct {
 	Federation Federation
 	// Operators asks other operators when this one is searched; nil: nobody else is asked. Optional.
 	Operators Operators
+	// Replicas keeps the batches of other operators. Optional.
+	Replicas Replicas
 	// Witnesses are asked to look at pages. Optional.
 	Witnesses Witnesses
 	// Notary takes documents to the ledger. Optional.

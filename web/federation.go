@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"concord/federation"
+	"concord/replica"
 )
 
 // Federation is the operators that share the ledger, as people see and steer it. Implementations are safe for concurrent use.
@@ -56,6 +57,8 @@ type FederationStatus struct {
 
 	AskOthers bool                  `json:"askOthers" doc:"Searches ask the other operators as well."`
 	Searches  []federation.Counters `json:"searches" nullable:"false" doc:"What became of asking each, since this node started."`
+
+	Replicas replica.Summary `json:"replicas" doc:"The entries of other operators' batches that are kept here, and who else has them."`
 }
 
 // FederationMember is one operator.

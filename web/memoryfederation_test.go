@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"concord"
 	"concord/federation"
 	"concord/receipt"
+	"concord/replica"
 )
 
 // memoryFederation is operators in memory: a search of all of them finds what this one has, one page of it seen by bob as well, and one that
@@ -32,7 +34,10 @@ func newMemoryFederation(m *memory) *memoryFederation {
 			Searches: []federation.Counters{{Operator: "bob.example", Asked: 4100, Answered: 4100, Verified: 21200},
 				{Operator: "carol.example", Asked: 40, Answered: 38, Verified: 12, Dropped: map[string]uint64{"text": 7, "receipt": 31}, Failed: map[string]uint64{"malformed": 2}, Rested: 812,
 					Until: testNow.Add(4 * time.Minute), Last: "a result was dropped: the text is not the attested one"},
-				{Operator: "dave.example", Asked: 3, Failed: map[string]uint64{"unreachable": 3}, Last: "connection refused"}}}}
+				{Operator: "dave.example", Asked: 3, Failed: map[string]uint64{"unreachable": 3}, Last: "connection refused"}},
+			Replicas: replica.Summary{Limit: 1 << 30, Bytes: 4_915_200, Batches: 1200, Missing: 7, Alone: 3, Broken: 1, Polls: 310, Damaged: 2, Repaired: 1, Paused: "the disk is full",
+				Operators: []replica.Standing{{Operator: "bob.example", Batches: 1200, Bytes: 4_915_200, Fetched: 1201, Asked: 310, Agreed: 309, Absent: 1},
+					{Operator: "carol.example", Missing: 7, Asked: 9, Wrong: 4, Lost: 5, Refused: map[string]uint64{"root": 11}, Last: hostile}}}}}
 }
 
 // client is of a server that has f.
@@ -40,7 +45,7 @@ func (f *memoryFederation) client(t *testing.T) *client {
 	t.Helper()
 	c := newClient(t, f.memory)
 	cfg := f.memory.config()
-	cfg.Operators, cfg.Federation = f, f
+	cfg.Operators, cfg.Federation, cfg.Replicas = f, f, replicasOf{f}
 	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -48,6 +53,32 @@ func (f *memoryFederation) client(t *testing.T) *client {
 	t.Cleanup(s.Close)
 	c.h = s.Handler()
 	return c
+}
+
+// replicasOf has one batch, and receipts of dave, who does not answer.
+type replicasOf struct{ f *memoryFederation }
+
+const batchText = "entry …\nentry …\n"
+
+func (r replicasOf) Batch(_ context.Context, index uint64) ([]byte, error) {
+	if index != 7 {
+		return nil, concord.Errorf(concord.NotFound, "the batch of entry %d is not kept here", index)
+	}
+	return []byte(batchText), nil
+}
+
+func (r replicasOf) Vote(ctx context.Context, index uint64, poller concord.Digest) (replica.Vote, error) {
+	text, err := r.Batch(ctx, index)
+	v := replica.Vote{Nonce: concord.Sum([]byte("voter"))}
+	v.Hash = replica.VoteHash(poller, v.Nonce, text)
+	return v, err
+}
+
+func (r replicasOf) Receipt(ctx context.Context, operator, pageURL string) ([]byte, error) {
+	if operator != "dave.example" || pageURL != "https://docs.example.org/" {
+		return nil, concord.Errorf(concord.NotFound, "no batch of %s that is kept here has a capture of it", operator)
+	}
+	return r.f.memory.Receipt(ctx, r.f.pages[pageURL].captures[0].ID)
 }
 
 const carolURL = "https://only.carol.example/receipts"
@@ -152,16 +183,56 @@ func TestSearchAcrossOperators(t *testing.T) {
 	lacks(t, "alone", lone.get("/search?q=receipt", 200), "other operators")
 }
 
+// Batches and votes are handed out; a receipt of an operator that does not answer is made from a batch, but not of one certain capture.
+func TestBatches(t *testing.T) {
+	f := newMemoryFederation(newLibrary())
+	c := f.client(t)
+	c.accept = "text/plain"
+	if got := c.get("/api/v1/batches/7", 200); got != batchText {
+		t.Errorf("got %q", got)
+	}
+	c.accept = "application/json"
+	var problem Problem
+	c.json("/api/v1/batches/8", 404, &problem)
+	c.json("/api/v1/batches/-1", 422, &problem)
+	c.json("/api/v1/batches/7/vote", 422, &problem)
+	c.json("/api/v1/batches/7/vote?nonce=abc", 422, &problem)
+	nonce := concord.Sum([]byte("poller"))
+	c.json("/api/v1/batches/8/vote?"+url.Values{"nonce": {nonce.String()}}.Encode(), 404, &problem)
+	var v replica.Vote
+	c.json("/api/v1/batches/7/vote?"+url.Values{"nonce": {nonce.String()}}.Encode(), 200, &v)
+	if v.Hash != replica.VoteHash(nonce, v.Nonce, []byte(batchText)) {
+		t.Errorf("%+v", v)
+	}
+	const page = "https://docs.example.org/"
+	if proof := c.get("/api/v1/receipts?"+url.Values{"operator": {"dave.example"}, "url": {page}}.Encode(), 200); !strings.HasPrefix(proof, "c2sp.org/tlog-proof@v1\n") {
+		t.Errorf("got %q", proof)
+	}
+	c.json("/api/v1/receipts?"+url.Values{"operator": {"dave.example"}, "url": {page}, "capture": {"d-1"}}.Encode(), 503, &problem)
+	c.json("/api/v1/receipts?"+url.Values{"operator": {"dave.example"}, "url": {carolURL}}.Encode(), 503, &problem)
+	lone := newClient(t, f.memory)
+	lone.json("/api/v1/batches/7", 503, &problem)
+	lone.json("/api/v1/batches/7/vote?"+url.Values{"nonce": {nonce.String()}}.Encode(), 503, &problem)
+	c.addr = "192.0.2.7:50000"
+	for range 2 * tileBurst {
+		c.do(http.MethodGet, "/api/v1/batches/7", "", nil)
+	}
+	c.json("/api/v1/batches/7", 429, &problem)
+}
+
 func TestFederationPage(t *testing.T) {
 	f := newMemoryFederation(newLibrary())
 	c := f.client(t)
 	body := c.get("/federation", 200)
 	holds(t, "federation", body, "Running: 3 of 4 voters are up, 3 must be.", testChain, "bob.example", "faulted", "1 behind", "concord federation sign 3f9c41d07ab3", "signed by 1 of 3",
-		"31 receipt, 7 text", "rests for 4 minutes", "812 left out", `http-equiv="refresh"`)
+		"31 receipt, 7 text", "rests for 4 minutes", "812 left out", `http-equiv="refresh"`, "1,200 of them", "7 nobody gave yet", "1 damaged and not mended yet", "310 polls, 2 copies found damaged, 1 mended",
+		"Nothing new is kept: the disk is full", "309 of 310", "1 without a copy", "5 lost, 4 wrong", "11 root")
 	lacks(t, "federation", body, `href="javascript:`, "ZgotmplZ")
 	holds(t, "foot", c.get("/", 200), `href="/federation"`)
 	f.status.AskOthers, f.status.State, f.status.Barred = false, FederationAlone, "older than what the keys signed"
 	holds(t, "alone", c.get("/federation", 200), "is the only operator of this ledger", "Older than what the keys signed.", "federation.search")
+	f.status.Replicas = replica.Summary{}
+	holds(t, "no replicas", c.get("/federation", 200), "federation.replicas")
 	r := newClient(t, f.memory).do(http.MethodGet, "/federation", "", nil)
 	if r.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("where the ledger is not kept: %d", r.StatusCode)

@@ -78,13 +78,27 @@ func (s *Server) anyReceipt(ctx context.Context, operator, capture, pageURL stri
 	switch {
 	case operator == "" || operator == s.cfg.Operator:
 		return s.receipt(ctx, capture)
-	case s.cfg.Operators == nil:
+	case s.cfg.Operators == nil && s.cfg.Replicas == nil:
 		return nil, concord.Errorf(concord.Unavailable, "this node asks no other operators: federation.search is off")
 	}
 	if p := s.overLimit(ctx, s.searches); p != nil { // it may be asked for
 		return nil, p
 	}
-	return s.cfg.Operators.Receipt(ctx, operator, capture, pageURL)
+	err := concord.Errorf(concord.Unavailable, "this node asks no other operators (federation.search is off), and has no batch of %s with this page", concord.Clip(operator, maxEcho))
+	if s.cfg.Operators != nil {
+		var proof []byte
+		if proof, err = s.cfg.Operators.Receipt(ctx, operator, capture, pageURL); err == nil {
+			return proof, nil
+		}
+	}
+	if s.cfg.Replicas != nil && capture == "" { // batches do not name captures: which one of a page would be a guess
+		ctx, cancel := context.WithTimeout(ctx, batchTime)
+		defer cancel()
+		if proof, kept := s.cfg.Replicas.Receipt(ctx, operator, pageURL); kept == nil {
+			return proof, nil
+		}
+	}
+	return nil, err
 }
 
 // operatorsPartial says in words that not all other operators answered; empty: all did.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"concord/federation"
+	"concord/replica"
 )
 
 // federationPage is the operators that share the ledger, as this one sees them.
@@ -19,6 +20,7 @@ type federationPage struct {
 	Members []memberRow
 	Ballots []FederationBallot
 	Asked   []askedRow
+	Kept    []keptRow
 }
 
 func (*federationPage) template() string { return "federation" }
@@ -40,6 +42,14 @@ type askedRow struct {
 	Failed  string
 }
 
+// keptRow is what is kept of an operator's batches, and what became of asking it for batches and votes.
+type keptRow struct {
+	replica.Standing
+	Refused string // "2 root, 1 malformed"
+	Bad     string // votes: "1 wrong, 2 lost"
+	Class   string
+}
+
 func (s *Server) federationPage(w http.ResponseWriter, r *http.Request) {
 	f, err := s.federation()
 	if err != nil {
@@ -57,6 +67,9 @@ func (s *Server) federationPage(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, c := range st.Searches {
 		p.Asked = append(p.Asked, askedOf(c, s.cfg.Now()))
+	}
+	for _, c := range st.Replicas.Operators {
+		p.Kept = append(p.Kept, keptOf(c))
 	}
 	s.render(w, r, http.StatusOK, p)
 }
@@ -90,6 +103,20 @@ func askedOf(c federation.Counters, now time.Time) askedRow {
 	row := askedRow{Counters: c, Dropped: byCount(c.Dropped), Failed: byCount(c.Failed), Class: "running", State: "asked"}
 	if now.Before(c.Until) {
 		row.Class, row.State = "held", "rests for "+ago(c.Until.Sub(now))
+	}
+	return row
+}
+
+func keptOf(c replica.Standing) keptRow {
+	bad := map[string]uint64{}
+	for what, n := range map[string]uint64{"wrong": c.Wrong, "lost": c.Lost, "damaged": c.Damaged, "without a copy": c.Absent, "no answer": c.Failed} {
+		if n > 0 {
+			bad[what] = n
+		}
+	}
+	row := keptRow{Standing: c, Refused: byCount(c.Refused), Bad: byCount(bad), Class: "running"}
+	if c.Wrong+c.Lost > 0 || len(c.Refused) > 0 {
+		row.Class = "failed"
 	}
 	return row
 }

@@ -14,6 +14,7 @@ import (
 	"concord"
 	"concord/node"
 	"concord/note"
+	"concord/replica"
 	"concord/web"
 
 	"github.com/spf13/cobra"
@@ -406,6 +407,7 @@ func printFederation(w io.Writer, st *web.FederationStatus) {
 		fmt.Fprintf(w, "%-28s %-10s power %d  %-5s cosigned %d\n", printable(m.Name), printable(m.State), m.Power, up, m.Cosigned)
 	}
 	printSearches(w, st)
+	printReplicas(w, &st.Replicas)
 	for i := range st.Ballots {
 		fmt.Fprintln(w)
 		printBallot(w, &st.Ballots[i])
@@ -434,6 +436,44 @@ func printSearches(w io.Writer, st *web.FederationStatus) {
 		fmt.Fprintln(w)
 		if !c.Until.IsZero() {
 			fmt.Fprintf(w, "  not asked until %s: %s\n", c.Until.Local().Format(time.TimeOnly), printable(c.Last))
+		}
+	}
+}
+
+// printReplicas says what is kept of other operators' batches, and who else has them.
+func printReplicas(w io.Writer, r *replica.Summary) {
+	if r.Limit == 0 || len(r.Operators) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nreplicas  %d batches of others in %s of %s", r.Batches, size(uint64(r.Bytes)), size(uint64(r.Limit)))
+	for _, x := range []struct {
+		n    int
+		what string
+	}{{r.Missing, "missing"}, {r.Alone, "that nobody else has"}, {r.Broken, "damaged"}} {
+		if x.n > 0 {
+			fmt.Fprintf(w, ", %d %s", x.n, x.what)
+		}
+	}
+	fmt.Fprintf(w, "; %d polls, %d copies found damaged, %d mended\n", r.Polls, r.Damaged, r.Repaired)
+	if r.Paused != "" {
+		fmt.Fprintf(w, "WARNING   nothing new is kept: %s\n", printable(r.Paused))
+	}
+	for _, c := range r.Operators {
+		fmt.Fprintf(w, "%-28s %d batches here, sent %d, %d of %d votes right", printable(c.Operator), c.Batches, c.Fetched, c.Agreed, c.Asked)
+		for _, x := range []struct {
+			n    uint64
+			what string
+		}{{uint64(c.Missing), "missing"}, {c.Wrong, "wrong"}, {c.Lost, "lost"}, {c.Damaged, "damaged"}, {c.Absent, "without a copy"}, {c.Failed, "no answer"}} {
+			if x.n > 0 {
+				fmt.Fprintf(w, ", %s %d", x.what, x.n)
+			}
+		}
+		for _, reason := range slices.Sorted(maps.Keys(c.Refused)) {
+			fmt.Fprintf(w, ", refused for %s %d", printable(reason), c.Refused[reason])
+		}
+		fmt.Fprintln(w)
+		if c.Last != "" {
+			fmt.Fprintf(w, "  last: %s\n", printable(c.Last))
 		}
 	}
 }

@@ -1,0 +1,86 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"concord"
+	"concord/replica"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+)
+
+// Replicas are batches, this operator's and those it keeps of others. Package replica provides it and documents the methods.
+type Replicas interface {
+	Batch(ctx context.Context, index uint64) ([]byte, error)
+	Vote(ctx context.Context, index uint64, poller concord.Digest) (replica.Vote, error)
+	Receipt(ctx context.Context, operator, pageURL string) ([]byte, error)
+}
+
+type batchInput struct {
+	Index uint64 `path:"index" example:"1187" doc:"Of the attest entry in the ledger."`
+}
+
+type voteInput struct {
+	Index uint64 `path:"index" example:"1187" doc:"Of the attest entry in the ledger."`
+	Nonce string `query:"nonce" required:"true" maxLength:"44" example:"tHxn5sZv7uryQJvP02Sk7n/TXWi52gODjzj0CZ+qFMo=" doc:"32 random bytes, base64."`
+}
+
+type voteOutput struct {
+	Cache string `header:"Cache-Control"`
+	Body  replica.Vote
+}
+
+// batchTime bounds reading a batch for another operator, waiting for a place included.
+const batchTime = 10 * time.Second
+
+func (s *Server) replicaAPI(api huma.API) {
+	tags := []string{tagLedger}
+	register(s, api, call{example: "entry +U8K1FAjs9UaS+Pwk9HkoQ== 1795320004 200 … https://example.com/page/4\n…", Operation: huma.Operation{
+		OperationID: "get-batch", Method: http.MethodGet, Path: "/batches/{index}", Tags: tags, Summary: "The entries under an attested root",
+		Description: "Of this operator's own batches, and of those it keeps of others: the line of each capture, as receipts have it. Other operators keep them, and check them against the root in their " +
+			"own copy of the ledger.",
+		Responses: fileResponse(plainType, "The entries' lines."), Middlewares: huma.Middlewares{s.batchLimit},
+	}}, func(ctx context.Context, in *batchInput) (*fileOutput, error) {
+		if s.cfg.Replicas == nil {
+			return nil, errNoReplicas()
+		}
+		ctx, cancel := context.WithTimeout(ctx, batchTime)
+		defer cancel()
+		text, err := s.cfg.Replicas.Batch(ctx, in.Index)
+		return &fileOutput{Type: plainType, Cache: "no-cache", Body: text}, err
+	})
+
+	vote := replica.Vote{Nonce: concord.Sum([]byte("voter")), Hash: concord.Sum([]byte("vote"))}
+	register(s, api, call{example: vote, Operation: huma.Operation{
+		OperationID: "get-vote", Method: http.MethodGet, Path: "/batches/{index}/vote", Tags: tags, Summary: "A vote that only who has the batch can give",
+		Description: "SHA-256 of the line \"concord/vote/v1\", the nonce of who asks, the nonce in the answer, and the batch's text.",
+		Middlewares: huma.Middlewares{s.batchLimit},
+	}}, func(ctx context.Context, in *voteInput) (*voteOutput, error) {
+		if s.cfg.Replicas == nil {
+			return nil, errNoReplicas()
+		}
+		nonce, err := concord.ParseDigest(in.Nonce)
+		if err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithTimeout(ctx, batchTime)
+		defer cancel()
+		v, err := s.cfg.Replicas.Vote(ctx, in.Index, nonce)
+		return &voteOutput{Cache: "no-store", Body: v}, err
+	})
+}
+
+// batchLimit spends one of the tiles of the client's: operators ask for many batches, one after the other.
+func (s *Server) batchLimit(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	if s.limit(s.tiles, w, r) {
+		next(ctx)
+	}
+}
+
+func errNoReplicas() error {
+	return concord.Errorf(concord.Unavailable, "this node hands out no batches")
+}
