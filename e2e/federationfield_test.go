@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -48,6 +49,7 @@ federation:
 type operator struct {
 	*fieldNode
 	sites []*loopweb.Host // that it was told to crawl
+	port  int             // at which the others reach its API, when something stands between; 0: its own
 }
 
 // name is that of the operator, as others know it.
@@ -78,7 +80,9 @@ func newOperators(t *testing.T, seed uint64, count, sites int) *federationField 
 
 func (o *operator) peer() string { return fmt.Sprintf("%s:%d", o.Addr, peerPort) }
 
-func (o *operator) url() string { return fmt.Sprintf("http://%s:%d/", o.Addr, nodePort) }
+func (o *operator) url() string {
+	return fmt.Sprintf("http://%s:%d/", o.Addr, cmp.Or(o.port, nodePort))
+}
 
 // concord runs a command on the operator's host, against its node.
 func (o *operator) concord(args ...string) ([]byte, error) {

@@ -66,13 +66,13 @@ func onDisk(size int64) int64 { return (size + blockBytes - 1) / blockBytes * bl
 
 // hold notes that a batch is kept. The mutex is held, or nobody else is there yet.
 func (k *Keeper) hold(index uint64, author string, size int64, now time.Time) {
-	h := k.held[index]
+	h, p := k.held[index], k.of(author)
 	if h == nil {
-		h = &held{author: author, due: k.firstDue(now)}
+		h = &held{author: p.Operator, due: k.firstDue(now)}
 		k.held[index] = h
-		k.of(author).batches++
+		p.batches++
 	}
-	k.of(author).bytes += onDisk(size) - h.bytes
+	p.bytes += onDisk(size) - h.bytes
 	h.bytes = onDisk(size)
 }
 
@@ -89,7 +89,7 @@ func (k *Keeper) share() int64 { return k.cfg.Bytes / int64(max(1, len(k.peers))
 
 // fits reports whether a batch belongs to those of its author that are kept. The mutex is held.
 func (k *Keeper) fits(author string, index uint64) bool {
-	return plainName(author) && k.score(index) < k.of(author).bar
+	return k.cfg.Bytes > 0 && plainName(author) && k.score(index) < k.of(author).bar
 }
 
 // worst returns the batch of an author that is given up first. The mutex is held.
@@ -187,11 +187,14 @@ func (k *Keeper) read(e *concord.LedgerEntry) (text []byte, b *receipt.Batch, er
 	if err == nil {
 		b, err = receipt.ParseBatch([]byte(e.Text), text)
 	}
-	if err == nil {
-		return text, b, nil
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if err == nil {
+		if h.pages == nil {
+			h.pages = newFilter(b.Entries)
+		}
+		return text, b, nil
+	}
 	if k.held[e.Index] != h {
 		return nil, nil, concord.Errorf(concord.NotFound, "the batch of entry %d is not kept here any more", e.Index)
 	}

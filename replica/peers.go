@@ -42,7 +42,9 @@ type Summary struct {
 	Bytes     int64      `json:"bytes" doc:"That they take."`
 	Batches   int        `json:"batches" doc:"Batches that are kept."`
 	Missing   int        `json:"missing" doc:"Batches that are asked for, and nobody gave yet."`
-	Alone     int        `json:"alone" doc:"Batches that nobody else had at their last poll."`
+	Alone     int        `json:"alone" doc:"Batches that nobody else had when others were last asked about them."`
+	Own       int        `json:"own" doc:"This operator's own batches."`
+	OwnAlone  int        `json:"ownAlone" doc:"Of them, those that no other operator had when it was last asked about them."`
 	Broken    int        `json:"broken" doc:"Batches whose copy is damaged and not mended yet."`
 	Polls     uint64     `json:"polls" doc:"Polls held since this node started."`
 	Damaged   uint64     `json:"damaged" doc:"Copies found damaged since then."`
@@ -55,8 +57,13 @@ type Summary struct {
 func (k *Keeper) Status() Summary {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s := Summary{Limit: k.cfg.Bytes, Batches: len(k.held), Polls: k.totals.polls, Damaged: k.totals.damaged, Repaired: k.totals.repaired, Paused: k.totals.paused,
+	s := Summary{Own: len(k.own), Limit: k.cfg.Bytes, Batches: len(k.held), Polls: k.totals.polls, Damaged: k.totals.damaged, Repaired: k.totals.repaired, Paused: k.totals.paused,
 		Operators: []Standing{}}
+	for _, h := range k.own {
+		if h.alone {
+			s.OwnAlone++
+		}
+	}
 	for _, h := range k.held {
 		if h.alone {
 			s.Alone++
@@ -74,7 +81,7 @@ func (k *Keeper) Status() Summary {
 	}
 	for name, p := range k.peers {
 		c := p.Standing
-		c.Operator, c.Batches, c.Bytes, c.Missing, c.Refused = name, p.batches, p.bytes, missing[name], maps.Clone(p.Refused)
+		c.Batches, c.Bytes, c.Missing, c.Refused = p.batches, p.bytes, missing[name], maps.Clone(p.Refused)
 		s.Bytes += p.bytes
 		s.Operators = append(s.Operators, c)
 	}
@@ -102,16 +109,10 @@ const (
 func (k *Keeper) of(name string) *peer {
 	p := k.peers[name]
 	if p == nil {
-		p = &peer{Standing: Standing{Refused: map[string]uint64{}}, bar: math.MaxUint64}
+		p = &peer{Standing: Standing{Operator: name, Refused: map[string]uint64{}}, bar: math.MaxUint64}
 		k.peers[name] = p
 	}
 	return p
-}
-
-func (k *Keeper) met(name string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.of(name)
 }
 
 // rests reports whether an operator is not asked now.

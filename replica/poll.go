@@ -53,7 +53,7 @@ func newNonce() (n concord.Digest) {
 // Batch returns the text of the batch that an entry of the ledger is about, this operator's own or one that is kept. NotFound: it has none; Unavailable: too many
 // are asked for, or it is being mended.
 func (k *Keeper) Batch(ctx context.Context, index uint64) ([]byte, error) {
-	text, err := k.text(ctx, index)
+	text, err := k.forOthers(ctx, index)
 	if concord.KindOf(err) == concord.Corrupt {
 		return nil, concord.Errorf(concord.Unavailable, "the copy of the batch of entry %d is damaged here; ask another operator, or again later", index)
 	}
@@ -62,7 +62,7 @@ func (k *Keeper) Batch(ctx context.Context, index uint64) ([]byte, error) {
 
 // Vote answers a poll on the batch of an entry. Errors: as Batch; a damaged copy is said in the vote.
 func (k *Keeper) Vote(ctx context.Context, index uint64, poller concord.Digest) (Vote, error) {
-	text, err := k.text(ctx, index)
+	text, err := k.forOthers(ctx, index)
 	if concord.KindOf(err) == concord.Corrupt {
 		return Vote{Damaged: true}, nil
 	}
@@ -74,8 +74,8 @@ func (k *Keeper) Vote(ctx context.Context, index uint64, poller concord.Digest) 
 	return v, nil
 }
 
-// text reads a batch for somebody else, and checks it.
-func (k *Keeper) text(ctx context.Context, index uint64) ([]byte, error) {
+// forOthers reads a batch for somebody else.
+func (k *Keeper) forOthers(ctx context.Context, index uint64) ([]byte, error) {
 	e, err := k.cfg.Ledger.Entry(index)
 	if err != nil {
 		return nil, err
@@ -89,8 +89,13 @@ func (k *Keeper) text(ctx context.Context, index uint64) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, concord.Errorf(concord.Unavailable, "too many batches are being asked for; try again in a few seconds")
 	}
+	return k.text(ctx, &e)
+}
+
+// text reads a batch, an own one or one that is kept, and checks it.
+func (k *Keeper) text(ctx context.Context, e *concord.LedgerEntry) ([]byte, error) {
 	if e.From != k.cfg.Self {
-		text, _, err := k.read(&e)
+		text, _, err := k.read(e)
 		return text, err
 	}
 	text, err := k.cfg.Own(ctx, []byte(e.Text))
@@ -98,7 +103,7 @@ func (k *Keeper) text(ctx context.Context, index uint64) ([]byte, error) {
 		return nil, err
 	}
 	if _, err := receipt.ParseBatch([]byte(e.Text), text); err != nil {
-		k.cfg.Logger.Error("an own batch is damaged", "entry", index, "error", err)
+		k.cfg.Logger.Error("an own batch is damaged", "entry", e.Index, "error", err)
 		return nil, concord.Errorf(concord.Corrupt, "%w", err)
 	}
 	return text, nil
@@ -113,15 +118,17 @@ func (k *Keeper) pollDue(ctx context.Context) {
 		due   time.Time
 	}
 	var list []subject
-	for i, h := range k.held {
-		if !h.due.After(now) {
-			list = append(list, subject{i, h.due})
+	for _, batches := range []map[uint64]*held{k.held, k.own} {
+		for i, h := range batches {
+			if !h.due.After(now) {
+				list = append(list, subject{i, h.due})
+			}
 		}
 	}
 	slices.SortFunc(list, func(a, b subject) int { return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.index, b.index)) })
 	list = list[:min(len(list), tickPolls)]
 	for _, s := range list {
-		k.held[s.index].due = now.Add(k.cfg.Every)
+		k.subject(s.index).due = now.Add(k.cfg.Every)
 	}
 	k.mu.Unlock()
 	var all sync.WaitGroup
@@ -131,21 +138,29 @@ func (k *Keeper) pollDue(ctx context.Context) {
 	all.Wait()
 }
 
-// poll has the others vote on a batch that is kept. A copy that turns out damaged is mended first.
+// subject returns what is known of a batch that polls are about, nil: it is not kept any more. The mutex is held.
+func (k *Keeper) subject(index uint64) *held {
+	if h := k.own[index]; h != nil {
+		return h
+	}
+	return k.held[index]
+}
+
+// poll has the others vote on a batch that is kept, or is this operator's own. A copy that turns out damaged is mended first.
 func (k *Keeper) poll(ctx context.Context, index uint64) {
 	e, err := k.cfg.Ledger.Entry(index)
 	if err != nil {
 		return // of a ledger that has become shorter: it is looked at again when it has grown
 	}
-	text, _, err := k.read(&e)
-	if concord.KindOf(err) == concord.Corrupt {
+	text, err := k.text(ctx, &e)
+	if concord.KindOf(err) == concord.Corrupt && e.From != k.cfg.Self {
 		k.mu.Lock()
 		w := k.wants[index]
 		k.mu.Unlock()
 		if w != nil {
 			k.fetch(ctx, w)
 		}
-		text, _, err = k.read(&e)
+		text, err = k.text(ctx, &e)
 	}
 	if err != nil {
 		return
@@ -157,10 +172,10 @@ func (k *Keeper) poll(ctx context.Context, index uint64) {
 		}
 	}
 	mathrand.Shuffle(len(voters), func(i, j int) { voters[i], voters[j] = voters[j], voters[i] })
-	agreed := make([]bool, min(len(voters), maxVoters))
+	said := make([]answer, min(len(voters), maxVoters))
 	var all sync.WaitGroup
-	for i := range agreed {
-		all.Go(func() { agreed[i] = k.ask(ctx, voters[i], &e, text) })
+	for i := range said {
+		all.Go(func() { said[i] = k.ask(ctx, voters[i], &e, text) })
 	}
 	all.Wait()
 	if ctx.Err() != nil {
@@ -169,33 +184,45 @@ func (k *Keeper) poll(ctx context.Context, index uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.totals.polls++
-	if h := k.held[index]; h != nil {
-		h.alone = !slices.Contains(agreed, true)
+	if h := k.subject(index); h != nil && slices.Max(append(said, unknown)) > unknown {
+		h.alone = !slices.Contains(said, has)
 	}
 }
 
-// ask asks one operator for its vote, and reports whether it has the batch.
-func (k *Keeper) ask(ctx context.Context, name string, e *concord.LedgerEntry, text []byte) bool {
+// answer is what is known of an operator's copy after it was asked.
+type answer int
+
+const (
+	unknown answer = iota
+	hasNot         // or it is damaged
+	has
+)
+
+// ask asks one operator for its vote.
+func (k *Keeper) ask(ctx context.Context, name string, e *concord.LedgerEntry, text []byte) answer {
 	nonce := newNonce()
 	asking, cancel := context.WithTimeout(ctx, pollTime)
 	defer cancel()
 	data, err := k.cfg.Peers.Get(asking, name, Path(e.Index)+"/vote", url.Values{"nonce": {nonce.String()}}, voteType, maxVote)
 	if ctx.Err() != nil {
-		return false
+		return unknown
 	}
 	k.mu.Lock()
 	k.of(name).Asked++
 	k.mu.Unlock()
 	switch {
 	case concord.KindOf(err) == concord.NotFound && name == e.From:
-		k.count(name, fmt.Sprintf("entry %d: it has lost its own batch", e.Index), func(p *peer) { p.Lost++ })
-		return false
+		k.count(name, "", func(p *peer) {
+			p.Lost++
+			p.Last = fmt.Sprintf("entry %d: it has lost its own batch", e.Index)
+		})
+		return hasNot
 	case concord.KindOf(err) == concord.NotFound:
 		k.count(name, "", func(p *peer) { p.Absent++ })
-		return false
+		return hasNot
 	case err != nil:
 		k.countError(name, e.Index, err)
-		return false
+		return unknown
 	}
 	v, err := decodeVote(data)
 	switch {
@@ -208,9 +235,9 @@ func (k *Keeper) ask(ctx context.Context, name string, e *concord.LedgerEntry, t
 		k.count(name, fmt.Sprintf("entry %d: its vote is not one that the attested batch gives", e.Index), func(p *peer) { p.Wrong++ })
 	default:
 		k.count(name, "", func(p *peer) { p.Agreed++ })
-		return true
+		return has
 	}
-	return false
+	return hasNot
 }
 
 // decodeVote reads an operator's vote.

@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"slices"
@@ -10,11 +9,12 @@ import (
 	"concord/receipt"
 )
 
-// maxScans bounds the searches for a page that go on at a time: each reads all that is kept of an operator, at worst.
+// maxScans bounds the searches for a page that go on at a time: the first reads all that is kept of an operator, at worst.
 const maxScans = 1
 
 // Receipt makes the receipt of an operator's newest capture of a page, when its batch is kept here, with our own copy of the ledger: the operator itself
-// need not be there any more. NotFound: no batch that is kept has one. It reads the author's batches from the newest on until it finds one.
+// need not be there any more. NotFound: no batch that is kept has one. It reads, from the newest on, the author's batches that were not read since the start, and
+// those that may have it.
 func (k *Keeper) Receipt(ctx context.Context, operator, pageURL string) ([]byte, error) {
 	select {
 	case k.scans <- struct{}{}:
@@ -24,20 +24,17 @@ func (k *Keeper) Receipt(ctx context.Context, operator, pageURL string) ([]byte,
 	}
 	k.mu.Lock()
 	var indexes []uint64
+	page := hashPage(pageURL)
 	for i, h := range k.held {
-		if h.author == operator {
+		if h.author == operator && h.pages.mayHave(page) {
 			indexes = append(indexes, i)
 		}
 	}
 	k.mu.Unlock()
 	slices.SortFunc(indexes, func(a, b uint64) int { return cmp.Compare(b, a) })
-	end := []byte(" " + pageURL + "\n")
 	for _, index := range indexes {
 		if ctx.Err() != nil {
 			return nil, concord.Errorf(concord.Unavailable, "there was no time to look through all that is kept of %s; try again", operator)
-		}
-		if text, err := readFile(k.path(index, operator)); err == nil && !bytes.Contains(text, end) {
-			continue // most: those that may have it are checked
 		}
 		e, err := k.cfg.Ledger.Entry(index)
 		if err != nil {

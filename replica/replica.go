@@ -68,7 +68,7 @@ const (
 
 	tick        = 500 * time.Millisecond
 	pageEntries = 500       // of the ledger, read at a time
-	tickPages   = 20        // of them in one tick
+	tickPages   = 4         // of them in one tick: after a start all of it is gone through, and half a core would be much for that
 	maxWants    = 10_000    // batches of one author that are asked for; the ledger is gone through again for the rest
 	walkAgain   = time.Hour // after which it is
 	blockBytes  = 4096      // of the disk that the smallest file takes
@@ -96,6 +96,7 @@ type Keeper struct {
 
 	mu     sync.Mutex
 	held   map[uint64]*held // by index in the ledger
+	own    map[uint64]*held // this operator's batches, likewise: they lie elsewhere, and others are asked about them
 	wants  map[uint64]*want
 	peers  map[string]*peer // the ledger's members that were met: it does not grow beyond them
 	next   uint64           // first entry of the ledger that was not looked at
@@ -108,8 +109,9 @@ type held struct {
 	author  string
 	bytes   int64 // of the disk
 	due     time.Time
-	damaged bool // it is asked for again
-	alone   bool // nobody else had it at its last poll
+	damaged bool   // it is asked for again
+	alone   bool   // nobody else had it at the last poll that anybody answered
+	pages   filter // nil: not read since the start
 }
 
 // want is a batch that is asked for.
@@ -137,7 +139,7 @@ func Open(cfg Config) (*Keeper, error) {
 		return nil, err
 	}
 	k := &Keeper{cfg: cfg, dir: filepath.Join(cfg.Dir, strings.ReplaceAll(cfg.Ledger.ID(), ":", ".")), votes: make(chan struct{}, maxVotes), scans: make(chan struct{}, maxScans),
-		held: map[uint64]*held{}, wants: map[uint64]*want{}, peers: map[string]*peer{}}
+		held: map[uint64]*held{}, own: map[uint64]*held{}, wants: map[uint64]*want{}, peers: map[string]*peer{}}
 	if err := k.load(); err != nil {
 		return nil, fmt.Errorf("open replicas: %w", err)
 	}
@@ -146,11 +148,6 @@ func Open(cfg Config) (*Keeper, error) {
 
 // Run keeps, polls and mends until ctx ends (it then returns nil).
 func (k *Keeper) Run(ctx context.Context) error {
-	if k.cfg.Bytes == 0 {
-		k.evictAll()
-		<-ctx.Done()
-		return nil
-	}
 	var both sync.WaitGroup // who is slow to vote does not keep batches from being fetched
 	both.Go(func() { every(ctx, k.keep) })
 	if k.cfg.Every > 0 {
@@ -176,8 +173,15 @@ func every(ctx context.Context, do func(context.Context)) {
 
 // keep looks for new batches and fetches those that are due.
 func (k *Keeper) keep(ctx context.Context) {
-	for _, name := range k.cfg.Peers.Others() {
-		k.met(name)
+	others := k.cfg.Peers.Others()
+	k.mu.Lock()
+	for _, name := range others {
+		k.of(name)
+	}
+	alone := len(k.peers) == 0
+	k.mu.Unlock()
+	if alone { // nobody's batches are there to be kept
+		return
 	}
 	if err := k.follow(); err != nil {
 		k.cfg.Logger.Warn("the ledger cannot be read for batches to keep; trying again", "error", err)
@@ -216,6 +220,9 @@ func (k *Keeper) follow() error {
 
 // consider makes a batch that another operator attested one that is asked for. The mutex is held.
 func (k *Keeper) consider(e *concord.LedgerEntry, now time.Time) {
+	if e.Type == attestType && e.From == k.cfg.Self && k.own[e.Index] == nil {
+		k.own[e.Index] = &held{author: k.cfg.Self, due: k.firstDue(now)}
+	}
 	if e.Type != attestType || e.From == k.cfg.Self || k.held[e.Index] != nil || k.wants[e.Index] != nil || !k.fits(e.From, e.Index) {
 		return
 	}

@@ -3,6 +3,7 @@ package replica
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -239,10 +240,69 @@ func TestPolls(t *testing.T) {
 	if s := a.Status(); s.Alone != 1 {
 		t.Errorf("%+v", s)
 	}
+	if s := w.by[bob].Status(); s.Own != 0 {
+		t.Errorf("%+v", s)
+	}
 	w.set(dave, true, nil)
 	poll()
 	if got := a.counted(dave); got.Failed != 1 || got.Last == "" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// An operator hears who has its own batches; when nobody answers, what was known stays.
+func TestOwnBatches(t *testing.T) {
+	w := newWorld(t, 3)
+	w.attest(bob, "https://harbour.example/")
+	b := w.by[bob]
+	poll := func() Summary {
+		w.keepAll(bob)
+		w.pass(2 * time.Hour)
+		b.pollDue(t.Context())
+		return b.Status()
+	}
+	if s := poll(); s.Own != 1 || s.OwnAlone != 1 || s.Batches != 0 || s.Polls != 1 || b.counted(alice).Absent != 1 {
+		t.Errorf("%+v", s)
+	}
+	w.keepAll(alice)
+	if s := poll(); s.Own != 1 || s.OwnAlone != 0 || b.counted(alice).Agreed != 1 {
+		t.Errorf("%+v", s)
+	}
+	w.set(alice, true, nil)
+	w.set(carol, true, nil)
+	if s := poll(); s.OwnAlone != 0 {
+		t.Errorf("%+v", s)
+	}
+	w.set(carol, false, nil)
+	if s := poll(); s.OwnAlone != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A filter knows every page it was made of, and few others.
+func TestFilter(t *testing.T) {
+	for _, n := range []int{1, 2, 100, 4096} {
+		var list []concord.Entry
+		for i := range n {
+			list = append(list, concord.Entry{URL: fmt.Sprintf("https://example.org/%d", i)})
+		}
+		f, wrong := newFilter(list), 0
+		for i := range n {
+			if !f.mayHave(hashPage(list[i].URL)) {
+				t.Fatalf("of %d: page %d is not known", n, i)
+			}
+		}
+		for i := range 10_000 {
+			if f.mayHave(hashPage(fmt.Sprintf("https://example.com/%d", i))) {
+				wrong++
+			}
+		}
+		if wrong > 300 {
+			t.Errorf("of %d: %d of 10000 others may be in it", n, wrong)
+		}
+	}
+	if !filter(nil).mayHave(hashPage("x")) {
+		t.Error("what was not read has nothing")
 	}
 }
 
@@ -289,10 +349,9 @@ func TestBound(t *testing.T) {
 			t.Errorf("%s after a restart: %+v", name, got)
 		}
 		w.open(name, dir, func(c *Config) { c.Bytes = 0 })
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if err := w.by[name].Run(ctx); err != nil || len(files()) != 0 {
-			t.Errorf("%v: %s, told to keep none, keeps %v", err, name, files())
+		w.keepAll(name)
+		if s := w.by[name].Status(); len(files()) != 0 || s.Batches != 0 || s.Bytes != 0 || s.Missing != 0 {
+			t.Errorf("%s, told to keep none, keeps %v: %+v", name, files(), s)
 		}
 	}
 	if slices.Equal(kept[alice], kept[dave]) {

@@ -50,7 +50,7 @@ var exampleFederation = FederationStatus{State: FederationRunning, Chain: "net-1
 	Size: 1188, Agreed: 1188, Time: exampleTime, Epoch: 8, Voters: 4, Need: 3, VotersUp: 4, Decide: 3,
 	Members: []FederationMember{{Name: "alice.example", State: "active", Power: 1, Up: true, Cosigned: 1188}}, Ballots: []FederationBallot{exampleBallot},
 	AskOthers: true, Searches: []federation.Counters{{Operator: "bob.example", Asked: 41, Answered: 40, Verified: 212, Failed: map[string]uint64{"timeout": 1}, Last: "it took too long"}},
-	Replicas: replica.Summary{Limit: replica.DefaultBytes, Bytes: 4_915_200, Batches: 1200, Polls: 310, Damaged: 1, Repaired: 1,
+	Replicas: replica.Summary{Limit: replica.DefaultBytes, Bytes: 4_915_200, Batches: 1200, Own: 410, Polls: 310, Damaged: 1, Repaired: 1,
 		Operators: []replica.Standing{{Operator: "bob.example", Batches: 1200, Bytes: 4_915_200, Fetched: 1201, Asked: 310, Agreed: 310}}}}
 
 func (s *Server) federationAPI(api huma.API) {

@@ -35,7 +35,7 @@ func newMemoryFederation(m *memory) *memoryFederation {
 				{Operator: "carol.example", Asked: 40, Answered: 38, Verified: 12, Dropped: map[string]uint64{"text": 7, "receipt": 31}, Failed: map[string]uint64{"malformed": 2}, Rested: 812,
 					Until: testNow.Add(4 * time.Minute), Last: "a result was dropped: the text is not the attested one"},
 				{Operator: "dave.example", Asked: 3, Failed: map[string]uint64{"unreachable": 3}, Last: "connection refused"}},
-			Replicas: replica.Summary{Limit: 1 << 30, Bytes: 4_915_200, Batches: 1200, Missing: 7, Alone: 3, Broken: 1, Polls: 310, Damaged: 2, Repaired: 1, Paused: "the disk is full",
+			Replicas: replica.Summary{Limit: 1 << 30, Bytes: 4_915_200, Batches: 1200, Missing: 7, Alone: 3, Own: 410, OwnAlone: 12, Broken: 1, Polls: 310, Damaged: 2, Repaired: 1, Paused: "the disk is full",
 				Operators: []replica.Standing{{Operator: "bob.example", Batches: 1200, Bytes: 4_915_200, Fetched: 1201, Asked: 310, Agreed: 309, Absent: 1},
 					{Operator: "carol.example", Missing: 7, Asked: 9, Wrong: 4, Lost: 5, Refused: map[string]uint64{"root": 11}, Last: hostile}}}}}
 }
@@ -225,7 +225,7 @@ func TestFederationPage(t *testing.T) {
 	c := f.client(t)
 	body := c.get("/federation", 200)
 	holds(t, "federation", body, "Running: 3 of 4 voters are up, 3 must be.", testChain, "bob.example", "faulted", "1 behind", "concord federation sign 3f9c41d07ab3", "signed by 1 of 3",
-		"31 receipt, 7 text", "rests for 4 minutes", "812 left out", `http-equiv="refresh"`, "1,200 of them", "7 nobody gave yet", "1 damaged and not mended yet", "310 polls, 2 copies found damaged, 1 mended",
+		"31 receipt, 7 text", "rests for 4 minutes", "812 left out", `http-equiv="refresh"`, "1,200 of them", "7 nobody gave yet", "1 damaged and not mended yet", "Own batches: 410, of which 12 no other", "310 polls, 2 copies found damaged, 1 mended",
 		"Nothing new is kept: the disk is full", "309 of 310", "1 without a copy", "5 lost, 4 wrong", "11 root")
 	lacks(t, "federation", body, `href="javascript:`, "ZgotmplZ")
 	holds(t, "foot", c.get("/", 200), `href="/federation"`)

@@ -442,19 +442,19 @@ func printSearches(w io.Writer, st *web.FederationStatus) {
 
 // printReplicas says what is kept of other operators' batches, and who else has them.
 func printReplicas(w io.Writer, r *replica.Summary) {
-	if r.Limit == 0 || len(r.Operators) == 0 {
+	if len(r.Operators) == 0 {
 		return
 	}
 	fmt.Fprintf(w, "\nreplicas  %d batches of others in %s of %s", r.Batches, size(uint64(r.Bytes)), size(uint64(r.Limit)))
 	for _, x := range []struct {
 		n    int
 		what string
-	}{{r.Missing, "missing"}, {r.Alone, "that nobody else has"}, {r.Broken, "damaged"}} {
+	}{{r.Missing, "missing"}, {r.Alone, "with nobody else"}, {r.Broken, "damaged"}} {
 		if x.n > 0 {
 			fmt.Fprintf(w, ", %d %s", x.n, x.what)
 		}
 	}
-	fmt.Fprintf(w, "; %d polls, %d copies found damaged, %d mended\n", r.Polls, r.Damaged, r.Repaired)
+	fmt.Fprintf(w, "; %d own, %d of them with nobody else; %d polls, %d copies found damaged, %d mended\n", r.Own, r.OwnAlone, r.Polls, r.Damaged, r.Repaired)
 	if r.Paused != "" {
 		fmt.Fprintf(w, "WARNING   nothing new is kept: %s\n", printable(r.Paused))
 	}
