@@ -18,7 +18,7 @@ var floors = map[string]int{
 	"concord/weburl": 1, "concord/text": 1, "concord/pack": 1, "concord/durable": 1, "concord/note": 1, "concord/trace": 1, "concord/cluster/memstore": 1, "concord/blob/blobtest": 1,
 
 	"concord/warc": 2, "concord/page": 2, "concord/query": 2, "concord/index": 2, "concord/ledger": 2,
-	"concord/receipt": 2, "concord/bus": 2, "concord/blob": 2, "concord/join": 2, "concord/trace/otlp": 2,
+	"concord/receipt": 2, "concord/anchor": 2, "concord/bus": 2, "concord/blob": 2, "concord/join": 2, "concord/trace/otlp": 2,
 
 	"concord/search": 3, "concord/chain": 3, "concord/state": 3, "concord/vault": 3, "concord/federation": 3, "concord/replica": 3,
 
@@ -29,7 +29,7 @@ var floors = map[string]int{
 	"concord/bench/scale": 1, "concord/bench/game": 3, "concord/cmd/concord-bench": 6, "concord/bench/peers/bleve": 7, "concord/bench/peers/tessera": 7,
 
 	"concord/cmd/concord": 6, "concord/bench": 6, "concord/bench/colly": 7, "concord/pack/asm": 7, "concord/e2e": 6,
-	"concord/e2e/loopweb": 4, "concord/e2e/loopweb/serve": 5, "concord/e2e/nemesis": 5,
+	"concord/e2e/loopweb": 4, "concord/e2e/loopweb/serve": 5, "concord/e2e/nemesis": 5, "concord/e2e/outsidewitness": 7,
 }
 
 // fences names the one package, with those below it, that may know each engine.

@@ -47,6 +47,8 @@ type Config struct {
 	// Addr is where the nodes of other operators reach this one, HOST:PORT; empty: a chain of one operator stays one. It is listened on
 	// only when there is another member, or one was invited. Advertise is what the others are told when it is not Addr.
 	Addr, Advertise string
+	// Outside are the cosigning keys of witnesses that are no operators: what they sign anchors a head. At most MaxOutside.
+	Outside []note.Key
 	// StallAfter is how long transactions may wait without a new block before Run gives up; default DefaultStall.
 	StallAfter time.Duration
 }
@@ -74,7 +76,7 @@ func (c *Config) Validate() error {
 	case c.Logger == nil:
 		return concord.Errorf(concord.Invalid, "chain config: Logger is nil")
 	}
-	return nil
+	return CheckOutside(c.Outside)
 }
 
 // Chain is one operator's node of the ledger. Its methods are safe for concurrent use. Reading works from Open to Close,
@@ -260,7 +262,7 @@ func (c *Chain) Genesis() []byte { return c.genesis.file }
 
 // Policy returns the tlog-policy text under which receipts of this chain verify: the active members' log keys as alternatives,
 // their cosigning keys, and as quorum more than two thirds of them. The candidates' cosigning keys are listed too, because they
-// vouch for the candidates' own statements; for the quorum they do not count.
+// vouch for the candidates' own statements; for the quorum they do not count. Nor do the witnesses from outside, which are a group of their own.
 func (c *Chain) Policy() string {
 	var logs, witnesses, further []note.Key
 	for _, m := range c.machine.Load().State().Members {
@@ -272,7 +274,7 @@ func (c *Chain) Policy() string {
 			further = append(further, m.Cosign)
 		}
 	}
-	return receipt.FormatPolicy(logs, witnesses, ledger.Quorum(len(witnesses)), further...)
+	return receipt.FormatPolicy(logs, witnesses, ledger.Quorum(len(witnesses)), further...) + receipt.FormatOutside(c.outside()...)
 }
 
 // Next returns what the operator's next attestation must carry: its seq, and the root of its last batch. Of this node's operator it is told

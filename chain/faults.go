@@ -50,7 +50,7 @@ func (h falseHead) note() []byte { return note.Join(h.cp.String(), h.sig) }
 // accuse reports who signed a head that is not this log's, and remembers it for charge.
 func (c *Chain) accuse(cp note.Checkpoint, sigs []note.Sig) {
 	for _, s := range sigs {
-		c.cfg.Logger.Error("a member signed a head that is not of this log", "member", s.Name, "size", cp.Size, "root", cp.Root.String())
+		c.cfg.Logger.Error("a member, or a witness from outside, signed a head that is not of this log", "who", s.Name, "size", cp.Size, "root", cp.Root.String())
 		for _, m := range c.machine.Load().State().Members {
 			if m.Operator == c.cfg.Operator {
 				continue

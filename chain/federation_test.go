@@ -34,6 +34,7 @@ type party struct {
 type federation struct {
 	t    testing.TB
 	list []*party
+	edit func(*Config) // of those who join; nil: nothing
 }
 
 var partyNames = []string{"alice", "bob", "carol", "dave", "erin", "frank", "grace"}
@@ -59,10 +60,16 @@ func partyConfig(t testing.TB, name, origin string) Config {
 }
 
 // newFederation founds a chain and lets n-1 others join as candidates.
-func newFederation(t testing.TB, n int) *federation {
+func newFederation(t testing.TB, n int) *federation { return newFederationWith(t, n, nil) }
+
+// newFederationWith changes everybody's configuration before the start.
+func newFederationWith(t testing.TB, n int, edit func(*Config)) *federation {
 	t.Helper()
-	f := &federation{t: t}
+	f := &federation{t: t, edit: edit}
 	first := &party{name: "alice.example", cfg: partyConfig(t, "alice", "alice.example/"+testChain)}
+	if edit != nil {
+		edit(&first.cfg)
+	}
 	first.running = start(t, first.cfg)
 	f.list = append(f.list, first)
 	for _, name := range partyNames[1:n] {
@@ -81,6 +88,9 @@ func (f *federation) join(name string) *party {
 	}
 	b.Peers = b.Peers[:1] // an old bundle, of when alice was alone
 	p := &party{name: name + ".example", cfg: partyConfig(f.t, name, b.Origin)}
+	if f.edit != nil {
+		f.edit(&p.cfg)
+	}
 	id, err := Join(p.cfg, &b)
 	if err != nil {
 		f.t.Fatal(err)

@@ -170,7 +170,7 @@ func (c *Chain) takeHead(data []byte) error {
 	if err != nil || cp.Origin != st.Origin || cp.Size == 0 {
 		return nil
 	}
-	sigs := membersSigs(st, n)
+	sigs := append(membersSigs(st, n), c.outsideSigs(n)...)
 	if len(sigs) == 0 {
 		return nil
 	}
@@ -269,7 +269,7 @@ func (c *Chain) merge(h head, sigs []note.Sig, sync bool) (fresh bool, err error
 		return false, nil
 	}
 	cp := concord.Checkpoint{Origin: h.Origin, Size: h.Size, Root: h.Root, Height: h.height, Time: time.Unix(h.time, 0).UTC(), Note: string(n.Bytes())}
-	if err := c.store.putCheckpoint(cp, n.Sigs, sync); err != nil {
+	if err := c.store.putCheckpoint(cp, n.Sigs, len(c.outsideSigs(n)) > 0, sync); err != nil {
 		return false, err
 	}
 	if cp.Size >= c.signed().Size {
@@ -307,8 +307,8 @@ func (c *Chain) hasQuorum(cp *concord.Checkpoint) bool {
 	return k >= ledger.Quorum(active)
 }
 
-// presentable returns a checkpoint with the lines that Policy knows: of the logs' signatures one, and every cosignature by a
-// current key. A verifier refuses others, which nothing would cover.
+// presentable returns a checkpoint with the lines that Policy knows: of the logs' signatures one, every cosignature by a
+// current key, and a few from outside. A verifier refuses others, which nothing would cover.
 func (c *Chain) presentable(cp concord.Checkpoint) concord.Checkpoint {
 	n, err := note.Parse([]byte(cp.Note))
 	if err != nil {
@@ -326,7 +326,8 @@ func (c *Chain) presentable(cp concord.Checkpoint) concord.Checkpoint {
 			}
 		}
 	}
-	if out.Sigs = append(out.Sigs, cosigs...); len(out.Sigs) > 0 {
+	from := c.outsideSigs(n)
+	if out.Sigs = slices.Concat(out.Sigs, cosigs, from[:min(len(from), maxPresented)]); len(out.Sigs) > 0 {
 		cp.Note = string(out.Bytes())
 	}
 	return cp

@@ -30,10 +30,15 @@ func (c *Chain) Checkpoint() concord.Checkpoint {
 	return c.presentable(c.signed())
 }
 
-// Covering returns the earliest head with a quorum of cosignatures that covers an entry: a receipt under it bounds the entry's
-// time closest. While there is none, one with fewer cosignatures, for a receipt of a lower level: asked again later,
-// Covering knows a better one. Unavailable when nobody has signed one yet.
+// Covering returns the earliest head with a quorum of cosignatures and one from outside that covers an entry; while there is none, the
+// earliest with a quorum: a receipt under it bounds the entry's time closest. While there is none, one with fewer cosignatures, for a receipt of
+// a lower level: asked again later, Covering knows a better one. Unavailable when nobody has signed one yet.
 func (c *Chain) Covering(index uint64) (concord.Checkpoint, error) {
+	if cp, err := c.anchoring(index); err != nil {
+		return concord.Checkpoint{}, err
+	} else if cp != nil {
+		return *cp, nil
+	}
 	list, err := c.store.covering(index, searched)
 	if err != nil {
 		return concord.Checkpoint{}, err

@@ -24,7 +24,8 @@ import (
 //	h <u64 index>   32 bytes: a stored hash of the tree, in the layout of golang.org/x/mod/sumdb/tlog
 //	l <leaf hash>   u64 index of the entry with this leaf hash
 //	c <u64 size>    checkpoint: u64 height, u64 unix seconds of the block, the signed note
-//	n <operator>    u64 size of the newest checkpoint that it cosigned
+//	n <name>        u64 size of the newest checkpoint that this operator, or witness from outside, cosigned
+//	a <u64 size>    empty: a witness from outside cosigned the checkpoint of this size
 //	g <text hash>   a gov note that waits for signatures
 //	o <u64 index>   u64 index of the record of the block that closed this ask
 //	O <u64 index>   the text of the state after that block, by the record's index
@@ -36,6 +37,7 @@ const (
 	keyLeaf       = 'l'
 	keyCheckpoint = 'c'
 	keyCosigned   = 'n'
+	keyAnchored   = 'a'
 	keyBallot     = 'g'
 	keyProposal   = 'p'
 	keyClosed     = 'o'
@@ -283,11 +285,14 @@ func (s *store) lastTime() (t time.Time, err error) {
 	return t, err
 }
 
-// putCheckpoint keeps a signed checkpoint, durably if sync is set, and remembers who cosigned it.
-func (s *store) putCheckpoint(cp concord.Checkpoint, sigs []note.Sig, sync bool) error {
+// putCheckpoint keeps a signed checkpoint, durably if sync is set, and remembers who cosigned it, and whether somebody from outside did.
+func (s *store) putCheckpoint(cp concord.Checkpoint, sigs []note.Sig, anchored, sync bool) error {
 	w := s.db.NewBatch()
 	defer w.Close()
 	err := w.Set(key(keyCheckpoint, cp.Size), rawEntry{cp.Height, cp.Time, []byte(cp.Note)}.stamped(), nil)
+	if anchored {
+		err = errors.Join(err, w.Set(key(keyAnchored, cp.Size), nil, nil))
+	}
 	for _, sig := range sigs {
 		if _, ok := sig.Time(); !ok {
 			continue
@@ -316,7 +321,16 @@ func (s *store) checkpointAt(size uint64) (*concord.Checkpoint, error) {
 	return &cp, err
 }
 
-// cosignedBy returns the newest checkpoint that an operator cosigned; nil: there is none.
+// anchored returns up to n sizes above index of heads that somebody from outside cosigned: the smallest first, or, backwards, the largest.
+func (s *store) anchored(index uint64, n int, backwards bool) (sizes []uint64, err error) {
+	err = s.scan(keyAnchored, index+1, ^uint64(0), backwards, func(size uint64, _ []byte) (bool, error) {
+		sizes = append(sizes, size)
+		return len(sizes) < n, nil
+	})
+	return sizes, err
+}
+
+// cosignedBy returns the newest checkpoint that an operator, or a witness from outside, cosigned; nil: there is none.
 func (s *store) cosignedBy(operator string) (*concord.Checkpoint, error) {
 	size, ok, err := s.number(append([]byte{keyCosigned}, operator...))
 	if err != nil || !ok {

@@ -41,10 +41,10 @@ def vkey(text, kind):
     need(named(name) and data[0] == kind and sha(raw(name), b"\n", data)[:4].hex() == ident, "bad key " + text)
     return name, bytes.fromhex(ident), kind, data[1:]
 def opened(note, keys):
-    """Return the text of a signed note and the keys that signed it: every line must be a valid one by one of the keys."""
+    """Return the text of a signed note and the keys that signed it, with the times of cosignatures: every line must be a valid one by one of the keys."""
     text, _, lines = note.rpartition("\n\n")
     need(text and lines[-1:] == "\n" and len(raw(note)) < 65536 and not re.search("[\0-\x09\x0b-\x1f\ud800-\udfff]", note), "not a note")
-    by = []
+    by = {}
     for line in lines[:-1].split("\n"):
         dash, name, b64 = line.split(" ")
         data = unbase(b64)
@@ -53,7 +53,7 @@ def opened(note, keys):
         msg, sig, time = raw(text + "\n"), data[4:], int.from_bytes(data[4:12], "big")
         if key[2] == 4: msg, sig = b"cosignature/v1\ntime %d\n" % time + msg, sig[8:] if time < 2**63 else b""
         need(len(sig) == 64 and ed25519(key[3], msg, sig), "bad signature of " + name)
-        by.append(key)
+        by[key] = time
     return need(len(by) <= 64, "too many signatures") or (text + "\n", by)
 def lies(leaf, index, size, path, root):
     """Whether a leaf lies under a root (RFC 9162, section 2.1.3.2)."""
@@ -81,7 +81,9 @@ def policy_of(text):
             need(w[1] not in votes and w[1] != "none" and (w[0] == "witness" or k <= len(w) - 3), "policy: name taken, or bad threshold")
             votes[w[1]] = k, (w[3:] if w[0] == "group" else [keys[-1]])
     need(quorum and any(k[2] == 1 for k in keys) and len({k[3] for k in keys}) == len(keys), "policy: no log, no quorum, or a key twice")
-    return keys, lambda by: quorum == "none" or holds(votes, quorum, by)
+    outside = below(votes, "outside") if "outside" in votes else []  # witnesses that are no operators of the ledger
+    return keys, outside, lambda by: quorum == "none" or holds(votes, quorum, by), lambda by: bool(outside) and holds(votes, "outside", by)
+def below(votes, name): return [k for m in votes[name][1] for k in ([m] if isinstance(m, tuple) else below(votes, m))]
 def holds(votes, name, by): return sum(m in by if isinstance(m, tuple) else holds(votes, m, by) for m in votes[name][1]) >= votes[name][0]
 N, V, W = "(0|[1-9][0-9]{0,19})", "([^\n]+)", "([^ \n]+)"
 ATTEST = f"concord/tx/v1 attest\nchain {V}\nfrom {V}\nseq {N}\ncount {N}\nroot {V}\nspan {N} {N}\nprev {V}\n"
@@ -105,14 +107,18 @@ def vouched(admit, operator, chain, keys):
         need(vkey(cosign, 4)[0] == admitted and unbase(cons, 32), "keys of another operator")
     op = vkey(op, 1)
     need(admitted == operator == op[0] and home.split(":")[0] == chain.split(":")[0], "keys of another operator or chain")
-    need(len(opened(admit, [k for k in keys if k[2] == 4 and k[0] == operator])[1]) == 1, "the policy has no witness that vouches for the operator's key")
+    need(len(opened(admit, [k for k in keys[0] if k[2] == 4 and k[0] == operator and k not in keys[1]])[1]) == 1, "the policy has no witness that vouches for the operator's key")
     return op
-def headed(checkpoint, keys, quorum):
+def headed(checkpoint, policy):
+    """Return origin, size and root of a checkpoint, and in words who cosigned it."""
+    keys, outside, quorum, anchored = policy
     text, by = opened(checkpoint, keys)
     origin, size, top = fields(f"{V}\n{N}\n{V}\n", text)
     need(named(origin) and any(k[2] == 1 and k[0] == origin for k in by), "no log of the policy signed")
     need(quorum(by), "too few witnesses cosigned")
-    return origin, size, top, 2 if sum(k[2] == 4 for k in by) > 1 else 1
+    own, others = [k for k in keys if k[2] == 4 and k not in outside], [f"{k[0]} at {by[k]}" for k in outside if k in by]
+    k = sum(w in by for w in own)
+    return origin, size, top, 1 if k < 2 else 4 if anchored(by) else 2, f"{k} of {len(own)} operators" + (f", and from outside by {', '.join(others)}" if others else "")
 def split(proof, limit=65536):
     need(len(proof) <= limit, "too long")
     head, cut, checkpoint = text_of(proof).partition("\n\n")
@@ -120,9 +126,9 @@ def split(proof, limit=65536):
     return need(cut, "not a receipt") or (text_of(unbase(extra)), int(index), path.split("\n")[1:], checkpoint)
 
 def document(proof, policy):
-    """Return (digest of the document, operator, time of its block or None, entries, origin) of a document's receipt, or of a promise of one."""
+    """Return (digest of the document, operator, time of its block or None, entries, origin, level, who cosigned) of a document's receipt, or of a promise of one."""
     need(len(proof) <= 65536, "too long")
-    keys, quorum = policy_of(text_of(policy))
+    policy = policy_of(text_of(policy))
     extra, index, path, checkpoint = (text_of(proof), None, [], "") if proof.startswith(b"concord/document/") else split(proof)
     blocks = extra.split("\n\n")
     need(len(blocks) == (5 if index is None else 6), "not a receipt of a document")
@@ -132,19 +138,19 @@ def document(proof, policy):
     note, admit = blocks[-4] + "\n\n" + blocks[-3] + "\n", blocks[-2] + "\n\n" + blocks[-1]
     chain, operator, seq, digests, _ = fields(DOC, blocks[-4] + "\n")
     need("sha256 " + noted in digests.split("\n") and all(any(unbase(d[7:], 32)) for d in digests.split("\n")[:-1]) and int(seq) < 2**64, "the note does not hold this document")
-    opened(note, [vouched(admit, operator, chain, keys)])
-    if index is None: return need(seq == "0", "a promise has seq 0") or (digest, operator, None, 0, "")
+    opened(note, [vouched(admit, operator, chain, policy)])
+    if index is None: return need(seq == "0", "a promise has seq 0") or (digest, operator, None, 0, "", 0, "nobody")
     record, own, shared = blocks[1] + "\n", own.split("\n")[1:], int(shared)
     _, _, time, _, txs = fields(RECORD, record)
-    origin, size, top, _ = headed(checkpoint, keys, quorum)
+    origin, size, top, level, by = headed(checkpoint, policy)
     need(shared <= len(path) and (not own or shared == len(path) or own[-1] != path[-1 - shared]), "the paths share another number of hashes")
     need(lies(raw(note), index, int(size), path, top), "the note is not in the log")
     need(0 < int(at) - index <= int(txs) and lies(raw(record), int(at), int(size), own + path[len(path) - shared:], top), "the record is not that of the note's block")
-    return digest, operator, int(time), int(size), origin
+    return digest, operator, int(time), int(size), origin, level, by
 
 def verify(proof, policy):
-    """Return (fields of the entry, operator, entries, origin, chain, level). A receipt that proves nothing is a ValueError or the like."""
-    keys, quorum = policy_of(text_of(policy))
+    """Return (fields of the entry, operator, entries, origin, chain, level, who cosigned). A receipt that proves nothing is a ValueError or the like."""
+    policy = policy_of(text_of(policy))
     extra, index, path, checkpoint = split(proof)
     blocks = extra.split("\n\n")
     need(len(blocks) == 5, "not a receipt")
@@ -155,10 +161,10 @@ def verify(proof, policy):
     for text, size in (entry[0], 16), (entry[3], 32), (entry[6], 32), (prev, 32): unbase(text, size)
     need(count == captures != "0" and int(seq) < 2**64 and int(first) <= int(entry[1]) <= int(last) < 2**63, "another batch, or outside its span of time")
     need(lies(raw(line), int(at), int(count), batch.split("\n")[1:], root), "the entry is not in the batch")
-    opened(attest, [vouched(admit, operator, chain, keys)])
-    origin, size, top, level = headed(checkpoint, keys, quorum)
+    opened(attest, [vouched(admit, operator, chain, policy)])
+    origin, size, top, level, by = headed(checkpoint, policy)
     need(lies(raw(attest), index, int(size), path, top), "the attestation is not in the log")
-    return entry, operator, int(size), origin, chain, level
+    return entry, operator, int(size), origin, chain, level, by
 
 def panel(text, similar):
     """Return (seats, verdict) of one round of an ask. Each seat says how its report is against that of the reference."""
@@ -179,7 +185,7 @@ def pieces(word, text):
 
 def outcome(proof, policy):
     """Return what a panel came to, and on which level that is proven, of the receipt of an outcome."""
-    keys, quorum = policy_of(text_of(policy))
+    policy = policy_of(text_of(policy))
     extra, index, path, checkpoint = split(proof, 2 << 20)
     head, record, state = extra.split("\n\n", 2)
     (ask,), record, chain = fields(f"concord/outcome/v1\nask {N}", head), record + "\n", fields(f"concord/state/v1\nchain {V}\n(?s:.*)\n", raw(state).decode())[0]
@@ -189,14 +195,14 @@ def outcome(proof, policy):
     done = [panel(r, similar) for r in pieces("round", rounds)]
     need(similar and len(done) < 3 and done[-1][1] not in (None, "disputed") and all(v in (None, "disputed") for _, v in done[:-1]), "the ask is not closed")
     need(f"\nstate {base64.b64encode(sha(raw(state))).decode()}\n" in record, "the state is another than the block's")
-    origin, size, top, level = headed(checkpoint, keys, quorum)
+    origin, size, top, level, _ = headed(checkpoint, policy)
     need(lies(raw(record), index, int(size), path, top), "the block record is not in the log")
     return {"ask": int(ask), "from": asker, "url": url, "profile": profile, "need": int(wanted), "of": int(of), "verdict": done[-1][1], "closed": int(fields(RECORD, record)[2]), "seats": done[-1][0],
-            "earlier": done[0][0] if len(done) > 1 else [], "chain": chain, "origin": origin, "size": int(size), "level": 3 if level == 2 and done[-1][1] == "agree" else level}
+            "earlier": done[0][0] if len(done) > 1 else [], "chain": chain, "origin": origin, "size": int(size), "level": max(level, 3) if level > 1 and done[-1][1] == "agree" else level}
 def witnessed(capture, seen):
     """Return what a panel came to about the page of a capture, once that is proven to be the same page and text."""
     entry, same = capture[0], [s for s in seen["seats"] if s[3] == "agree" and s[7] == capture[0][4]]
-    return need(same and (capture[4], entry[7], entry[5]) == (seen["chain"], seen["url"], seen["profile"]), "the panel looked at another page, or agreed on another text") or {**seen, "level": 3 if seen["level"] == 3 and capture[5] == 2 else capture[5]}
+    return need(same and (capture[4], entry[7], entry[5]) == (seen["chain"], seen["url"], seen["profile"]), "the panel looked at another page, or agreed on another text") or {**seen, "level": max(capture[5], 3) if seen["verdict"] == "agree" and min(seen["level"], capture[5]) > 1 else capture[5]}
 
 def kind(file):
     if file.startswith(b"concord/document/"): return "document"
@@ -211,7 +217,7 @@ if __name__ == "__main__":
         elif len(files) > 2 and what == "receipt" and kind(files[2]) == "outcome": seen = witnessed(out, outcome(files[2], files[1]))
         else: need(len(files) < 3 or sha(files[2]) == unbase(out[0] if what == "document" else out[0][3]), "the body or document is another one")
     except Exception as why: sys.exit(f"not proven: {why}")
-    if what == "document": print("proven:" if out[2] else "promised:", out[0], "by", out[1], "at", out[2], "under", out[3], "entries of", out[4])
-    elif what != "outcome": print("proven:", out[0][7], "by", out[1], "at", out[0][1], "under", out[2], "entries of", out[3])
+    if what == "document": print("proven:" if out[2] else "promised:", out[0], "by", out[1], "at", out[2], "under", out[3], "entries of", f"{out[4]}; level {out[5]}, cosigned by {out[6]}")
+    elif what != "outcome": print("proven:", out[0][7], "by", out[1], "at", out[0][1], "under", out[2], "entries of", f"{out[3]}; level {out[5]}, cosigned by {out[6]}")
     if seen: print("proven: a panel came to", seen["verdict"], "on", seen["url"], "at", seen["closed"], "under", seen["size"], "entries of", seen["origin"] + ", level", seen["level"])
     if seen: print("\n".join(f"  {s[0]}: {s[3]}" for s in seen["earlier"] + seen["seats"]))

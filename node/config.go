@@ -34,8 +34,10 @@ type Config struct {
 	Cluster ClusterConfig `koanf:"cluster"` // for an operator with several machines
 	// Federation is for a ledger that several operators share.
 	Federation FederationConfig `koanf:"federation"`
-	NATS       string           `koanf:"nats"`  // NATS servers of the operator's own, instead of those that the nodes bring: "nats://…"
-	Blobs      string           `koanf:"blobs"` // where a cluster keeps files, instead of with its nodes: "s3://bucket/prefix", "file:///dir"
+	// OutsideWitnesses are no operators of the ledger, and are asked to cosign its heads: "<vkey> <url>" each, as anchor.ParseWitness reads it.
+	OutsideWitnesses []string `koanf:"outside_witnesses"`
+	NATS             string   `koanf:"nats"`  // NATS servers of the operator's own, instead of those that the nodes bring: "nats://…"
+	Blobs            string   `koanf:"blobs"` // where a cluster keeps files, instead of with its nodes: "s3://bucket/prefix", "file:///dir"
 
 	Traces        string  `koanf:"traces"`         // OpenTelemetry collector that traces are sent to over HTTP: "http://127.0.0.1:4318"; empty: none are made
 	TracesPages   float64 `koanf:"traces_pages"`   // share of the pages whose life is traced, 0 to 1; the same on all nodes
@@ -150,6 +152,9 @@ func (c *Config) Validate() error {
 		return err
 	}
 	if err := c.Federation.validate(); err != nil {
+		return err
+	}
+	if _, err := c.outsideWitnesses(); err != nil {
 		return err
 	}
 	if c.Logger == nil {

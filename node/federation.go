@@ -43,8 +43,9 @@ func (c *FederationConfig) validate() error {
 
 // chainConfig is how this node runs the ledger.
 func (n *Node) chainConfig() chain.Config {
+	outside, _ := n.cfg.outsideWitnesses() // Validate has read them
 	return chain.Config{Dir: n.path("chain"), Operator: n.layout.Operator, ChainName: n.layout.Chain, Keys: n.keys, Logger: n.log("chain"),
-		Addr: n.cfg.Federation.Addr, Advertise: n.cfg.Federation.Advertise}
+		Addr: n.cfg.Federation.Addr, Advertise: n.cfg.Federation.Advertise, Outside: keysOf(outside)}
 }
 
 // originOf names the ledger's log in its checkpoints: after its founder. Where another node of a cluster keeps the ledger, the operator's
@@ -173,6 +174,9 @@ func (f members) Status(context.Context) (web.FederationStatus, error) {
 	f.n.countSearches(&s)
 	if f.n.replicas != nil {
 		s.Replicas = f.n.replicas.Status()
+	}
+	if f.n.anchor != nil {
+		s.Outside = f.n.anchor.Tallies()
 	}
 	for _, b := range f.c.Ballots() {
 		wb, _ := ballot(b, nil)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/anchor"
 	"concord/bus"
 	"concord/chain"
 	"concord/cluster"
@@ -60,6 +61,7 @@ type Node struct {
 	operators    *federation.Federation // asks the other operators; nil: nobody does
 	replicas     *replica.Keeper        // nil where another node keeps the ledger
 	askers       *askers                // whom it asks
+	anchor       *anchor.Anchor         // asks witnesses from outside; nil: there are none
 	witness      *witness.Witness       // nil where another node keeps the ledger
 	texts        *texts                 // what other operators' witnesses saw
 	web          *web.Server
@@ -103,7 +105,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}{
 		{"data directory", "", n.openDir}, {"traces", "", n.openTraces}, {"message bus", "bus", n.openBus}, {"ledger", "chain", n.openLedger}, {"cluster", clusterDir, func(ctx context.Context) error { return n.whileTooFew(ctx, n.openMembers) }},
 		{"archive", "archive", n.openArchive}, {"attestor", "attest", n.openAttestor}, {"index", "shard", n.openShards}, {"crawler", "frontier", n.openCrawler},
-		{"other operators", "", func(context.Context) error { return n.openOperators() }},
+		{"other operators", "", func(context.Context) error { return n.openOperators() }}, {"witnesses from outside", "", n.openAnchor},
 		{"witness", "witness", n.openWitness}, {"replicas", "replicas", n.openReplicas},
 	} {
 		start := time.Now()
@@ -158,6 +160,9 @@ func (n *Node) Run(ctx context.Context, ready func(addr string)) error {
 	}
 	if n.replicas != nil {
 		g.Go(func() error { return n.replicas.Run(work) })
+	}
+	if n.anchor != nil {
+		g.Go(func() error { return n.anchor.Run(work) })
 	}
 	if n.vault != nil {
 		g.Go(func() error { return n.vault.Run(work) })

@@ -280,7 +280,7 @@ func (pol *Policy) verifyDocument(proof []byte, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Operator: doc.from, Chain: doc.chain, Seq: doc.seq, SizeBytes: len(proof), Witnesses: len(pol.Witnesses),
+	r := &Report{Operator: doc.from, Chain: doc.chain, Seq: doc.seq, SizeBytes: len(proof), Witnesses: pol.operators(),
 		Document: &DocumentReport{SHA256: d.File, Salted: !d.Salt.IsZero(), Label: doc.label, Documents: len(doc.digests)}}
 	if d.promise() {
 		if doc.seq != 0 {
@@ -370,10 +370,10 @@ func (r *Report) explainDocument() {
 	r.setLevel()
 	r.Proven = append(r.documentWords(),
 		fmt.Sprintf("The note is entry %d of the log %s, in block %d; it cannot be changed or taken out without breaking the log for everybody who holds a later checkpoint.", r.Index, r.Log, r.Document.Height),
-		r.cosignedBy(),
-		fmt.Sprintf("So the document existed, and the note was put into the log between %s, the block's time, and %s, the first cosigner's.", r.NotBefore.Format(time.RFC3339), r.NotAfter.Format(time.RFC3339)))
-	if r.NotAfter.IsZero() {
-		r.Proven = r.Proven[:len(r.Proven)-1]
+		r.cosignedBy())
+	r.Proven = append(r.Proven, r.anchoredBy()...)
+	if !r.NotAfter.IsZero() {
+		r.Proven = append(r.Proven, fmt.Sprintf("So the document existed, and the note was put into the log between %s, the block's time, and %s, the first cosigner's.", r.NotBefore.Format(time.RFC3339), r.by()))
 	}
 	r.NotProven = append(r.NotProven, documentNotProven...)
 	r.NotProven = append(r.NotProven, "The exact time: a block's time may lag on a quiet ledger, and each cosigner goes by its own clock.", r.collusion())

@@ -347,8 +347,8 @@ func (r *OutcomeReport) saw(seats []OutcomeSeat) string {
 func (r *Report) explainOutcome() {
 	o := r.Outcome
 	r.setLevel()
-	if o.Verdict == "agree" && r.Level == 2 {
-		r.Level = 3
+	if o.Verdict == "agree" && r.Level >= 2 {
+		r.Level = max(r.Level, 3)
 	}
 	r.Proven = []string{
 		fmt.Sprintf("%s asked for %s to be witnessed (entry %d of the log %s); the ledger drew a panel, each of which sealed what it saw before anybody opened it.", o.From, o.URL, o.Ask, r.Log),
@@ -357,6 +357,7 @@ func (r *Report) explainOutcome() {
 		r.cosignedBy(),
 	}
 	r.Proven = slices.Insert(r.Proven, 1, o.before()...)
+	r.Proven = append(r.Proven, r.anchoredBy()...)
 	r.NotProven = []string{
 		"That what the page says is true.",
 		panelWords,
@@ -383,8 +384,8 @@ func (r *Report) Witness(outcome *Report) error {
 		r.Proven = append(r.Proven, o.before()...)
 		r.NotProven = slices.DeleteFunc(r.NotProven, func(s string) bool { return s == aloneWords || s == visitorWords })
 		r.NotProven = append(r.NotProven, panelWords)
-		if outcome.Level == 3 && r.Level == 2 {
-			r.Level = 3
+		if o.Verdict == "agree" && outcome.Level >= 2 && r.Level >= 2 {
+			r.Level = max(r.Level, 3)
 		}
 		return nil
 	}

@@ -103,6 +103,13 @@ func outcomeVectors(t testing.TB) *vectors {
 
 	proof := f.build(t)
 	v.addPanel("a capture of the page, with the text that a panel agreed on", proof, policy, good)
+	anchored, outside := f.anchored(t)
+	seen := agree
+	seen.Checkpoint = anchor(t, agree.Checkpoint)
+	v.add("anchored", []byte(seen.format()), outside)
+	v.addPanel("an anchored capture", anchored.build(t), outside, good)
+	v.addPanel("an anchored outcome of a capture that is not", proof, outside, []byte(seen.format()))
+	v.addPanel("both anchored", anchored.build(t), outside, []byte(seen.format()))
 	v.addPanel("a capture, and a second panel", proof, policy, build(stateOf(e, "", first, second("agree"))))
 	v.addPanel("a capture of a page that is shown otherwise elsewhere", proof, policy, build(stateOf(e, "", first, second("split"))))
 	v.addPanel("a capture, and an outcome that proves nothing", proof, policy, good[:len(good)-1])
@@ -146,7 +153,7 @@ func TestOutcomeVectors(t *testing.T) {
 			good = append(good, c.Name)
 		}
 	}
-	if string(b) != string(want)+"\n" || len(good) != 15 || len(v.Cases) < 70 {
+	if string(b) != string(want)+"\n" || len(good) != 19 || len(v.Cases) < 70 {
 		t.Errorf("%s, %d vectors, %d of them good, differs from what is built now; if that is meant, run this test with -update\n%s", outcomeVectorsFile, len(v.Cases), len(good), strings.Join(good, "\n"))
 	}
 }

@@ -19,6 +19,9 @@ import (
 //	quorum <name>|none
 //
 // Fields are separated by one space. Empty lines and lines that start with "#" are skipped.
+//
+// Witnesses are operators of the ledger, but for those in the group with the name OutsideGroup, and in groups within it: they are from
+// outside, and what they sign anchors a checkpoint.
 type Policy struct {
 	Logs      []note.Key // type 0x01, named for the log's origin
 	Witnesses []Witness
@@ -28,9 +31,14 @@ type Policy struct {
 
 // Witness is a cosigner: its name in the policy and its key, of type 0x04.
 type Witness struct {
-	Name string
-	Key  note.Key
+	Name    string
+	Key     note.Key
+	Outside bool // it is no operator of the ledger
 }
+
+// OutsideGroup is the group of a policy whose witnesses are no operators of the ledger. It need not be part of the quorum: a receipt without
+// their cosignatures is of a lower level.
+const OutsideGroup = "outside"
 
 // group is a set of names of which need must have signed. A witness is a group without members.
 type group struct {
@@ -67,7 +75,21 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	case p.quorum == "":
 		return nil, concord.Errorf(concord.Invalid, "policy: no quorum line")
 	}
+	if _, ok := p.groups[OutsideGroup]; ok {
+		p.markOutside(OutsideGroup)
+	}
 	return p, nil
+}
+
+// markOutside marks the witnesses below a name.
+func (p *Policy) markOutside(name string) {
+	g := p.groups[name]
+	if len(g.members) == 0 {
+		p.Witnesses[g.witness].Outside = true
+	}
+	for _, m := range g.members {
+		p.markOutside(m)
+	}
 }
 
 func (p *Policy) line(f []string, keys map[[32]byte]bool, used map[string]bool) error {
@@ -83,7 +105,7 @@ func (p *Policy) line(f []string, keys map[[32]byte]bool, used map[string]bool) 
 		return err
 	case f[0] == "witness" && (len(f) == 3 || len(f) == 4):
 		k, err := p.key(f[2], note.Cosignature, keys)
-		p.Witnesses = append(p.Witnesses, Witness{f[1], k})
+		p.Witnesses = append(p.Witnesses, Witness{Name: f[1], Key: k})
 		if err != nil {
 			return err
 		}
@@ -156,6 +178,22 @@ func (p *Policy) satisfied(signed map[int]bool) bool {
 	return p.quorum == noQuorum || p.holds(p.quorum, signed)
 }
 
+// anchored reports whether as many witnesses from outside signed as the policy's group of them asks for.
+func (p *Policy) anchored(signed map[int]bool) bool {
+	_, ok := p.groups[OutsideGroup]
+	return ok && p.holds(OutsideGroup, signed)
+}
+
+// operators counts the witnesses that are not from outside.
+func (p *Policy) operators() (n int) {
+	for _, w := range p.Witnesses {
+		if !w.Outside {
+			n++
+		}
+	}
+	return n
+}
+
 // holds follows groups downwards; they cannot form a circle because members are defined before their group.
 func (p *Policy) holds(name string, signed map[int]bool) bool {
 	g := p.groups[name]
@@ -200,4 +238,20 @@ func FormatPolicy(logs, witnesses []note.Key, need int, further ...note.Key) str
 	}
 	b.WriteString("\nquorum operators\n")
 	return b.String()
+}
+
+// FormatOutside returns the lines that name witnesses from outside in a policy, to be put after those of FormatPolicy: any one of them anchors a checkpoint.
+func FormatOutside(keys ...note.Key) string {
+	if len(keys) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	for _, k := range keys {
+		fmt.Fprintf(&b, "witness %s %s\n", k.Name, k)
+	}
+	b.WriteString("group " + OutsideGroup + " any")
+	for _, k := range keys {
+		b.WriteString(" " + k.Name)
+	}
+	return b.String() + "\n"
 }

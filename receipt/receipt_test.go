@@ -178,6 +178,33 @@ func (w *world) sign(t testing.TB) {
 	w.policy = []byte(FormatPolicy(logs, witnesses, 2*len(witnesses)/3+1))
 }
 
+// anchored returns the world with one cosignature more, by a witness from outside, and the policy that names it.
+func (w *world) anchored(t testing.TB) (*world, []byte) {
+	t.Helper()
+	a := *w
+	a.parts.Checkpoint = anchor(t, w.parts.Checkpoint)
+	return &a, []byte(string(w.policy) + FormatOutside(outsider(t).Key()))
+}
+
+func outsider(t testing.TB) *note.Signer {
+	return testSigner(t, "witness.example/w1", "cosign", "witness.example/w1", note.Cosignature)
+}
+
+// anchor adds the line of a witness from outside to a checkpoint.
+func anchor(t testing.TB, checkpoint []byte) []byte {
+	t.Helper()
+	n, err := note.Parse(checkpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := outsider(t).Cosign(n.Text, 1795330060)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Sigs = append(n.Sigs, s)
+	return n.Bytes()
+}
+
 func (w *world) build(t testing.TB) []byte {
 	t.Helper()
 	b, err := Build(w.parts)

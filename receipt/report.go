@@ -2,6 +2,8 @@ package receipt
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"concord"
@@ -24,6 +26,7 @@ func (r *Report) explain() {
 		fmt.Sprintf("The statement is entry %d of the log %s, in a batch of %d captures; it cannot be changed or taken out without breaking the log for everybody who holds a later checkpoint.", r.Index, r.Log, r.Batch),
 		r.cosignedBy(),
 	}
+	r.Proven = append(r.Proven, r.anchoredBy()...)
 	if !r.Text.IsZero() {
 		r.Proven = append(r.Proven, fmt.Sprintf("The text it extracted, by the rules %s, has SHA-256 %s.", r.Profile, r.Text.Labelled()))
 	}
@@ -31,7 +34,7 @@ func (r *Report) explain() {
 		"That what the page says is true.",
 		visitorWords,
 		aloneWords,
-		fmt.Sprintf("The exact time: %s is the operator's own clock. Cosigners say only that the statement was in the log by %s.", r.Captured.Format(time.RFC3339), r.NotAfter.Format(time.RFC3339)),
+		fmt.Sprintf("The exact time: %s is the operator's own clock. Cosigners say only that the statement was in the log by %s.", r.Captured.Format(time.RFC3339), r.by()),
 		"Anything about the site's TLS certificate or network address.",
 		"That a search result was ranked fairly.",
 	}
@@ -43,11 +46,47 @@ func (r *Report) setLevel() {
 	if r.Cosigners > 1 {
 		r.Level = 2
 	}
+	if r.Level == 2 && r.anchored {
+		r.Level = 4
+	}
+}
+
+// by is the upper end of the time bracket; it is said whose clock gave it when that is none of an operator.
+func (r *Report) by() string {
+	t := r.NotAfter.Format(time.RFC3339)
+	if len(r.Anchored) > 0 && (len(r.Cosigned) == 0 || r.NotAfter.Before(first(r.Cosigned).Time)) {
+		t += ", by the clock of " + r.NotAfterBy
+	}
+	return t
+}
+
+// first returns the earliest of some cosignatures.
+func first(list []Cosignature) Cosignature {
+	return slices.MinFunc(list, func(a, b Cosignature) int { return a.Time.Compare(b.Time) })
+}
+
+// anchoredBy says what witnesses from outside add.
+func (r *Report) anchoredBy() []string {
+	if len(r.Anchored) == 0 {
+		return nil
+	}
+	f := first(r.Anchored)
+	s := fmt.Sprintf("From outside, as no operator of this ledger, %s cosigned the same head: no other history of the log was shown there, and this one was by %s, by the clock of %s.",
+		names(r.Anchored), f.Time.Format(time.RFC3339), f.Name)
+	if !r.anchored {
+		s += " The policy asks for more of them before it calls that anchored."
+	}
+	return []string{s}
 }
 
 // collusion says what the cosigners, few or many, leave open.
 func (r *Report) collusion() string {
-	if r.Cosigners < 2 {
+	switch {
+	case r.anchored && r.Cosigners < 2:
+		return fmt.Sprintf("That the log was not rewritten before %s saw it, and that it does not work together with %s.", first(r.Anchored).Name, r.names())
+	case r.anchored:
+		return fmt.Sprintf("That these %d cosigners and %s do not all work together.", r.Cosigners, names(r.Anchored))
+	case r.Cosigners < 2:
 		return fmt.Sprintf("That the log was not rewritten before anyone else saw it: only %s signed this head. Keep the receipt, or have others cosign.", r.names())
 	}
 	return fmt.Sprintf("That these %d cosigners do not work together.", r.Cosigners)
@@ -58,21 +97,22 @@ func (r *Report) cosignedBy() string {
 		return fmt.Sprintf("The log's own key signed the head of %d entries; the policy asks for no cosigner.", r.Size)
 	}
 	return fmt.Sprintf("%d of %d witnesses of the policy (%s) cosigned the head of %d entries that holds it, the first of them at %s.",
-		r.Cosigners, r.Witnesses, r.names(), r.Size, r.NotAfter.Format(time.RFC3339))
+		r.Cosigners, r.Witnesses, r.names(), r.Size, first(r.Cosigned).Time.Format(time.RFC3339))
 }
 
 func (r *Report) names() string {
-	s := ""
-	for i, c := range r.Cosigned {
-		if i > 0 {
-			s += ", "
-		}
-		s += c.Name
-	}
-	if s == "" {
+	if len(r.Cosigned) == 0 {
 		return "the log"
 	}
-	return s
+	return names(r.Cosigned)
+}
+
+func names(list []Cosignature) string {
+	s := make([]string, len(list))
+	for i, c := range list {
+		s[i] = c.Name
+	}
+	return strings.Join(s, ", ")
 }
 
 // CheckContent checks the body that the receipt is about, as it was received: transfer coding removed, content coding

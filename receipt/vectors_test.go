@@ -97,6 +97,7 @@ func newVectors(t testing.TB) *vectors {
 	quorumVectors(t, v, f)
 	rotationVectors(t, v, w, f)
 	policyVectors(t, v, w)
+	outsideVectors(t, v, f)
 	return v
 }
 
@@ -232,6 +233,36 @@ func quorumVectors(t testing.TB, v *vectors, f *world) {
 		for _, k := range []int{2, 4} {
 			v.add(fmt.Sprintf("%d of 4 under %q", k, rule), cut(0, k+1), []byte(log+rule))
 		}
+	}
+}
+
+// outsideVectors have a cosignature by a witness that is no operator.
+func outsideVectors(t testing.TB, v *vectors, f *world) {
+	anchored, policy := f.anchored(t)
+	v.add("a witness from outside", anchored.build(t), policy)
+	v.add("a witness from outside that the policy does not have", anchored.build(t), f.policy)
+	v.add("a policy with a witness from outside that did not sign", f.build(t), policy)
+	bad := anchored.parts
+	bad.Checkpoint = bytes.Clone(bad.Checkpoint)
+	bad.Checkpoint[len(bad.Checkpoint)-10] ^= 1
+	v.add("a witness from outside, wrong by a bit", []byte(bad.format()), policy)
+	n, err := note.Parse(anchored.parts.Checkpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	few := anchored.parts
+	few.Checkpoint = (&note.Note{Text: n.Text, Sigs: append(n.Sigs[:3:3], n.Sigs[5])}).Bytes() // two operators of four
+	v.add("a witness from outside does not count as an operator", []byte(few.format()), policy)
+	free, _, _ := strings.Cut(string(policy), "quorum ")
+	_, outside, _ := strings.Cut(string(policy), "quorum operators\n")
+	both := free + outside + "group both all operators outside\nquorum both\n"
+	v.add("both are asked for", anchored.build(t), []byte(both))
+	v.add("both are asked for, and one is missing", f.build(t), []byte(both))
+	for _, rule := range []string{"group two any bob.example carol.example\ngroup outside any two\nquorum none\n", "group two any alice.example carol.example\ngroup outside any two\nquorum none\n",
+		"group outside any\nquorum none\n", "group outside 2 witness.example/w1\nquorum none\n"} {
+		text, _, _ := strings.Cut(string(policy), "group ")
+		w, _, _ := strings.Cut(outside, "group ")
+		v.add(fmt.Sprintf("a policy with %q", rule), anchored.build(t), []byte(text+w+rule))
 	}
 }
 

@@ -49,16 +49,22 @@ type Report struct {
 	Seq   uint64 `json:"seq"`             // the attestation's number among the operator's
 	Batch uint64 `json:"batch,omitempty"` // captures in the batch
 
-	Level      int           `json:"level"` // 0: promised, not in the log; 1: cosigned by its own operator; 2: by two or more; 3: and a panel of operators saw the same
-	Cosigned   []Cosignature `json:"cosigned"`
-	Cosigners  int           `json:"k"`                  // witnesses of the policy that cosigned
-	Witnesses  int           `json:"n"`                  // witnesses of the policy
-	NotBefore  time.Time     `json:"notBefore,omitzero"` // a capture's time, the operator's statement alone; of a document its block's
-	NotAfter   time.Time     `json:"notAfter,omitzero"`  // earliest cosignature: it was in the log by then
-	Proven     []string      `json:"proven"`             // in plain words
-	NotProven  []string      `json:"notProven"`          // in plain words
-	SizeBytes  int           `json:"sizeBytes"`          // of the receipt
-	Checkpoint string        `json:"checkpoint"`         // the signed checkpoint
+	// Level is 0: promised, not in the log; 1: cosigned by its own operator; 2: by two or more; 3: and a panel of operators saw the same;
+	// 4: as 2 or 3, and witnesses from outside cosigned too.
+	Level      int           `json:"level"`
+	Cosigned   []Cosignature `json:"cosigned"`             // by operators
+	Cosigners  int           `json:"k"`                    // operators of the policy that cosigned
+	Witnesses  int           `json:"n"`                    // operators of the policy
+	Anchored   []Cosignature `json:"anchored,omitempty"`   // by witnesses from outside
+	NotBefore  time.Time     `json:"notBefore,omitzero"`   // a capture's time, the operator's statement alone; of a document its block's
+	NotAfter   time.Time     `json:"notAfter,omitzero"`    // earliest cosignature, an operator's or one from outside: it was in the log by then
+	NotAfterBy string        `json:"notAfterBy,omitempty"` // whose that is
+	Proven     []string      `json:"proven"`               // in plain words
+	NotProven  []string      `json:"notProven"`            // in plain words
+	SizeBytes  int           `json:"sizeBytes"`            // of the receipt
+	Checkpoint string        `json:"checkpoint"`           // the signed checkpoint
+
+	anchored bool // as many witnesses from outside signed as the policy asks for
 }
 
 // Cosignature is one verified cosignature.
@@ -201,7 +207,7 @@ func (pol *Policy) checkAdmit(admit []byte, from, chainID string) (op note.Key, 
 		return op, failed(StepOperator, "the op key of %s is signed by %d keys; want its cosigning key alone", a.operator, len(n.Sigs))
 	}
 	for _, w := range pol.Witnesses {
-		if w.Key.Name == a.operator && w.Key.Made(n.Sigs[0]) {
+		if !w.Outside && w.Key.Name == a.operator && w.Key.Made(n.Sigs[0]) {
 			if !w.Key.Verify(n.Text, n.Sigs[0]) {
 				return op, failed(StepOperator, "the op key of %s is not signed by its cosigning key %08x", a.operator, w.Key.ID())
 			}
@@ -231,24 +237,29 @@ func (pol *Policy) checkCheckpoint(checkpoint []byte, r *Report) (note.Checkpoin
 			if w.Key.Made(s) {
 				t, _ := s.Time()
 				signed[i] = true
-				r.cosigned(w.Key.Name, time.Unix(t, 0).UTC())
+				r.cosigned(w, time.Unix(t, 0).UTC())
 			}
 		}
 	}
 	if !logged {
 		return cp, failed(StepCheckpoint, "no log of the policy named %q signed it", cp.Origin)
 	}
-	r.Log, r.Size, r.Cosigners, r.Witnesses = cp.Origin, cp.Size, len(signed), len(pol.Witnesses)
+	r.Log, r.Size, r.Cosigners, r.Witnesses, r.anchored = cp.Origin, cp.Size, len(r.Cosigned), pol.operators(), pol.anchored(signed)
 	if !pol.satisfied(signed) {
 		return cp, failed(StepQuorum, "%d of %d witnesses cosigned, which is not the quorum %q of the policy", len(signed), len(pol.Witnesses), pol.quorum)
 	}
 	return cp, nil
 }
 
-func (r *Report) cosigned(name string, t time.Time) {
-	r.Cosigned = append(r.Cosigned, Cosignature{name, t})
+func (r *Report) cosigned(w Witness, t time.Time) {
+	c := Cosignature{w.Key.Name, t}
+	if w.Outside {
+		r.Anchored = append(r.Anchored, c)
+	} else {
+		r.Cosigned = append(r.Cosigned, c)
+	}
 	if r.NotAfter.IsZero() || t.Before(r.NotAfter) {
-		r.NotAfter = t
+		r.NotAfter, r.NotAfterBy = t, c.Name
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"concord/anchor"
 	"concord/federation"
 	"concord/replica"
 )
@@ -21,6 +22,7 @@ type federationPage struct {
 	Ballots []FederationBallot
 	Asked   []askedRow
 	Kept    []keptRow
+	Outside []outsideRow
 }
 
 func (*federationPage) template() string { return "federation" }
@@ -50,6 +52,12 @@ type keptRow struct {
 	Class   string
 }
 
+// outsideRow is what became of asking a witness from outside.
+type outsideRow struct {
+	anchor.Tally
+	Failed string
+}
+
 func (s *Server) federationPage(w http.ResponseWriter, r *http.Request) {
 	f, err := s.federation()
 	if err != nil {
@@ -70,6 +78,9 @@ func (s *Server) federationPage(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, c := range st.Replicas.Operators {
 		p.Kept = append(p.Kept, keptOf(c))
+	}
+	for _, c := range st.Outside {
+		p.Outside = append(p.Outside, outsideRow{c, byCount(c.Failed)})
 	}
 	s.render(w, r, http.StatusOK, p)
 }

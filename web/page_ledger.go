@@ -101,7 +101,7 @@ func viewEntries(list []concord.LedgerEntry) (views []entryView) {
 func (s *Server) ledgerPage(w http.ResponseWriter, r *http.Request) {
 	l := s.cfg.Ledger
 	p := &ledgerPage{explorer: s.explorer("Ledger", "/ledger"), Info: l.Info(), Size: l.Size()}
-	p.Checkpoint = viewCheckpoint(l.Checkpoint())
+	p.Checkpoint = viewCheckpoint(l.Checkpoint(), p.Info.Operators)
 	p.Active = active(p.Info.Operators)
 	p.State, p.Good = s.ledgerState(r.Context())
 	before, err := strconv.ParseUint(r.URL.Query().Get("before"), 10, 64)
@@ -176,23 +176,28 @@ func active(list []OperatorInfo) (n int) {
 type checkpointView struct {
 	concord.Checkpoint
 	Log      string      // the log that signed it; empty: none did
-	Cosigned []cosigning // by time
+	Cosigned []cosigning // by operators, by time
+	Outside  []cosigning // by witnesses that are none
 }
 
 type cosigning struct {
-	Name, Link string
+	Name, Link string    // of an operator; of others there is no link
 	Time       time.Time // by the cosigner's clock
 }
 
-func viewCheckpoint(c concord.Checkpoint) checkpointView {
+func viewCheckpoint(c concord.Checkpoint, operators []OperatorInfo) checkpointView {
 	v := checkpointView{Checkpoint: c}
 	n, err := note.Parse([]byte(c.Note))
 	if err != nil {
 		return v
 	}
 	for _, sig := range n.Sigs {
-		if t, ok := sig.Time(); ok {
+		t, timed := sig.Time()
+		member := slices.ContainsFunc(operators, func(o OperatorInfo) bool { return o.Name == sig.Name })
+		if timed && member {
 			v.Cosigned = append(v.Cosigned, cosigning{sig.Name, memberLink(sig.Name), time.Unix(t, 0).UTC()})
+		} else if timed {
+			v.Outside = append(v.Outside, cosigning{sig.Name, "", time.Unix(t, 0).UTC()})
 		} else if sig.Name == c.Origin {
 			v.Log = sig.Name
 		}

@@ -61,7 +61,7 @@ func (s *Server) entryPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if c, err := l.Covering(index); err == nil {
-		v := viewCheckpoint(c)
+		v := viewCheckpoint(c, l.Info().Operators)
 		p.Covering = &v
 	}
 	if e.Type == "ask" && s.cfg.Witnesses != nil {

@@ -103,7 +103,7 @@ func (s *Server) checkpointsPage(w http.ResponseWriter, r *http.Request) {
 		p.Live, p.Refresh = ledgerEventsPath, 30
 	}
 	for _, c := range list {
-		p.Points = append(p.Points, viewCheckpoint(c))
+		p.Points = append(p.Points, viewCheckpoint(c, info.Operators))
 	}
 	s.render(w, r, http.StatusOK, p)
 }

@@ -408,6 +408,7 @@ func printFederation(w io.Writer, st *web.FederationStatus) {
 	}
 	printSearches(w, st)
 	printReplicas(w, &st.Replicas)
+	printOutside(w, st)
 	for i := range st.Ballots {
 		fmt.Fprintln(w)
 		printBallot(w, &st.Ballots[i])
@@ -470,6 +471,32 @@ func printReplicas(w io.Writer, r *replica.Summary) {
 		}
 		for _, reason := range slices.Sorted(maps.Keys(c.Refused)) {
 			fmt.Fprintf(w, ", refused for %s %d", printable(reason), c.Refused[reason])
+		}
+		fmt.Fprintln(w)
+		if c.Last != "" {
+			fmt.Fprintf(w, "  last: %s\n", printable(c.Last))
+		}
+	}
+}
+
+// printOutside says what became of asking witnesses from outside.
+func printOutside(w io.Writer, st *web.FederationStatus) {
+	if len(st.Outside) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nwitnesses from outside:")
+	for _, c := range st.Outside {
+		fmt.Fprintf(w, "%-28s cosigned %d", printable(c.Name), c.Size)
+		if !c.Time.IsZero() {
+			fmt.Fprintf(w, " at %s", stamp(c.Time))
+		}
+		if c.URL == "" {
+			fmt.Fprint(w, ", asked by another operator")
+		} else {
+			fmt.Fprintf(w, ", %d of %d times asked", c.Cosigned, c.Asked)
+		}
+		for _, reason := range slices.Sorted(maps.Keys(c.Failed)) {
+			fmt.Fprintf(w, ", %s %d", printable(reason), c.Failed[reason])
 		}
 		fmt.Fprintln(w)
 		if c.Last != "" {

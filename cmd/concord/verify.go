@@ -280,9 +280,11 @@ func printVerdict(w io.Writer, v *verdict) {
 		printWrapped(w, "  + ", printable(c))
 	}
 	if r := v.Report; r != nil {
-		if r.Document != nil || r.Outcome != nil {
-			fmt.Fprintf(w, "  level %d, k %d, n %d\n", r.Level, r.Cosigners, r.Witnesses)
+		fmt.Fprintf(w, "  level %d, k %d, n %d", r.Level, r.Cosigners, r.Witnesses)
+		if len(r.Anchored) > 0 {
+			fmt.Fprintf(w, ", from outside %d", len(r.Anchored))
 		}
+		fmt.Fprintln(w)
 		for _, p := range r.Proven {
 			printWrapped(w, "  + ", printable(p))
 		}

@@ -81,7 +81,8 @@
     return sn === 0n && r === unbase(root, 32);
   };
 
-  // policyOf reads a tlog-policy: its keys, and the rule that says whether those that signed are enough.
+  // policyOf reads a tlog-policy: its keys, and the rules that say whether those that signed are enough, and whether enough from outside did: those
+  // of the group "outside" are no operators of the ledger.
   const policyOf = async (s) => {
     need(s !== "" && s.length <= 65536 && s.endsWith("\n"), "policy: it is empty, too long, or its last line does not end");
     const keys = [], votes = new Map(), used = new Set();
@@ -108,7 +109,9 @@
     }
     need(quorum !== undefined && keys.some((k) => k.type === 1) && new Set(keys.map((k) => k.key)).size === keys.length, "policy: no log, no quorum, or a key twice");
     const holds = (name, by) => votes.get(name).of.filter((m) => typeof m === "string" ? holds(m, by) : by.has(m)).length >= votes.get(name).need;
-    return { keys, satisfied: (by) => quorum === "none" || holds(quorum, by) };
+    const below = (name) => votes.get(name).of.flatMap((m) => typeof m === "string" ? below(m) : [m]), outside = votes.has("outside") ? below("outside") : [];
+    return { keys, outside, operators: keys.filter((k) => k.type === 4 && !outside.includes(k)),
+      satisfied: (by) => quorum === "none" || holds(quorum, by), anchored: (by) => outside.length > 0 && holds("outside", by) };
   };
 
   // fields returns the values of lines that begin with these words, in this order.
@@ -136,17 +139,26 @@
   const headOf = async (checkpoint, pol) => {
     const { text: headText, by } = await opened(checkpoint, pol.keys), [origin, n, root, end] = headText.split("\n");
     need(end === "" && headText.split("\n").length === 4 && named(origin), "the checkpoint is not three lines");
-    const size = number(n, SIZES), signed = [...by.keys()], cosigned = signed.filter((k) => k.type === 4).map((k) => ({ name: words(k.name), time: by.get(k) }));
+    const size = number(n, SIZES), signed = [...by.keys()], timed = (list) => signed.filter((k) => list.includes(k)).map((k) => ({ name: words(k.name), time: by.get(k) }));
+    const cosigned = timed(pol.operators), anchors = timed(pol.outside);
     unbase(root, 32);
     need(signed.some((k) => k.type === 1 && k.name === origin), "no log of the policy signed the checkpoint");
     need(pol.satisfied(by), "too few witnesses of the policy cosigned");
-    const first = cosigned.reduce((a, c) => a === undefined || c.time < a ? c.time : a, undefined);
-    return { log: words(origin), size, root, cosigned, k: cosigned.length, n: pol.keys.filter((k) => k.type === 4).length, notAfter: first, level: cosigned.length > 1 ? 2 : 1 };
+    const anchored = pol.anchored(by), first = earliest([...cosigned, ...anchors]);
+    return { log: words(origin), size, root, cosigned, k: cosigned.length, n: pol.operators.length, notAfter: first?.time, notAfterBy: first?.name,
+      anchors, anchored, level: cosigned.length < 2 ? 1 : anchored ? 4 : 2 };
   };
-  const namesOf = (h) => h.cosigned.map((c) => c.name).join(", ") || "the log";
+  const earliest = (list) => list.reduce((a, c) => a === undefined || c.time < a.time ? c : a, undefined);
+  const listed = (list) => list.map((c) => c.name).join(", ");
+  const namesOf = (h) => listed(h.cosigned) || "the log";
+  // by is the upper end of the time bracket; it is said whose clock gave it when that is none of an operator.
+  const by = (h) => h.notAfter === undefined ? when(NEVER) : when(h.notAfter) + (h.anchors.length && !(earliest(h.cosigned)?.time <= h.notAfter) ? ", by the clock of " + h.notAfterBy : "");
+  const anchoredBy = (h) => h.anchors.length === 0 ? [] : ["From outside, as no operator of this ledger, " + listed(h.anchors) + " cosigned the same head: no other history of the log was shown there, and this one was by " +
+    when(earliest(h.anchors).time) + ", by the clock of " + earliest(h.anchors).name + "." + (h.anchored ? "" : " The policy asks for more of them before it calls that anchored.")];
   const cosignedBy = (h) => h.k === 0 ? "The log's own key signed the head of " + h.size + " entries; the policy asks for no cosigner."
-    : h.k + " of " + h.n + " witnesses of the policy (" + namesOf(h) + ") cosigned the head of " + h.size + " entries that holds it, the first of them at " + when(h.notAfter) + ".";
-  const collusion = (h) => h.k < 2 ? "That the log was not rewritten before anyone else saw it: only " + namesOf(h) + " signed this head. Keep the receipt, or have others cosign."
+    : h.k + " of " + h.n + " witnesses of the policy (" + namesOf(h) + ") cosigned the head of " + h.size + " entries that holds it, the first of them at " + when(earliest(h.cosigned).time) + ".";
+  const collusion = (h) => h.anchored ? (h.k < 2 ? "That the log was not rewritten before " + earliest(h.anchors).name + " saw it, and that it does not work together with " + namesOf(h) + "."
+    : "That these " + h.k + " cosigners and " + listed(h.anchors) + " do not all work together.") : h.k < 2 ? "That the log was not rewritten before anyone else saw it: only " + namesOf(h) + " signed this head. Keep the receipt, or have others cosign."
     : "That these " + h.k + " cosigners do not work together.";
   const KEPT = "it cannot be changed or taken out without breaking the log for everybody who holds a later checkpoint.";
 
@@ -189,7 +201,7 @@
       unbase(cons, 32);
       need((await vkey(cosignKey, 4)).name === admitted, "the keys are those of another operator");
     }
-    const op = await vkey(opKey, 1), vouching = pol.keys.filter((k) => k.type === 4 && k.name === from);
+    const op = await vkey(opKey, 1), vouching = pol.operators.filter((k) => k.name === from);
     need(gov === "gov" && admitted === from && op.name === from && cut(home, ":")[0] === cut(chain, ":")[0], "the keys are those of another operator or chain");
     need((await opened(admit, vouching)).by.size === 1, "the policy does not have the key that vouches for the operator");
     return op;
@@ -212,7 +224,7 @@
     const [kind, chain, from, seq] = fields(note.slice(0, 4).join("\n"), ["concord/tx/v1", "chain", "from", "seq"]);
     need(kind === "doc" && digests.includes(salt ? btoa(await sha(atob(salt) + atob(file))) : file), "the note does not hold the digest of this document");
     await opened(noted, [await keyOf(pol, admit, from, chain)]);
-    const r = { operator: words(from), chain: words(chain), seq: number(seq, COUNTS), n: pol.keys.filter((k) => k.type === 4).length, k: 0, level: 0, cosigned: [],
+    const r = { operator: words(from), chain: words(chain), seq: number(seq, COUNTS), n: pol.operators.length, k: 0, level: 0, cosigned: [],
       document: { sha256: file, salted: salt !== "", label: words(label), documents: digests.length } };
     const what = r.operator + " notarised a document with SHA-256 " + labelled(file) + (salt ? "; what it made public is that digest salted, and the salt is in this receipt" : "") +
       (label ? " (label " + JSON.stringify(words(label)) + ")" : "") + ".";
@@ -232,8 +244,8 @@
     r.notBefore = number(time, SECONDS);
     r.document.height = number(height, SECONDS);
     Object.assign(r, h, { index: p.index });
-    r.proven = [what, "The note is entry " + r.index + " of the log " + r.log + ", in block " + r.document.height + "; " + KEPT, cosignedBy(h)];
-    if (h.notAfter !== undefined) r.proven.push("So the document existed, and the note was put into the log between " + when(r.notBefore) + ", the block's time, and " + when(h.notAfter) + ", the first cosigner's.");
+    r.proven = [what, "The note is entry " + r.index + " of the log " + r.log + ", in block " + r.document.height + "; " + KEPT, cosignedBy(h), ...anchoredBy(h)];
+    if (h.notAfter !== undefined) r.proven.push("So the document existed, and the note was put into the log between " + when(r.notBefore) + ", the block's time, and " + by(h) + ", the first cosigner's.");
     r.notProven = [...open, "The exact time: a block's time may lag on a quiet ledger, and each cosigner goes by its own clock.", collusion(h)];
     return r;
   };
@@ -294,10 +306,10 @@
     need(await lies(record, p.index, h.size, p.path, h.root), "the block record does not lie under the checkpoint");
     const r = { ...h, operator: from, chain: words(chain), index: p.index, notBefore: closed,
       outcome: { ask, from, url, profile, need: count(least), of: count(panel), verdict: last.verdict, closed, seats: last.seats, earlier: rounds.length > 1 ? rounds[0].seats : [] } };
-    if (h.level === 2 && last.verdict === "agree") r.level = 3;
+    if (h.level >= 2 && last.verdict === "agree") r.level = Math.max(h.level, 3);
     r.proven = [from + " asked for " + url + " to be witnessed (entry " + ask + " of the log " + h.log + "); the ledger drew a panel, each of which sealed what it saw before anybody opened it.",
       ...before(r.outcome), "It came to " + JSON.stringify(last.verdict) + " at " + when(closed) + ": " + saw(r.outcome, last.seats) + ".",
-      "That is in the ledger's state, whose hash is in entry " + p.index + ".", cosignedBy(h)];
+      "That is in the ledger's state, whose hash is in entry " + p.index + ".", cosignedBy(h), ...anchoredBy(h)];
     r.notProven = ["That what the page says is true.", PANEL, "Where the operators' machines are: networks and regions are what the other operators observed.", collusion(h)];
     return r;
   };
@@ -316,15 +328,15 @@
     need(r.text && o.profile === r.profile && o.seats.some((s) => s.relation === "agree" && s.text === r.text), "what the panel agreed on is another text than that of this capture");
     r.proven.push("A panel looked at the page as well, and came to " + JSON.stringify(o.verdict) + " at " + when(o.closed) + " on the text of this capture: " + saw(o, o.seats) + ".", ...before(o));
     r.notProven = [...r.notProven.filter((s) => s !== ALONE && s !== VISITOR), PANEL];
-    if (panel.level === 3 && r.level === 2) r.level = 3;
+    if (o.verdict === "agree" && panel.level >= 2 && r.level >= 2) r.level = Math.max(r.level, 3);
     return r;
   };
 
   const entryReport = async (h, p, entry) => {
     need(await lies(entry, p.index, h.size, p.path, h.root), "this text is not entry " + p.index + " of the log, or does not lie under the checkpoint");
     return { ...h, index: p.index,
-      proven: ["This text is entry " + p.index + " of the log " + h.log + "; " + KEPT, cosignedBy(h)],
-      notProven: ["That what the entry says is true.", "When it was put there: only that it was in the log by " + when(h.notAfter ?? NEVER) + ".", collusion(h)] };
+      proven: ["This text is entry " + p.index + " of the log " + h.log + "; " + KEPT, cosignedBy(h), ...anchoredBy(h)],
+      notProven: ["That what the entry says is true.", "When it was put there: only that it was in the log by " + by(h) + ".", collusion(h)] };
   };
 
   const captureReport = async (pol, p) => {
@@ -346,10 +358,10 @@
     const r = { ...h, url: words(entry.url), operator: words(from), chain: words(chain), seq: BigInt(seq), batch: count, index: p.index, captured: entry.time, notBefore: entry.time,
       status: Number(entry.status), raw: entry.raw, text: entry.text, profile: words(entry.profile), record: entry.record };
     r.proven = [r.operator + " states that it fetched " + r.url + " at " + when(r.captured) + " and was answered with status " + r.status + " and a body with SHA-256 " + labelled(r.raw) + ".",
-      "The statement is entry " + r.index + " of the log " + r.log + ", in a batch of " + r.batch + " captures; " + KEPT, cosignedBy(h)];
+      "The statement is entry " + r.index + " of the log " + r.log + ", in a batch of " + r.batch + " captures; " + KEPT, cosignedBy(h), ...anchoredBy(h)];
     if (r.text) r.proven.push("The text it extracted, by the rules " + r.profile + ", has SHA-256 " + labelled(r.text) + ".");
     r.notProven = ["That what the page says is true.", VISITOR, ALONE,
-      "The exact time: " + when(r.captured) + " is the operator's own clock. Cosigners say only that the statement was in the log by " + when(h.notAfter ?? NEVER) + ".",
+      "The exact time: " + when(r.captured) + " is the operator's own clock. Cosigners say only that the statement was in the log by " + by(h) + ".",
       "Anything about the site's TLS certificate or network address.", "That a search result was ranked fairly.", collusion(h)];
     return r;
   };
@@ -393,7 +405,7 @@
         others.push(r.proven ? "The file given is that " + kind + "." : "NOT PROVEN: the file given is another " + kind + ".");
       }
       parts.push(make("p", make("strong", r.proven ? "Proven, by your browser." : others.shift())),
-        make("p", "Level " + f.level + (f.level === 0 ? ": promised by the operator alone; it is not in the log yet." : f.k ? ": cosigned by " + f.k + " of " + f.n + " witnesses of the policy" + (f.level === 3 ? ", and a panel of operators saw the same." : ".") : ": signed by the log alone.") +
+        make("p", "Level " + f.level + (f.level === 0 ? ": promised by the operator alone; it is not in the log yet." : f.k ? ": cosigned by " + f.k + " of " + f.n + " witnesses of the policy" + (f.anchors.length ? ", and from outside by " + listed(f.anchors) : "") + (f.level === 3 ? ", and a panel of operators saw the same." : ".") : ": signed by the log alone.") +
           (f.notAfter === undefined ? "" : f.notBefore === undefined ? " It was there by " + when(f.notAfter) + "." :
             " Between " + when(f.notBefore) + (f.document || f.outcome ? ", the block's time, and " : ", by the operator's own clock, and ") + when(f.notAfter) + ", when the first witness cosigned.")),
         make("ul", [...others, ...f.proven].map((l) => make("li", l)), "proven"), make("p", "Not proven:"), make("ul", f.notProven.map((l) => make("li", l)), "unproven"));
