@@ -60,7 +60,7 @@ type FederationStatus struct {
 	Searches  []federation.Counters `json:"searches" nullable:"false" doc:"What became of asking each, since this node started."`
 
 	Replicas replica.Summary `json:"replicas" doc:"The entries of other operators' batches that are kept here, and who else has them."`
-	Outside []anchor.Tally `json:"outside" nullable:"false" doc:"What became of asking witnesses that are no operators to cosign the log's heads, since this node started."`
+	Outside  []anchor.Tally  `json:"outside" nullable:"false" doc:"What became of asking witnesses that are no operators to cosign the log's heads, since this node started."`
 }
 
 // FederationMember is one operator.
