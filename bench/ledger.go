@@ -248,7 +248,11 @@ func measureRate(ctx context.Context, c config, z ledgerSizes, n int) (*rateResu
 		others, r.AllPeer = append(others, s), append(r.AllPeer, s.PerSecond)
 	}
 	r.Ours.Full, r.Peer.Full = middle(own), middle(others)
-	return r, nil
+	acknowledged := r.Ours.Rest.Done
+	for _, s := range own {
+		acknowledged += s.Done
+	}
+	return r, ours.same(ctx, acknowledged)
 }
 
 // atRest submits one transaction at a time, at one node after the other.

@@ -46,6 +46,9 @@ type restart struct {
 // feedAtMost bounds the making of the blocks. What is there by then is measured, and the report says how many entries it has.
 const feedAtMost = 4 * time.Minute
 
+// followAtMost bounds the execution of the blocks: ten times what it takes.
+const followAtMost = 20 * time.Minute
+
 // measureLong makes a long log and looks at what it costs.
 func measureLong(ctx context.Context, c config) (*longLog, error) {
 	z := ledgerSizesOf(c)
@@ -116,6 +119,8 @@ func (r *longLog) feed(ctx context.Context, p *party) error {
 // follow waits until a node has executed the blocks, and looks at it meanwhile.
 func (r *longLog) follow(ctx context.Context, p *party) error {
 	const points = 10
+	ctx, cancel := context.WithTimeout(ctx, followAtMost)
+	defer cancel()
 	began := time.Now()
 	cpu, err := cpuOf(p.cmd.Process.Pid)
 	if err != nil {

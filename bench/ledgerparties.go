@@ -268,6 +268,22 @@ func (l *parties) await(ctx context.Context, what string, ok func(*party, *chain
 	}
 }
 
+// same checks that all operators have the same log, all of it under a head that a quorum has cosigned, with at least so many entries: a rate is
+// worth nothing otherwise.
+func (l *parties) same(ctx context.Context, entries int) error {
+	var first *chain.Status
+	err := l.await(ctx, "all have the same log, cosigned", func(p *party, s *chain.Status) (bool, error) {
+		if p == l.list[0] {
+			first = s
+		}
+		return s.Size == first.Size && s.Root == first.Root && s.Agreed == s.Size, nil
+	})
+	if err == nil && first.Size < uint64(entries) {
+		err = fmt.Errorf("%d transactions were acknowledged, the log has %d entries", entries, first.Size)
+	}
+	return err
+}
+
 // foundPeer starts n nodes of the kvstore.
 func foundPeer(ctx context.Context, c config, n int) (l *parties, err error) {
 	l = &parties{kv: true}
