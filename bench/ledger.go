@@ -88,7 +88,8 @@ const ledgerBegin = "<!-- tables: written by make bench-ledger -->"
 
 // ledgerSizes of a run.
 type ledgerSizes struct {
-	operators []int
+	operators []int         // of the rates
+	attesting []int         // of captures and receipts
 	rest      int           // transactions one at a time, of all operators together
 	full      time.Duration // of one load
 	most      int           // transactions a second and node that are made beforehand
@@ -102,7 +103,7 @@ type ledgerSizes struct {
 }
 
 func ledgerSizesOf(c config) ledgerSizes {
-	s := ledgerSizes{operators: []int{1, 4, 7}, rest: 105, full: 6 * time.Second, most: 6000, tessera: []int{60, 1024}, captures: 10 * fullBatch, verify: 1000,
+	s := ledgerSizes{operators: []int{1, 4, 7}, attesting: []int{1, 4, 7}, rest: 105, full: 6 * time.Second, most: 6000, tessera: []int{60, 1024}, captures: 10 * fullBatch, verify: 1000,
 		web: webSpec{Hosts: 60, Pages: 100, Subnet: 96}, batches: map[int]int{1: 2000, 4: 200}, long: 1_000_000, proofs: 2000}
 	if c.small {
 		s.operators, s.rest, s.full, s.captures, s.verify, s.long, s.proofs = []int{1, 4}, 16, 2*time.Second, 2*fullBatch, 100, 20_000, 500
@@ -327,7 +328,7 @@ func runTessera(ctx context.Context, c config, bin string, size, atOnce int, d t
 // measureCaptures attests captures on ledgers of several sizes, makes and verifies receipts there, and crawls with the whole program.
 func measureCaptures(ctx context.Context, c config) (rates []captureRate, receipts []verified, crawl *attestedCrawl, err error) {
 	z := ledgerSizesOf(c)
-	for _, n := range z.operators {
+	for _, n := range z.attesting {
 		rate, list, err := attestOn(ctx, c, z, n)
 		if err != nil {
 			return nil, nil, nil, fmt.Errorf("%d operators: %w", n, err)
