@@ -20,6 +20,8 @@ const (
 	// than one question if it is long: a page that is shown to somebody waits for it.
 	ledgerAskTime  = 2 * time.Second
 	ledgerReadTime = 5 * time.Second
+	// ledgerPatience is how long who asks for the newest of what is known waits for the answer, before it takes what was known last.
+	ledgerPatience = 200 * time.Millisecond
 	// ledgerPause is how long, after a question that nobody answered, further reads fail without asking: of all that a page asks, the
 	// first waits.
 	ledgerPause = time.Second
@@ -39,8 +41,8 @@ type remoteLedger struct {
 	id   string // of the chain
 	kept keptAnswers
 
-	asking sync.Mutex // held by who asks for last
 	mu     sync.Mutex
+	asking *ledgerAsking // for last; nil: nobody does
 	last   ledgerAbout
 	at     time.Time // when last was asked for; zero: it must be asked for again
 	silent error     // why the newest question had no answer; nil: it had one
@@ -167,34 +169,59 @@ func recall[A any](ctx context.Context, l *remoteLedger, service string, q any) 
 	return a, nil
 }
 
+// ledgerAsking is a question for what can be known without an error, which many wait for.
+type ledgerAsking struct {
+	began time.Time
+	done  chan struct{}
+	ok    bool // it had an answer, when done
+}
+
 // about returns what can be known without an error, and whether the node that keeps the ledger answers. While it does, what is returned is
-// at most ledgerFresh old. While it does not, one caller at a time waits to find out, and the others get what was known last.
+// at most ledgerFresh old. Nobody waits for longer than ledgerPatience for a node that has become silent, and only who asks first of one that was: the others
+// get what was known last. After Submit, which knows of something newer, all wait for the answer.
 func (l *remoteLedger) about() (known ledgerAbout, answers bool) {
 	known, answers, ask := l.known()
 	if !ask {
 		return known, answers
 	}
-	if !l.asking.TryLock() {
-		if !answers {
-			return known, false
-		}
-		l.asking.Lock()
+	l.mu.Lock()
+	asking, first := l.asking, l.asking == nil
+	if first {
+		asking = &ledgerAsking{began: time.Now(), done: make(chan struct{})}
+		l.asking = asking
+		go l.askAbout(asking)
 	}
-	defer l.asking.Unlock()
-	if known, answers, ask = l.known(); !ask { // somebody else has asked meanwhile
-		return known, answers
+	newer := l.at.IsZero()
+	l.mu.Unlock()
+	var patience <-chan time.Time
+	switch {
+	case !first && !answers:
+		return known, false
+	case !newer || !answers:
+		patience = time.After(time.Until(asking.began.Add(ledgerPatience)))
 	}
+	select {
+	case <-asking.done:
+		known, _, _ = l.known()
+		return known, asking.ok
+	case <-patience:
+		return known, false
+	}
+}
+
+// askAbout asks for what can be known without an error. It ends within ledgerAskTime.
+func (l *remoteLedger) askAbout(a *ledgerAsking) {
 	ctx, cancel := reading()
 	defer cancel()
 	var next ledgerAbout
-	if l.read(ctx, ledgerAboutService, none{}, &next) != nil {
-		known, _, _ = l.known()
-		return known, false
-	}
+	err := l.read(ctx, ledgerAboutService, none{}, &next)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.last, l.at = next, time.Now()
-	return next, true
+	if err == nil {
+		l.last, l.at, a.ok = next, time.Now(), true
+	}
+	l.asking = nil
+	close(a.done)
 }
 
 // known returns what was known last, whether the newest question had an answer, and whether to ask again.

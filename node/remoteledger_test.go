@@ -415,6 +415,9 @@ func TestRemoteLedgerAbsence(t *testing.T) {
 			if st := r.Status(); st.Running || st.Halted != "" || st.Chain != c.ID() || st.Size <= index {
 				t.Errorf("status while nobody answers: %+v", st)
 			}
+			if took := time.Since(start); took > ledgerAskTime/2 {
+				t.Errorf("what is known was waited for, for %v", took)
+			}
 			if cp := r.Checkpoint(); cp.Size <= index || r.ID() != c.ID() || r.Policy() != c.Policy() || len(r.Members()) != 1 || !r.Founded().Equal(c.Founded()) {
 				t.Errorf("what was known is not known any more: %+v", cp)
 			}
