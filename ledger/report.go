@@ -130,7 +130,7 @@ func (l *lines) round() int {
 //	sketch <base64 of SketchOf that text>
 //	cert <digest of the TLS certificate chain>
 //	warc <digest of the WARC record>
-//	net <ASN> <region>        where from, as this operator claims it
+//	net <ASN> <region>        where from, as this operator claims it; "- -": it claims nothing. No rule reads it
 type ShowTx struct {
 	Head
 	Ask         uint64

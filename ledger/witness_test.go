@@ -272,6 +272,46 @@ func TestPanelDiversity(t *testing.T) {
 	}
 }
 
+// Where a report says that it is from counts for nothing: only what the others decided that they observed does.
+func TestPlaceIsNotClaimed(t *testing.T) {
+	f := newFed(t, 3)
+	f.step(1, f.gov(&Gov{Set: &Setting{ParamASNs, 2}}))
+	verdict := func() Verdict {
+		t.Helper()
+		id := f.ask(f.ops[0], 2, 3, 0)
+		claims := func(i int, o *operator) *ShowTx {
+			r := report(o, id, 1, pageText)
+			r.ASN, r.Region = fmt.Sprintf("AS%d", 64600+i), regions[i]
+			return r
+		}
+		var seals, shows [][]byte
+		for i, o := range f.ops[1:] {
+			seals = append(seals, f.sealOf(o, claims(i, o)))
+		}
+		f.step(5, seals...)
+		for i, o := range f.ops[1:] {
+			shows = append(shows, f.showOf(o, claims(i, o)))
+		}
+		f.step(121, shows...)
+		f.step(200, f.doc(f.ops[0]))
+		for _, s := range f.m.State().Ask(id).Rounds[0].panel() {
+			if s.ASN == "AS64600" || s.ASN == "AS64601" || s.ASN == "AS64602" {
+				t.Errorf("the seat of %s has the network that its report claims", s.Operator)
+			}
+		}
+		return f.m.State().Ask(id).Verdict()
+	}
+	if v := verdict(); v != Unconfirmed {
+		t.Errorf("networks that are only claimed: %s", v)
+	}
+	for i, o := range f.ops[1:] {
+		f.step(1, f.gov(&Gov{Place: &Place{o.name, fmt.Sprintf("AS%d", 64500+i), "RIPE"}}))
+	}
+	if v := verdict(); v != Agree {
+		t.Errorf("networks that the others observed: %s", v)
+	}
+}
+
 func TestPanelIsNotChosen(t *testing.T) {
 	f := newFed(t, 9)
 	count := map[string]int{}

@@ -209,7 +209,9 @@ func decodeShow(s *ledger.ShowTx, f *fields) {
 	f.digest("Text", s.Text)
 	f.digest("TLS certificates", s.Cert)
 	f.digest("WARC record", s.WARC)
-	f.text("From", s.ASN+" "+s.Region)
+	if s.ASN != "-" {
+		f.text("From, as it says itself", s.ASN+" "+s.Region)
+	}
 }
 
 func decodeRecord(e *concord.LedgerEntry) (about string, f fields) {

@@ -176,6 +176,7 @@ func (w *Witness) look(ctx context.Context, a *ledger.Ask, round int) (*report, 
 	if err != nil {
 		return nil, err
 	}
+	// No network is claimed: what counts is what the others observed of this operator, which its seat has.
 	show := &ledger.ShowTx{Head: w.head(0), Ask: a.Index, Round: round, Status: seen.Status, Final: seen.Final, Time: seen.Time.Unix(), Raw: seen.Raw,
 		Text: textDigest(seen.Text), Sketch: ledger.SketchOf(seen.Text), Cert: seen.Cert, WARC: seen.Record, ASN: "-", Region: "-"}
 	if _, err := rand.Read(show.Salt[:]); err != nil {
