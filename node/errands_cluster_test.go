@@ -6,10 +6,14 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
 	"concord"
+	"concord/receipt"
+	"concord/replica"
 	"concord/web"
 )
 
@@ -51,6 +55,32 @@ func TestLedgerAtAnyNode(t *testing.T) {
 	}
 	if b, status, err := c.nodes[1].send("/api/v1/witness", strings.NewReader(`{"url":"https://example.org/"}`)); err != nil || status != http.StatusUnprocessableEntity || !strings.Contains(string(b), "invite operators") {
 		t.Errorf("a witness asked for where nobody else is: %d %v %s", status, err, b)
+	}
+
+	// Batches lie where the attestor runs, which may be another node than the ledger's, and are handed out by all.
+	var entries struct{ Entries []concord.LedgerEntry }
+	var attested concord.LedgerEntry
+	c.await("the page is attested", func() bool {
+		c.nodes[0].json("/api/v1/ledger/entries", url.Values{"limit": {"200"}}, &entries)
+		for _, e := range entries.Entries {
+			if e.Type == "attest" {
+				attested = e
+			}
+		}
+		return attested.Type != ""
+	})
+	nonce := concord.Sum([]byte("poller"))
+	for i, p := range c.nodes {
+		path := "/api/v1/batches/" + strconv.FormatUint(attested.Index, 10)
+		text, status := p.get(path, nil)
+		if _, err := receipt.ParseBatch([]byte(attested.Text), text); err != nil || status != http.StatusOK {
+			t.Errorf("node %d hands out of entry %d: %d, %v, %s", i+1, attested.Index, status, err, text)
+		}
+		var v replica.Vote
+		p.json(path+"/vote", url.Values{"nonce": {nonce.String()}}, &v)
+		if v.Hash != replica.VoteHash(nonce, v.Nonce, text) {
+			t.Errorf("node %d votes %+v", i+1, v)
+		}
 	}
 
 	c.stop(0)
