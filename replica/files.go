@@ -156,7 +156,9 @@ func (k *Keeper) put(index uint64, author string, text []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.hold(index, author, int64(len(text)), k.cfg.Now())
-	if h := k.held[index]; h.damaged {
+	h := k.held[index]
+	h.pages, h.written = nil, h.written+1 // the filter may have been that of a damaged copy
+	if h.damaged {
 		h.damaged = false
 		k.totals.repaired++
 	}
@@ -190,9 +192,6 @@ func (k *Keeper) read(e *concord.LedgerEntry) (text []byte, b *receipt.Batch, er
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {
-		if h.pages == nil {
-			h.pages = newFilter(b.Entries)
-		}
 		return text, b, nil
 	}
 	if k.held[e.Index] != h {

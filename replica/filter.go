@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"concord"
@@ -15,10 +16,12 @@ const (
 	filterHashes = 8
 )
 
-func newFilter(entries []concord.Entry) filter {
-	f := make(filter, (len(entries)*filterBits+7)/8)
-	for i := range entries {
-		h := hashPage(entries[i].URL)
+// newFilter makes the filter of a batch's text, which need not have been checked: the page is the last field of each line.
+func newFilter(text []byte) filter {
+	f := make(filter, (max(1, bytes.Count(text, []byte{'\n'}))*filterBits+7)/8)
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimSuffix(line, []byte{'\n'})
+		h := hashPage(line[bytes.LastIndexByte(line, ' ')+1:])
 		for j := range uint64(filterHashes) {
 			bit := h.bit(j, f)
 			f[bit/8] |= 1 << (bit % 8)
@@ -43,8 +46,8 @@ func (f filter) mayHave(h pageHash) bool {
 // pageHash gives a page's bits by double hashing.
 type pageHash [2]uint64
 
-func hashPage(url string) pageHash {
-	d := concord.Sum([]byte(url))
+func hashPage(url []byte) pageHash {
+	d := concord.Sum(url)
 	return pageHash{binary.BigEndian.Uint64(d[:8]), binary.BigEndian.Uint64(d[8:16]) | 1}
 }
 

@@ -43,7 +43,7 @@ type Summary struct {
 	Batches   int        `json:"batches" doc:"Batches that are kept."`
 	Missing   int        `json:"missing" doc:"Batches that are asked for, and nobody gave yet."`
 	Alone     int        `json:"alone" doc:"Batches that nobody else had when others were last asked about them."`
-	Own       int        `json:"own" doc:"This operator's own batches."`
+	Own       int        `json:"own" doc:"This operator's own batches that others are asked about: all, or some thousands drawn from them."`
 	OwnAlone  int        `json:"ownAlone" doc:"Of them, those that no other operator had when it was last asked about them."`
 	Broken    int        `json:"broken" doc:"Batches whose copy is damaged and not mended yet."`
 	Polls     uint64     `json:"polls" doc:"Polls held since this node started."`

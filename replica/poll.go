@@ -20,7 +20,7 @@ import (
 const (
 	maxVotes  = 4               // votes and batches that are read for others at a time
 	maxVoters = 16              // operators asked in one poll
-	tickPolls = 16              // polls at a time
+	tickPolls = 16              // polls at a time: in a day more than a gigabyte has batches
 	pollTime  = 5 * time.Second // for one vote: a voter reads and hashes 16 MiB at most
 	maxVote   = 4 << 10         // bytes of one
 	voteHead  = "concord/vote/v1\n"

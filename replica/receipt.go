@@ -24,7 +24,7 @@ func (k *Keeper) Receipt(ctx context.Context, operator, pageURL string) ([]byte,
 	}
 	k.mu.Lock()
 	var indexes []uint64
-	page := hashPage(pageURL)
+	page := hashPage([]byte(pageURL))
 	for i, h := range k.held {
 		if h.author == operator && h.pages.mayHave(page) {
 			indexes = append(indexes, i)
@@ -35,6 +35,9 @@ func (k *Keeper) Receipt(ctx context.Context, operator, pageURL string) ([]byte,
 	for _, index := range indexes {
 		if ctx.Err() != nil {
 			return nil, concord.Errorf(concord.Unavailable, "there was no time to look through all that is kept of %s; try again", operator)
+		}
+		if !k.mayHave(index, operator, page) {
+			continue
 		}
 		e, err := k.cfg.Ledger.Entry(index)
 		if err != nil {
@@ -55,6 +58,34 @@ func (k *Keeper) Receipt(ctx context.Context, operator, pageURL string) ([]byte,
 		}
 	}
 	return nil, concord.Errorf(concord.NotFound, "no batch of %s that is kept here has a capture of %s", concord.Clip(operator, 100), concord.Clip(pageURL, 200))
+}
+
+// mayHave reads a batch for the pages it has, unless that is known, and says whether one of them may be among them.
+func (k *Keeper) mayHave(index uint64, author string, page pageHash) bool {
+	k.mu.Lock()
+	h := k.held[index]
+	var pages filter
+	written := 0
+	if h != nil {
+		pages, written = h.pages, h.written
+	}
+	k.mu.Unlock()
+	if h == nil {
+		return false
+	}
+	if pages == nil {
+		text, err := readFile(k.path(index, author))
+		if err != nil {
+			return true // whoever reads it next sees to it
+		}
+		pages = newFilter(text)
+		k.mu.Lock()
+		if h.written == written {
+			h.pages = pages
+		}
+		k.mu.Unlock()
+	}
+	return pages.mayHave(page)
 }
 
 // build puts what our copy of the ledger knows into a receipt.

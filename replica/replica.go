@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"maps"
+	"math"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -66,12 +68,14 @@ const (
 	// DefaultSettle leaves the author time to hear itself that its batch is in the ledger.
 	DefaultSettle = 2 * time.Second
 
-	tick        = 500 * time.Millisecond
-	pageEntries = 500       // of the ledger, read at a time
-	tickPages   = 4         // of them in one tick: after a start all of it is gone through, and half a core would be much for that
-	maxWants    = 10_000    // batches of one author that are asked for; the ledger is gone through again for the rest
-	walkAgain   = time.Hour // after which it is
-	blockBytes  = 4096      // of the disk that the smallest file takes
+	tick        = 500 * time.Millisecond // of fetching
+	pollTick    = 2 * time.Second        // of polls: each looks through all batches for those that are due
+	maxOwn      = 10_000                 // own batches that others are asked about; of more, some drawn from all
+	pageEntries = 500                    // of the ledger, read at a time
+	tickPages   = 4                      // of them in one tick: after a start all of it is gone through, and half a core would be much for that
+	maxWants    = 10_000                 // batches of one author that are asked for; the ledger is gone through again for the rest
+	walkAgain   = time.Hour              // after which it is
+	blockBytes  = 4096                   // of the disk that the smallest file takes
 )
 
 // Validate reports what is missing or out of bounds.
@@ -96,7 +100,8 @@ type Keeper struct {
 
 	mu     sync.Mutex
 	held   map[uint64]*held // by index in the ledger
-	own    map[uint64]*held // this operator's batches, likewise: they lie elsewhere, and others are asked about them
+	own    map[uint64]*held // some of this operator's batches, likewise: they lie elsewhere, and others are asked about them
+	ownBar uint64           // those with a smaller score
 	wants  map[uint64]*want
 	peers  map[string]*peer // the ledger's members that were met: it does not grow beyond them
 	next   uint64           // first entry of the ledger that was not looked at
@@ -111,7 +116,8 @@ type held struct {
 	due     time.Time
 	damaged bool   // it is asked for again
 	alone   bool   // nobody else had it at the last poll that anybody answered
-	pages   filter // nil: not read since the start
+	pages   filter // nil: not read since it was written, or since the start
+	written int    // times
 }
 
 // want is a batch that is asked for.
@@ -139,7 +145,7 @@ func Open(cfg Config) (*Keeper, error) {
 		return nil, err
 	}
 	k := &Keeper{cfg: cfg, dir: filepath.Join(cfg.Dir, strings.ReplaceAll(cfg.Ledger.ID(), ":", ".")), votes: make(chan struct{}, maxVotes), scans: make(chan struct{}, maxScans),
-		held: map[uint64]*held{}, own: map[uint64]*held{}, wants: map[uint64]*want{}, peers: map[string]*peer{}}
+		held: map[uint64]*held{}, own: map[uint64]*held{}, ownBar: math.MaxUint64, wants: map[uint64]*want{}, peers: map[string]*peer{}}
 	if err := k.load(); err != nil {
 		return nil, fmt.Errorf("open replicas: %w", err)
 	}
@@ -149,17 +155,17 @@ func Open(cfg Config) (*Keeper, error) {
 // Run keeps, polls and mends until ctx ends (it then returns nil).
 func (k *Keeper) Run(ctx context.Context) error {
 	var both sync.WaitGroup // who is slow to vote does not keep batches from being fetched
-	both.Go(func() { every(ctx, k.keep) })
+	both.Go(func() { every(ctx, tick, k.keep) })
 	if k.cfg.Every > 0 {
-		both.Go(func() { every(ctx, k.pollDue) })
+		both.Go(func() { every(ctx, pollTick, k.pollDue) })
 	}
 	both.Wait()
 	return nil
 }
 
 // every does something at each tick until ctx ends.
-func every(ctx context.Context, do func(context.Context)) {
-	beat := time.NewTicker(tick)
+func every(ctx context.Context, d time.Duration, do func(context.Context)) {
+	beat := time.NewTicker(d)
 	defer beat.Stop()
 	for {
 		select {
@@ -220,8 +226,12 @@ func (k *Keeper) follow() error {
 
 // consider makes a batch that another operator attested one that is asked for. The mutex is held.
 func (k *Keeper) consider(e *concord.LedgerEntry, now time.Time) {
-	if e.Type == attestType && e.From == k.cfg.Self && k.own[e.Index] == nil {
+	if e.Type == attestType && e.From == k.cfg.Self && k.own[e.Index] == nil && k.score(e.Index) < k.ownBar {
 		k.own[e.Index] = &held{author: k.cfg.Self, due: k.firstDue(now)}
+		for len(k.own) > maxOwn {
+			k.ownBar /= 2
+			maps.DeleteFunc(k.own, func(index uint64, _ *held) bool { return k.score(index) >= k.ownBar })
+		}
 	}
 	if e.Type != attestType || e.From == k.cfg.Self || k.held[e.Index] != nil || k.wants[e.Index] != nil || !k.fits(e.From, e.Index) {
 		return

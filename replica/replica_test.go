@@ -279,21 +279,36 @@ func TestOwnBatches(t *testing.T) {
 	}
 }
 
+// Of very many own batches some are asked about, always the same.
+func TestManyOwnBatches(t *testing.T) {
+	w := newWorld(t, 2)
+	k := w.by[alice].Keeper
+	for range 2 {
+		for i := range uint64(5 * maxOwn) {
+			k.consider(&concord.LedgerEntry{Index: i, Type: attestType, From: alice}, testNow)
+		}
+		if n := k.Status().Own; n > maxOwn || n < maxOwn/4 {
+			t.Errorf("%d are asked about", n)
+		}
+	}
+}
+
 // A filter knows every page it was made of, and few others.
 func TestFilter(t *testing.T) {
 	for _, n := range []int{1, 2, 100, 4096} {
-		var list []concord.Entry
+		var pages []string
 		for i := range n {
-			list = append(list, concord.Entry{URL: fmt.Sprintf("https://example.org/%d", i)})
+			pages = append(pages, fmt.Sprintf("https://example.org/%d", i))
 		}
-		f, wrong := newFilter(list), 0
+		_, text := entriesOf(bob, testNow.Unix(), pages...)
+		f, wrong := newFilter(text), 0
 		for i := range n {
-			if !f.mayHave(hashPage(list[i].URL)) {
+			if !f.mayHave(hashPage([]byte(pages[i]))) {
 				t.Fatalf("of %d: page %d is not known", n, i)
 			}
 		}
 		for i := range 10_000 {
-			if f.mayHave(hashPage(fmt.Sprintf("https://example.com/%d", i))) {
+			if f.mayHave(hashPage(fmt.Appendf(nil, "https://example.com/%d", i))) {
 				wrong++
 			}
 		}
@@ -301,9 +316,27 @@ func TestFilter(t *testing.T) {
 			t.Errorf("of %d: %d of 10000 others may be in it", n, wrong)
 		}
 	}
-	if !filter(nil).mayHave(hashPage("x")) {
+	if !filter(nil).mayHave(hashPage(nil)) {
 		t.Error("what was not read has nothing")
 	}
+}
+
+// Whatever is in a file, looking for a page in it is safe.
+func FuzzFilter(f *testing.F) {
+	_, text := entriesOf(bob, testNow.Unix(), "https://example.org/", "https://example.org/2")
+	f.Add(text, "https://example.org/2")
+	f.Add([]byte("\n\n  \nx"), "")
+	f.Add([]byte(nil), "x")
+	f.Fuzz(func(t *testing.T, text []byte, page string) {
+		has := false
+		for line := range strings.Lines(string(text)) {
+			line = strings.TrimSuffix(line, "\n")
+			has = has || line[strings.LastIndexByte(line, ' ')+1:] == page
+		}
+		if has && !newFilter(text).mayHave(hashPage([]byte(page))) {
+			t.Fatalf("%q is not found in %q", page, text)
+		}
+	})
 }
 
 // A vote tells apart whose nonces and which text it is of.
