@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"concord"
@@ -45,6 +46,7 @@ type paper struct {
 	Index    uint64          `json:"index,omitempty"`
 	First    *firstNote      `json:"first,omitempty"` // a note of the same digest that came before this one
 	Upgraded bool            `json:"upgraded,omitempty"`
+	Early    string          `json:"early,omitempty"` // where the receipt of before is kept, which fixes the time closer
 	Report   *receipt.Report `json:"report,omitempty"`
 
 	salt   concord.Digest
@@ -254,6 +256,23 @@ func (p *paper) fetch(ctx context.Context, c *client) ([]byte, error) {
 	return receipt.BuildDocument(*parts)
 }
 
+// earlyEnough is by how much a receipt must fix the time closer than its better successor to be kept beside it.
+const earlyEnough = time.Hour
+
+// keepEarly keeps the receipt that is there under another name, if the one that takes its place is under a much later head, as when the first witness from
+// outside was named long after. One that is kept already stays.
+func (p *paper) keepEarly(old *receipt.Report) error {
+	if old.Level == 0 || p.Report == nil || p.Report.NotAfter.Sub(old.NotAfter) < earlyEnough {
+		return nil
+	}
+	early := strings.TrimSuffix(p.Receipt, proofSuffix) + ".early" + proofSuffix
+	if _, err := os.Stat(early); err == nil {
+		return nil
+	}
+	p.Early = early
+	return p.put(early, p.before)
+}
+
 func (p *paper) write(proof, policy []byte, full error) error {
 	if full != nil { // in the log, and cosigned by too few so far: it is worth keeping
 		var step *receipt.StepError
@@ -268,22 +287,32 @@ func (p *paper) write(proof, policy []byte, full error) error {
 	}
 	if p.before != nil {
 		old, err := receipt.Verify(p.before, policy, receipt.Options{})
-		if bytes.Equal(p.before, proof) || err == nil && (p.Report == nil || old.Level >= p.Level && old.Cosigners >= p.K) {
+		if bytes.Equal(p.before, proof) || err == nil && (p.Report == nil || old.Level >= p.Level && old.Cosigners >= p.K && len(old.Anchored) >= len(p.Report.Anchored)) {
 			if err == nil {
 				p.Level, p.K, p.N, p.Report = old.Level, old.Cosigners, old.Witnesses, old
 			}
 			return nil // what is there is as good
 		}
 		p.Upgraded = true
+		if err == nil {
+			if err := p.keepEarly(old); err != nil {
+				return err
+			}
+		}
 	}
+	return p.put(p.Receipt, proof)
+}
+
+// put writes a receipt, which holds the salt if there is one.
+func (p *paper) put(name string, proof []byte) error {
 	mode := fs.FileMode(0o644)
 	if !p.salt.IsZero() {
 		mode = 0o600
 	}
-	err := durable.WriteFile(p.Receipt, mode, func(w io.Writer) error { _, err := w.Write(proof); return err })
+	err := durable.WriteFile(name, mode, func(w io.Writer) error { _, err := w.Write(proof); return err })
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
-		return concord.Errorf(concord.Invalid, "write %s: %w", p.Receipt, pe.Err)
+		return concord.Errorf(concord.Invalid, "write %s: %w", name, pe.Err)
 	}
 	return err
 }
@@ -298,7 +327,11 @@ func printPaper(w io.Writer, p *paper) {
 	case p.Report == nil:
 		say("Entry %d of the log, whose head too few operators have cosigned so far (level %d): run the same command again for a better receipt.", p.Index, p.Level)
 	default:
-		say("Entry %d of the log, cosigned by %d of %d operators (level %d), between %s and %s.", p.Report.Index, p.K, p.N, p.Level, stamp(p.Report.NotBefore), stamp(p.Report.NotAfter))
+		outside := ""
+		for i, c := range p.Report.Anchored {
+			outside += []string{", and from outside by ", ", "}[min(i, 1)] + c.Name
+		}
+		say("Entry %d of the log, cosigned by %d of %d operators%s (level %d), between %s and %s.", p.Report.Index, p.K, p.N, outside, p.Level, stamp(p.Report.NotBefore), stamp(p.Report.NotAfter))
 	}
 	if p.First != nil {
 		say("The same digest was notarised before: by %s, entry %d.", p.First.From, p.First.Index)
@@ -308,4 +341,7 @@ func printPaper(w io.Writer, p *paper) {
 		what = "Receipt, replaced by this better one:"
 	}
 	say("%s %s", what, p.Receipt)
+	if p.Early != "" {
+		say("The one of before fixes the time closer, and is kept: %s", p.Early)
+	}
 }
