@@ -168,7 +168,8 @@ func (n *Node) errandServices() map[string]handler {
 		string(documentErrand):        documentErrand.at(d, x.Document),
 		string(documentReceiptErrand): documentReceiptErrand.at(d, x.DocumentReceipt),
 
-		string(batchErrand): batchErrand.at(d, n.replicas.Batch),
+		string(batchErrand):     batchErrand.at(d, n.replicas.Batch),
+		string(admissionErrand): admissionErrand.at(d, n.replicas.Admission),
 		string(voteErrand): voteErrand.at(d, func(ctx context.Context, q voteOn) (replica.Vote, error) {
 			return n.replicas.Vote(ctx, q.Entry, q.Nonce)
 		}),

@@ -46,6 +46,7 @@ type replicasThere struct{ n *Node }
 const (
 	batchErrand          errand[uint64, []byte]         = "replica-batch"
 	voteErrand           errand[voteOn, replica.Vote]   = "replica-vote"
+	admissionErrand      errand[uint64, []byte]         = "replica-admission"
 	replicaReceiptErrand errand[receiptOfOther, []byte] = "replica-receipt"
 )
 
@@ -66,6 +67,9 @@ func (x replicasThere) Batch(ctx context.Context, index uint64) ([]byte, error) 
 }
 func (x replicasThere) Vote(ctx context.Context, index uint64, poller concord.Digest) (replica.Vote, error) {
 	return voteErrand.read(ctx, x.n, voteOn{index, poller})
+}
+func (x replicasThere) Admission(ctx context.Context, index uint64) ([]byte, error) {
+	return admissionErrand.read(ctx, x.n, index)
 }
 func (x replicasThere) Receipt(ctx context.Context, operator, pageURL string) ([]byte, error) {
 	return replicaReceiptErrand.do(ctx, x.n, receiptOfOther{operator, pageURL}) // it may read much

@@ -6,10 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"concord"
 	"concord/receipt"
 	"concord/replica"
 )
@@ -80,6 +82,22 @@ func TestReplicas(t *testing.T) {
 		t.Errorf("%v: %s", err, now)
 	}
 	alice.until("bob votes for his batches", func() bool { s := alice.standing("bob.example"); return s.Agreed > 0 && s.Wrong == 0 && s.Lost == 0 })
+
+	// A receipt takes bob's own word for his old key after he changed his cosigning key: alice asks him while he is there.
+	index, err := strconv.ParseUint(strings.SplitN(filepath.Base(files[0]), "-", 2)[0], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ballot, err := bob.federation().Rotate(t.Context(), "cosign")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice.until("alice signs bob's new key", func() bool { _, err := fed.Sign(t.Context(), ballot.ID); return err == nil })
+	alice.until("bob's new key is in use", func() bool {
+		_, err := alice.chain.Admission("bob.example", index)
+		return concord.KindOf(err) == concord.NotFound
+	})
+	alice.until("bob vouches for his old key", func() bool { _, err := alice.replicas.Admission(t.Context(), index); return err == nil })
 
 	way.Close() // bob cannot be reached any more
 	proof := alice.get("/api/v1/receipts", url.Values{"url": {page}, "operator": {"bob.example"}}, http.StatusOK)

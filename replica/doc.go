@@ -17,7 +17,8 @@
 // # Files
 //
 // Config.Dir/<chain>/<index in the ledger>-<author>.batch is the batch's text and nothing else. Its checksum is the root in the ledger: it is checked
-// at each reading, before a byte is served, voted on or made into a receipt. A file that fails is fetched anew and written over. They need no backup.
+// at each reading, before a byte is served, voted on or made into a receipt. A file that fails is fetched anew and written over. <author>.admissions
+// beside them are what an operator said of its keys after it changed them (admission.go). They need no backup.
 //
 // # Polls
 //

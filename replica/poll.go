@@ -81,7 +81,7 @@ func (k *Keeper) forOthers(ctx context.Context, index uint64) ([]byte, error) {
 		return nil, err
 	}
 	if e.Type != attestType {
-		return nil, concord.Errorf(concord.NotFound, "entry %d of the ledger is about no batch", index)
+		return nil, errNoBatch(index)
 	}
 	select {
 	case k.votes <- struct{}{}:
@@ -90,6 +90,10 @@ func (k *Keeper) forOthers(ctx context.Context, index uint64) ([]byte, error) {
 		return nil, concord.Errorf(concord.Unavailable, "too many batches are being asked for; try again in a few seconds")
 	}
 	return k.text(ctx, &e)
+}
+
+func errNoBatch(index uint64) error {
+	return concord.Errorf(concord.NotFound, "entry %d of the ledger is about no batch", index)
 }
 
 // text reads a batch, an own one or one that is kept, and checks it.
@@ -164,6 +168,9 @@ func (k *Keeper) poll(ctx context.Context, index uint64) {
 	}
 	if err != nil {
 		return
+	}
+	if e.From != k.cfg.Self {
+		k.vouch(ctx, &e, text)
 	}
 	var voters []string
 	for _, name := range k.cfg.Peers.Others() {

@@ -54,7 +54,11 @@ func (k *Keeper) Receipt(ctx context.Context, operator, pageURL string) ([]byte,
 			}
 		}
 		if newest >= 0 {
-			return k.build(&e, b.Parts(newest))
+			p, err := k.build(&e, b.Parts(newest))
+			if err != nil {
+				return nil, err
+			}
+			return receipt.Build(*p)
 		}
 	}
 	return nil, concord.Errorf(concord.NotFound, "no batch of %s that is kept here has a capture of %s", concord.Clip(operator, 100), concord.Clip(pageURL, 200))
@@ -86,21 +90,4 @@ func (k *Keeper) mayHave(index uint64, author string, page pageHash) bool {
 		k.mu.Unlock()
 	}
 	return pages.mayHave(page)
-}
-
-// build puts what our copy of the ledger knows into a receipt.
-func (k *Keeper) build(e *concord.LedgerEntry, p receipt.Parts) (proof []byte, err error) {
-	p.Index = e.Index
-	if p.Admit, err = k.cfg.Ledger.Admission(e.From, e.Index); err != nil {
-		return nil, err
-	}
-	head, err := k.cfg.Ledger.Covering(e.Index)
-	if err != nil {
-		return nil, err
-	}
-	if p.Path, err = k.cfg.Ledger.Proof(e.Index, head.Size); err != nil {
-		return nil, err
-	}
-	p.Checkpoint = []byte(head.Note)
-	return receipt.Build(p)
 }

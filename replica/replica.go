@@ -28,8 +28,11 @@ type Ledger interface {
 	Covering(index uint64) (concord.Checkpoint, error)
 	// Proof returns the inclusion path of an entry under the first size entries.
 	Proof(index, size uint64) ([]concord.Digest, error)
-	// Admission returns what binds an operator's op key to a cosigning key, in the form that receipts carry.
+	// Admission returns what binds an operator's op key, of when the log had index entries, to its cosigning key of now, in the form that receipts carry. NotFound when
+	// only the operator's own node has it.
 	Admission(operator string, index uint64) ([]byte, error)
+	// Policy returns the policy that receipts are checked with.
+	Policy() string
 }
 
 // Peers are the APIs of the other operators. Package federation provides them.
@@ -97,6 +100,8 @@ type Keeper struct {
 	dir   string
 	votes chan struct{} // one place a vote or a batch that is read for others
 	scans chan struct{} // one place a search for a page
+
+	admitMu sync.Mutex // one at a time changes the file of an operator's admissions
 
 	mu     sync.Mutex
 	held   map[uint64]*held // by index in the ledger

@@ -279,6 +279,65 @@ func TestOwnBatches(t *testing.T) {
 	}
 }
 
+// After a change of its keys only the operator itself can say whose the key of before was: it is asked while it is there, what it says counts only if
+// it proves that, and others hear it from who knows it.
+func TestChangedKeys(t *testing.T) {
+	w := newWorld(t, 4)
+	w.attest(bob, "https://harbour.example/")
+	w.keepAll(alice, carol, dave)
+	admit := w.rotate(bob)
+	proves := func(name string, can bool) {
+		t.Helper()
+		proof, err := w.by[name].Receipt(t.Context(), bob, "https://harbour.example/")
+		if !can {
+			if concord.KindOf(err) != concord.NotFound {
+				t.Errorf("%s: %v", name, err)
+			}
+			return
+		}
+		if err == nil {
+			_, err = receipt.Verify(proof, w.policy(), receipt.Options{URL: "https://harbour.example/"})
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	poll := func(name string) {
+		w.pass(2 * time.Hour)
+		w.by[name].pollDue(t.Context())
+	}
+	says := func(admit []byte) {
+		w.set(bob, false, func(path string) []byte {
+			if strings.HasSuffix(path, "/admission") {
+				return admit
+			}
+			return nil
+		})
+	}
+	proves(alice, false)
+	for _, forged := range [][]byte{[]byte("nothing"), bytes.Replace(admit, []byte("epoch 2"), []byte("epoch 3"), 1), w.admits[carol]} {
+		says(forged)
+		poll(alice)
+		proves(alice, false)
+	}
+	says(admit)
+	poll(alice)
+	proves(alice, true)
+	w.open(alice, filepath.Dir(w.by[alice].dir))
+	proves(alice, true)
+	proves(carol, false)
+	w.set(bob, true, nil)
+	poll(carol)
+	proves(carol, true)
+	if err := os.WriteFile(w.by[carol].admissionPath(bob), []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	proves(carol, false)
+	poll(carol)
+	proves(carol, true)
+	proves(dave, false)
+}
+
 // Of very many own batches some are asked about, always the same.
 func TestManyOwnBatches(t *testing.T) {
 	w := newWorld(t, 2)

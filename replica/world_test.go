@@ -127,14 +127,39 @@ func (l *log) Proof(index, size uint64) (list []concord.Digest, err error) {
 	return list, nil
 }
 
-func (l *log) Admission(operator string, _ uint64) ([]byte, error) { return l.admits[operator], nil }
+// Admission is not there after a change of the operator's keys.
+func (l *log) Admission(operator string, _ uint64) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a := l.admits[operator]; a != nil {
+		return a, nil
+	}
+	return nil, concord.Errorf(concord.NotFound, "its keys were changed since")
+}
 
-func (l *log) policy() []byte {
+// rotate changes the cosigning key of an operator; it returns the admission as the operator signs it now.
+func (l *log) rotate(operator string) []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text, _, _ := strings.Cut(string(l.admits[operator]), "\n\n")
+	text += "\n"
+	cosign := key(operator, "cosign 2", note.Cosignature)
+	i := slices.IndexFunc(l.cosign, func(s *note.Signer) bool { return s.Key().Name == operator })
+	l.cosign[i] = cosign
+	delete(l.admits, operator)
+	return note.Join(text, must(cosign.Cosign(text, testNow.Unix())))
+}
+
+func (l *log) policy() []byte { return []byte(l.Policy()) }
+
+func (l *log) Policy() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var keys []note.Key
 	for _, c := range l.cosign {
 		keys = append(keys, c.Key())
 	}
-	return []byte(receipt.FormatPolicy([]note.Key{l.log.Key()}, keys, len(keys)/2+1))
+	return receipt.FormatPolicy([]note.Key{l.log.Key()}, keys, len(keys)/2+1)
 }
 
 // entriesOf makes the entries of pages, and the text of their batch.
@@ -263,8 +288,12 @@ func (o *one) Get(ctx context.Context, operator, path string, params url.Values,
 		}
 	}
 	rest, _ := strings.CutPrefix(path, "api/v1/batches/")
+	rest, admission := strings.CutSuffix(rest, "/admission")
 	number, vote := strings.CutSuffix(rest, "/vote")
 	index := must(strconv.ParseUint(number, 10, 64))
+	if admission {
+		return p.Admission(ctx, index)
+	}
 	if !vote {
 		if wanted != "text/plain" {
 			o.w.t.Errorf("%s asks for a batch as %s", o.name, wanted)

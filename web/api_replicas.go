@@ -16,6 +16,7 @@ import (
 type Replicas interface {
 	Batch(ctx context.Context, index uint64) ([]byte, error)
 	Vote(ctx context.Context, index uint64, poller concord.Digest) (replica.Vote, error)
+	Admission(ctx context.Context, index uint64) ([]byte, error)
 	Receipt(ctx context.Context, operator, pageURL string) ([]byte, error)
 }
 
@@ -70,6 +71,25 @@ func (s *Server) replicaAPI(api huma.API) {
 		defer cancel()
 		v, err := s.cfg.Replicas.Vote(ctx, in.Index, nonce)
 		return &voteOutput{Cache: "no-store", Body: v}, err
+	})
+	s.admissionAPI(api)
+}
+
+// admissionAPI is for operators that keep others' batches.
+func (s *Server) admissionAPI(api huma.API) {
+	register(s, api, call{example: "concord/tx/v1 gov\n…\n\n— bob.example …\n", Operation: huma.Operation{
+		OperationID: "get-batch-admission", Method: http.MethodGet, Path: "/batches/{index}/admission", Tags: []string{tagLedger}, Summary: "Whose key signed a batch",
+		Description: "The text of the ledger that names the key, signed by its operator's cosigning key of now, as receipts carry it. After a change of keys only the operator's own node can make it, and " +
+			"those that keep its batches have it from there.",
+		Responses: fileResponse(plainType, "The text and its signature."), Middlewares: huma.Middlewares{s.batchLimit},
+	}}, func(ctx context.Context, in *batchInput) (*fileOutput, error) {
+		if s.cfg.Replicas == nil {
+			return nil, errNoReplicas()
+		}
+		ctx, cancel := context.WithTimeout(ctx, batchTime)
+		defer cancel()
+		admit, err := s.cfg.Replicas.Admission(ctx, in.Index)
+		return &fileOutput{Type: plainType, Cache: "no-cache", Body: admit}, err
 	})
 }
 

@@ -74,6 +74,13 @@ func (r replicasOf) Vote(ctx context.Context, index uint64, poller concord.Diges
 	return v, err
 }
 
+func (r replicasOf) Admission(_ context.Context, index uint64) ([]byte, error) {
+	if index != 7 {
+		return nil, concord.Errorf(concord.NotFound, "its keys were changed since")
+	}
+	return []byte("concord/tx/v1 gov\n"), nil
+}
+
 func (r replicasOf) Receipt(ctx context.Context, operator, pageURL string) ([]byte, error) {
 	if operator != "dave.example" || pageURL != "https://docs.example.org/" {
 		return nil, concord.Errorf(concord.NotFound, "no batch of %s that is kept here has a capture of it", operator)
@@ -191,8 +198,12 @@ func TestBatches(t *testing.T) {
 	if got := c.get("/api/v1/batches/7", 200); got != batchText {
 		t.Errorf("got %q", got)
 	}
+	if got := c.get("/api/v1/batches/7/admission", 200); got != "concord/tx/v1 gov\n" {
+		t.Errorf("got %q", got)
+	}
 	c.accept = "application/json"
 	var problem Problem
+	c.json("/api/v1/batches/8/admission", 404, &problem)
 	c.json("/api/v1/batches/8", 404, &problem)
 	c.json("/api/v1/batches/-1", 422, &problem)
 	c.json("/api/v1/batches/7/vote", 422, &problem)

@@ -45,7 +45,7 @@ func TestOpenAPI(t *testing.T) {
 		"GET /api/v1/federation", "GET /api/v1/federation/bundle", "POST /api/v1/federation/invitations", "POST /api/v1/federation/ballots",
 		"POST /api/v1/federation/signatures", "GET /api/v1/cluster", "POST /api/v1/cluster/tokens", "POST /api/v1/cluster/nodes/{name}/drain", "DELETE /api/v1/cluster/nodes/{name}/drain",
 		"DELETE /api/v1/cluster/nodes/{name}", "POST /api/v1/notes", "GET /api/v1/documents", "GET /api/v1/documents/receipt", "POST /api/v1/witness", "GET /api/v1/witness",
-		"GET /api/v1/witness/{index}", "GET /api/v1/witness/{index}/texts", "GET /api/v1/witness/{index}/receipt", "GET /api/v1/batches/{index}", "GET /api/v1/batches/{index}/vote", "GET /api/v1/witness/{index}/reports/{round}"} {
+		"GET /api/v1/witness/{index}", "GET /api/v1/witness/{index}/texts", "GET /api/v1/witness/{index}/receipt", "GET /api/v1/batches/{index}", "GET /api/v1/batches/{index}/vote", "GET /api/v1/batches/{index}/admission", "GET /api/v1/witness/{index}/reports/{round}"} {
 		if !calls[want] {
 			t.Errorf("%s is not described", want)
 		}
