@@ -3,6 +3,7 @@ package chain
 import (
 	"encoding/json"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/cometbft/cometbft/p2p"
@@ -48,6 +49,10 @@ type letter struct {
 type gossip struct {
 	*p2p.BaseReactor
 	c *Chain
+
+	// The switch goes on admitting a peer while it stops, and our store is closed soon after.
+	greeting sync.Mutex
+	over     bool
 }
 
 var _ p2p.Reactor = (*gossip)(nil)
@@ -65,12 +70,24 @@ func (g *gossip) GetChannels() []*p2p.ChannelDescriptor {
 
 // AddPeer greets a peer: the newest heads, the newest that it signed itself, and what waits for signatures.
 func (g *gossip) AddPeer(p p2p.Peer) {
+	g.greeting.Lock()
+	defer g.greeting.Unlock()
+	if g.over {
+		return
+	}
 	g.c.meet(p)
 	post(p, kindHello, g.c.greeting(g.c.operatorOf(string(p.ID()))))
 	post(p, kindPeers, g.c.addresses())
 	for _, n := range g.c.ballots.notes() {
 		post(p, kindGov, [][]byte{n})
 	}
+}
+
+// OnStop returns when nobody is greeted any more.
+func (g *gossip) OnStop() {
+	g.greeting.Lock()
+	defer g.greeting.Unlock()
+	g.over = true
 }
 
 func (g *gossip) Receive(e p2p.Envelope) {

@@ -164,3 +164,20 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 		}
 	})
 }
+
+// A peer that the switch admits while it stops is not greeted: what greets it reads the store, which is closed by then.
+func TestNoGreetingAfterStop(t *testing.T) {
+	t.Parallel()
+	c := start(t, testConfig(t, t.TempDir()))
+	g := newGossip(c.Chain)
+	if err := g.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.stop(); err != nil {
+		t.Fatal(err)
+	}
+	g.AddPeer(nil) // it would be asked for its name, and the store for the newest heads
+}
