@@ -34,7 +34,7 @@ type Ledger interface {
 	Next(operator string) (seq uint64, prev concord.Digest, err error)
 	// Submit puts a transaction into the log, once, and returns its index when a signed checkpoint covers it.
 	Submit(ctx context.Context, tx []byte) (index uint64, err error)
-	// Covering returns the earliest signed head that covers an entry.
+	// Covering returns the signed head under which a receipt of an entry proves most; later it may be another.
 	Covering(index uint64) (concord.Checkpoint, error)
 	// Proof returns the inclusion path of an entry under the first size entries.
 	Proof(index, size uint64) ([]concord.Digest, error)

@@ -10,8 +10,8 @@ import (
 	"concord/receipt"
 )
 
-// Receipt builds the receipt of a capture under the earliest checkpoint that covers it, always the same one, so that the
-// cosigners' time says as closely as can be by when it was in the log. Errors: Unavailable while its batch is open or on
+// Receipt builds the receipt of a capture under the earliest checkpoint that covers it and has the cosignatures it can have, so that the
+// cosigners' time says as closely as can be by when it was in the log. Asked again later it may be of a higher level. Errors: Unavailable while its batch is open or on
 // its way, with the seconds to wait; NotFound for a capture that the attestor has not seen.
 func (a *Attestor) Receipt(ctx context.Context, captureID string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {

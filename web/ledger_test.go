@@ -9,6 +9,7 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 	"concord"
 	"concord/ledger"
+	"concord/note"
 )
 
 // Every kind of transaction has a page that says what it means and leads on, with what strangers wrote escaped.
@@ -137,6 +139,31 @@ func TestLedgerSearch(t *testing.T) {
 	holds(t, "a block", c.get("/ledger/search?q=block:4", 303), `href="/ledger/blocks/4"`)
 }
 
+// anchored returns the page of checkpoints once a witness from outside has cosigned the newest.
+func anchored(t *testing.T, m *memory) string {
+	t.Helper()
+	w, err := note.NewSigner("witness.example/w1", note.Cosignature, make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := &m.points[len(m.points)-1]
+	before := *last
+	defer func() { *last = before }()
+	n, err := note.Parse([]byte(last.Note))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := w.Cosign(n.Text, testNow.Unix())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Sigs = append(n.Sigs, s)
+	last.Note = string(n.Bytes())
+	c := newClient(t, m)
+	holds(t, "anchored", c.get("/ledger", 200), "Cosigned by 1 of 1", "From outside")
+	return c.get("/ledger/checkpoints?upto="+strconv.FormatUint(last.Size, 10), 200)
+}
+
 func TestLedgerLists(t *testing.T) {
 	m := newLibrary()
 	m.explored(testNow)
@@ -148,6 +175,7 @@ func TestLedgerLists(t *testing.T) {
 	c.get("/ledger/members/No%20Body", 404)
 	holds(t, "credits", html.UnescapeString(c.get("/ledger/credits", 200)), "−30", "+30", "<strong>0</strong>", "pays bob.example 12")
 	holds(t, "checkpoints", c.get("/ledger/checkpoints", 200), "cosigned by 1", "— alice.example ", "1 of 1 operators must cosign")
+	holds(t, "an operator's line and one from outside", anchored(t, m), "cosigned by 1<", `<a href="/ledger/members/alice.example">alice.example</a>`, "From outside:", "witness.example/w1 <span")
 	holds(t, "block", c.get("/ledger/blocks/4", 200), "1 entry", "between <time", "Block before", "Block after")
 	c.get("/ledger/blocks/4000", 404)
 	c.get("/ledger/blocks/x", 404)

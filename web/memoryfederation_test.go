@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/anchor"
 	"concord/federation"
 	"concord/receipt"
 	"concord/replica"
@@ -37,7 +38,9 @@ func newMemoryFederation(m *memory) *memoryFederation {
 				{Operator: "dave.example", Asked: 3, Failed: map[string]uint64{"unreachable": 3}, Last: "connection refused"}},
 			Replicas: replica.Summary{Limit: 1 << 30, Bytes: 4_915_200, Batches: 1200, Missing: 7, Alone: 3, Own: 410, OwnAlone: 12, Broken: 1, Polls: 310, Damaged: 2, Repaired: 1, Paused: "the disk is full",
 				Operators: []replica.Standing{{Operator: "bob.example", Batches: 1200, Bytes: 4_915_200, Fetched: 1201, Asked: 310, Agreed: 309, Absent: 1},
-					{Operator: "carol.example", Missing: 7, Asked: 9, Wrong: 4, Lost: 5, Refused: map[string]uint64{"root": 11}, Last: hostile}}}}}
+					{Operator: "carol.example", Missing: 7, Asked: 9, Wrong: 4, Lost: 5, Refused: map[string]uint64{"root": 11}, Last: hostile}}},
+			Outside: []anchor.Tally{{Name: "witness.example/w1", URL: "https://witness.example/w1", Asked: 42, Cosigned: 41, Failed: map[string]uint64{"unreachable": 1}, Size: 1188, Time: testNow},
+				{Name: "elsewhere.example", Failed: map[string]uint64{"forged": 2}, Last: hostile}}}}
 }
 
 // client is of a server that has f.
@@ -237,7 +240,7 @@ func TestFederationPage(t *testing.T) {
 	body := c.get("/federation", 200)
 	holds(t, "federation", body, "Running: 3 of 4 voters are up, 3 must be.", testChain, "bob.example", "faulted", "1 behind", "concord federation sign 3f9c41d07ab3", "signed by 1 of 3",
 		"31 receipt, 7 text", "rests for 4 minutes", "812 left out", `http-equiv="refresh"`, "1,200 of them", "7 nobody gave yet", "1 damaged and not mended yet", "Own batches: 410, of which 12 no other", "310 polls, 2 copies found damaged, 1 mended",
-		"Nothing new is kept: the disk is full", "309 of 310", "1 without a copy", "5 lost, 4 wrong", "11 root")
+		"Nothing new is kept: the disk is full", "309 of 310", "1 without a copy", "5 lost, 4 wrong", "11 root", "Witnesses from outside", "witness.example/w1", "1 unreachable", "2 forged", "asked by another operator")
 	lacks(t, "federation", body, `href="javascript:`, "ZgotmplZ")
 	holds(t, "foot", c.get("/", 200), `href="/federation"`)
 	f.status.AskOthers, f.status.State, f.status.Barred = false, FederationAlone, "older than what the keys signed"

@@ -85,7 +85,8 @@ type Ledger interface {
 	Checkpoint() concord.Checkpoint
 	// Checkpoints returns at most n checkpoints of sizes up to upTo, newest first; upTo 0: from the newest.
 	Checkpoints(upTo uint64, n int) ([]concord.Checkpoint, error)
-	// Covering returns the earliest checkpoint with a quorum of cosignatures that covers an entry; while there is none, one with fewer.
+	// Covering returns the checkpoint that receipts of an entry are under: the earliest with a quorum of cosignatures and one from outside that covers it,
+	// while there is none the earliest with a quorum, while there is none one with fewer.
 	// Unavailable: nobody has signed one yet.
 	Covering(index uint64) (concord.Checkpoint, error)
 	// Entry returns one entry; NotFound when index is not below Size.

@@ -35,7 +35,7 @@ type Ledger interface {
 	Noted(digest concord.Digest, operator string) (first, own Noted, err error)
 	// Entries returns up to n entries of the log.
 	Entries(from uint64, n int) ([]concord.LedgerEntry, error)
-	// Covering returns the earliest signed head that covers an entry.
+	// Covering returns the signed head under which a receipt of an entry proves most; later it may be another.
 	Covering(index uint64) (concord.Checkpoint, error)
 	// Proof returns the inclusion path of an entry under the first size entries.
 	Proof(index, size uint64) ([]concord.Digest, error)
