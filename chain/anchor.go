@@ -3,6 +3,7 @@ package chain
 import (
 	"context"
 	"slices"
+	"time"
 
 	"concord"
 	"concord/ledger"
@@ -18,6 +19,8 @@ const (
 	MaxOutside = 8
 	// maxPresented is how many of their lines a checkpoint is served with, those of the first named: a receipt must stay small.
 	maxPresented = 2
+	// maxBehind is how many seconds the clock of a witness may be behind those of the operators.
+	maxBehind = 3600
 	// maxLogSigs bounds the signatures of the logs on a head that is shown to a witness, which may take no more than 10 KiB.
 	maxLogSigs = 16
 )
@@ -63,6 +66,20 @@ func (c *Chain) outsideSigs(n *note.Note) (list []note.Sig) {
 		}
 	}
 	return list
+}
+
+// dropBackdated leaves out lines from outside with a time before that of the block, in unix seconds, which consensus gave it: nobody signs a head before it is
+// there, and the earliest time counts in a receipt. A line may come by way of another operator, so that the asker's own check is not enough.
+func (c *Chain) dropBackdated(sigs []note.Sig, block int64) []note.Sig {
+	keys := c.outside()
+	return slices.DeleteFunc(sigs, func(s note.Sig) bool {
+		t, _ := s.Time()
+		early := t < block-maxBehind && slices.ContainsFunc(keys, func(k note.Key) bool { return k.Made(s) })
+		if early {
+			c.cfg.Logger.Warn("the line of a witness from outside has a time before the head was there, and is not kept", "witness", s.Name, "time", time.Unix(t, 0).UTC())
+		}
+		return early
+	})
 }
 
 // isAnchored reports whether a witness from outside cosigned a head.

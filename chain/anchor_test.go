@@ -220,9 +220,10 @@ func TestAnchorOfOne(t *testing.T) {
 	if err != nil || len(n.Sigs) != 1 || !cfg.Keys.Log.Key().Verify(n.Text, n.Sigs[0]) {
 		t.Fatalf("%v: %s", err, head.Note)
 	}
+	at := time.Now().Unix()
 	sign := func(s *note.Signer, text string) []byte {
 		t.Helper()
-		sig, err := s.Cosign(text, 1_795_320_000)
+		sig, err := s.Cosign(text, at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +231,10 @@ func TestAnchorOfOne(t *testing.T) {
 	}
 	forged := bytes.Replace(sign(stranger, n.Text), []byte("stranger.example"), []byte(testWitness), 1)
 	other := note.Checkpoint{Origin: head.Origin, Size: head.Size, Root: concord.Sum([]byte("another history"))}
-	for _, bad := range [][]byte{nil, []byte("junk"), forged, sign(stranger, n.Text), sign(signer, other.String()), sign(signer, strings.Replace(n.Text, "net-1", "net-2", 1))} {
+	at -= 2 * maxBehind
+	backdated := sign(signer, n.Text)
+	at += 2 * maxBehind
+	for _, bad := range [][]byte{nil, backdated, []byte("junk"), forged, sign(stranger, n.Text), sign(signer, other.String()), sign(signer, strings.Replace(n.Text, "net-1", "net-2", 1))} {
 		if err := c.Anchor(t.Context(), bad); err != nil {
 			t.Fatal(err)
 		}

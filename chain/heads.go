@@ -196,7 +196,7 @@ func (c *Chain) takeHead(data []byte) error {
 	if err != nil || !ok {
 		return err
 	}
-	fresh, err := c.merge(head{cp, height, at}, sigs, false)
+	fresh, err := c.merge(head{cp, height, at}, c.dropBackdated(sigs, at), false)
 	if err == nil && fresh {
 		c.stirred = true
 		c.wakeWaiters()
