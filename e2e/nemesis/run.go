@@ -37,43 +37,90 @@ type step struct {
 	end   bool
 }
 
+// agenda is what of a plan is still to be done.
+type agenda struct {
+	faults []Fault
+	begun  []time.Duration // when each fault really began; negative: it has not
+	over   []bool
+}
+
+func newAgenda(faults []Fault) *agenda {
+	a := &agenda{slices.Clone(faults), make([]time.Duration, len(faults)), make([]bool, len(faults))}
+	for i := range a.begun {
+		a.begun[i] = -1
+	}
+	return a
+}
+
+// next returns the step that comes first of those that can be taken: a fault can end when it has begun, and begin when none before it has one
+// of its hosts any more and none of these is being started. What cannot be taken yet holds up nothing else, least of all the ends of
+// faults that a starting node waits for.
+func (a *agenda) next(starts func(hosts []string) bool) (first step, ok bool) {
+	for i, f := range a.faults {
+		s := step{f.At, i, a.begun[i] >= 0}
+		switch {
+		case a.over[i]:
+			continue
+		case s.end:
+			s.at = a.begun[i] + f.For
+		case starts(f.Hosts) || a.meets(i):
+			continue
+		}
+		if !ok || s.at < first.at {
+			first, ok = s, true
+		}
+	}
+	return first, ok
+}
+
+// meets says that a fault before the i-th has one of its hosts, and is not over.
+func (a *agenda) meets(i int) bool {
+	for j, o := range a.faults {
+		if !a.over[j] && o.At < a.faults[i].At && slices.ContainsFunc(o.Hosts, func(h string) bool { return slices.Contains(a.faults[i].Hosts, h) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// taken notes that a step was taken so long after the beginning.
+func (a *agenda) taken(s step, at time.Duration) {
+	if s.end {
+		a.over[s.fault] = true
+		return
+	}
+	a.begun[s.fault] = at
+}
+
 // Run carries the plan out and returns when the last fault is over: every host's node runs and all wires are good. Steps are taken one after
 // the other, so one that takes long delays those after it; but nodes start side by side, since one may wait for another, and only the next fault
-// of a host waits until its node serves. Errors: the first of a step, of Check, and of a node that ended by itself without a full disk; what is
-// broken then stays as it is, for a person to look at.
+// of a host waits until its node serves: it then begins late, and lasts as long. Errors: the first of a step, of Check, and of a node that ended by
+// itself without a full disk; what is broken then stays as it is, for a person to look at.
 func (p Plan) Run(ctx context.Context, field Field) error {
-	var steps []step
-	for i, f := range p.Faults {
-		steps = append(steps, step{f.At, i, false}, step{f.At + f.For, i, true})
-	}
-	slices.SortStableFunc(steps, func(a, b step) int { return int(a.at - b.at) })
 	r := &run{Field: field, hosts: map[string]*Host{}, nodes: p.Hosts, notes: map[int][]string{}, began: time.Now(), started: make(chan *starting, len(p.Faults))}
 	for _, h := range field.Net.Hosts() {
 		r.hosts[h.Name] = h
 	}
-	for _, s := range steps {
-		f := p.Faults[s.fault]
-		at := r.began.Add(s.at)
-		for !s.end && r.starts(f.Hosts) {
-			if err := r.await(ctx, nil); err != nil {
+	for todo := newAgenda(p.Faults); ; {
+		s, ok := todo.next(r.starts)
+		if !ok && len(r.starting) == 0 {
+			return nil
+		}
+		var then <-chan time.Time
+		if ok {
+			then = time.After(time.Until(r.began.Add(s.at)))
+		}
+		if !ok || time.Until(r.began.Add(s.at)) > 0 {
+			if err := r.await(ctx, then); err != nil {
 				return err
 			}
+			continue
 		}
-		for time.Until(at) > 0 {
-			if err := r.await(ctx, time.After(time.Until(at))); err != nil {
-				return err
-			}
+		if err := r.take(ctx, s, p.Faults[s.fault]); err != nil {
+			return about(s, p.Faults[s.fault], err)
 		}
-		if err := r.take(ctx, s, f); err != nil {
-			return about(s, f, err)
-		}
+		todo.taken(s, time.Since(r.began))
 	}
-	for len(r.starting) > 0 {
-		if err := r.await(ctx, nil); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func about(s step, f Fault, err error) error {

@@ -5,6 +5,7 @@ package nemesis
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -80,5 +81,48 @@ func TestRunNoticesAnEnd(t *testing.T) {
 	plan := Plan{Hosts: []string{h.Name}, Faults: []Fault{{Kind: Pause, Hosts: []string{h.Name}, For: time.Millisecond}}}
 	if err := plan.Run(context.Background(), Field{Net: n}); err == nil || !strings.Contains(err.Error(), "by itself") {
 		t.Errorf("a node that is gone: %v", err)
+	}
+}
+
+// A fault whose host is still being started holds up no other one's end: the node may be waiting for just that.
+func TestAgenda(t *testing.T) {
+	second := time.Second
+	a := newAgenda([]Fault{
+		{At: 1 * second, Kind: Kill, Hosts: []string{"a"}, For: 2 * second},
+		{At: 2 * second, Kind: Mute, Hosts: []string{"b"}, For: 10 * second},
+		{At: 4 * second, Kind: Slow, Hosts: []string{"a"}, For: 3 * second},
+		{At: 13 * second, Kind: Pause, Hosts: []string{"b", "a"}, For: second},
+	})
+	starting := map[string]bool{}
+	starts := func(hosts []string) bool {
+		return slices.ContainsFunc(hosts, func(h string) bool { return starting[h] })
+	}
+	take := func(want step) {
+		t.Helper()
+		got, ok := a.next(starts)
+		if !ok || got != want {
+			t.Fatalf("next is %+v, %v; want %+v", got, ok, want)
+		}
+		a.taken(got, got.at)
+	}
+	take(step{1 * second, 0, false})
+	take(step{2 * second, 1, false})
+	take(step{3 * second, 0, true})
+	starting["a"] = true
+	take(step{12 * second, 1, true}) // not the third fault, which begins first
+	if s, ok := a.next(starts); ok {
+		t.Fatalf("%+v while its host starts", s)
+	}
+	starting["a"] = false
+	s, _ := a.next(starts)
+	if s != (step{4 * second, 2, false}) {
+		t.Fatalf("next is %+v", s)
+	}
+	a.taken(s, 20*second) // eight seconds late
+	take(step{23 * second, 2, true})
+	take(step{13 * second, 3, false})
+	take(step{14 * second, 3, true})
+	if s, ok := a.next(starts); ok {
+		t.Fatalf("%+v after all is over", s)
 	}
 }
