@@ -181,6 +181,53 @@ func TestCapturesGetReceipts(t *testing.T) {
 	}
 }
 
+// A capture has a promise before it has a receipt, of the same entry; any number of promises prove no lie.
+func TestPromise(t *testing.T) {
+	dir := t.TempDir()
+	c, log := startChain(t, dir), newMemoryLog()
+	keys := testKeys(t, dir)
+	var notes [2][]byte
+	for i := range notes {
+		proof, err := Promise(capture(i), c, keys, operator)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := receipt.Verify(proof, []byte(c.Policy()), receipt.Options{URL: capture(i).URL})
+		if err != nil || r.Level != 0 || r.Raw != capture(i).Raw || r.Text != capture(i).Text {
+			t.Fatalf("%+v %v", r, err)
+		}
+		blocks := strings.SplitN(string(proof), "\n\n", 4)
+		notes[i] = []byte(blocks[1] + "\n\n" + blocks[2] + "\n")
+	}
+	if bytes.Compare(notes[0], notes[1]) > 0 {
+		notes[0], notes[1] = notes[1], notes[0]
+	}
+	for _, kind := range []string{"attest", "seal", "show"} {
+		f := &ledger.FaultTx{Who: operator, Kind: kind, A: notes[0], B: notes[1]}
+		if err := f.Check(&ledger.Admission{Operator: operator, Op: keys.Op.Key()}); err == nil {
+			t.Errorf("two promises prove a fault of kind %s", kind)
+		}
+	}
+	if _, err := c.Submit(t.Context(), notes[0]); err == nil {
+		t.Error("the ledger takes a promise as a transaction")
+	}
+	a := startAttestor(t, dir, log, c, 50*time.Millisecond, 64)
+	appendCaptures(t, log, 0, 1)
+	proof, err := Promise(capture(0), c, keys, operator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later, err := receipt.Parse(await(t, a.Attestor, capture(0).ID))
+	if err != nil || !strings.Contains(string(proof), "\n"+later.Entry.String()+"\n") {
+		t.Errorf("the entry is another than the one promised: %v", err)
+	}
+	imported := capture(1)
+	imported.Crawl = concord.ImportCrawl
+	if _, err := Promise(imported, c, keys, operator); concord.KindOf(err) != concord.NotFound {
+		t.Errorf("what is never attested is promised: %v", err)
+	}
+}
+
 func TestOpenBatchSaysWhenToAsk(t *testing.T) {
 	dir := t.TempDir()
 	c, log := startChain(t, dir), newMemoryLog()

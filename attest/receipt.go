@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/note"
 	"concord/receipt"
 )
 
@@ -69,6 +70,26 @@ func (a *Attestor) receipt(id string) ([]byte, error) {
 	}
 	p.Checkpoint = []byte(head.Note)
 	return receipt.Build(p)
+}
+
+// Promise returns the receipt of level 0 of a capture that is not in the log yet: the operator's signed word that it states what will be
+// its entry. The entry is the one it will have, salt included, unless the operator's key changes before. It is made of the capture alone, so
+// that it can be had however long the ledger stands still. Errors: NotFound for a capture that is never attested; Unavailable while the
+// ledger is not there to say for which key the operator is known.
+func Promise(c *concord.Capture, l Ledger, keys *note.Keys, operator string) ([]byte, error) {
+	e := concord.EntryOf(c, newSalter(keys.Op).of(c.ID))
+	if _, err := concord.ParseEntry(e.String()); err != nil || c.Crawl == concord.ImportCrawl {
+		return nil, concord.Errorf(concord.NotFound, "promise of capture %s: it is never attested", concord.Clip(c.ID, maxID))
+	}
+	admit, err := l.Admission(operator, math.MaxUint64) // the keys of now
+	if err != nil {
+		return nil, fmt.Errorf("promise of capture %s: %w", concord.Clip(c.ID, maxID), err)
+	}
+	n, err := note.Sign(receipt.PromiseText(e, l.ID(), operator), keys.Op)
+	if err != nil {
+		return nil, err
+	}
+	return receipt.BuildPromise(receipt.Promise{Entry: e, Note: n, Admit: admit})
 }
 
 // whyNot explains why a capture has no batch yet.

@@ -148,18 +148,28 @@ def document(proof, policy):
     need(0 < int(at) - index <= int(txs) and lies(raw(record), int(at), int(size), own + path[len(path) - shared:], top), "the record is not that of the note's block")
     return digest, operator, int(time), int(size), origin, level, by
 
+def canonical(line):
+    entry = fields(ENTRY, line)
+    need(entry[4:6] == ("-", "-") or any(unbase(entry[4], 32)), "no canonical digest of the text")
+    for text, size in (entry[0], 16), (entry[3], 32), (entry[6], 32): unbase(text, size)
+    return need(int(entry[1]) < 2**63, "no time") or entry
 def verify(proof, policy):
-    """Return (fields of the entry, operator, entries, origin, chain, level, who cosigned). A receipt that proves nothing is a ValueError or the like."""
+    """Return (fields of the entry, operator, entries, origin, chain, level, who cosigned) of a capture's receipt, or of a promise of one (level 0). What proves nothing is a ValueError or the like."""
     policy = policy_of(text_of(policy))
+    if proof.startswith(b"concord/receipt/"):
+        head, text, sig, *admit = text_of(proof).split("\n\n")
+        line, chain, operator = fields(f"concord/receipt/v1\n{V}", head)[0], *fields(f"concord/tx/v1 doc\nchain {V}\nfrom {V}\n(?s:.*)", text)
+        digest = base64.b64encode(sha(b"\0", raw(line))).decode()
+        need(len(proof) <= 65536 and len(admit) == 2 and text == f"concord/tx/v1 doc\nchain {chain}\nfrom {operator}\nseq 0\nsha256 {digest}\nlabel capture", "not the promise of this capture")
+        opened(text + "\n\n" + sig + "\n", [vouched("\n\n".join(admit), operator, chain, policy)])
+        return canonical(line), operator, 0, "", chain, 0, ""
     extra, index, path, checkpoint = split(proof)
     blocks = extra.split("\n\n")
     need(len(blocks) == 5, "not a receipt")
     line, at, count, batch = fields(f"concord/receipt/v1\n{V}\nbatch {N} {N}((?:\n.+)*)", blocks[0])
-    entry, attest, admit = fields(ENTRY, line), blocks[1] + "\n\n" + blocks[2] + "\n", blocks[3] + "\n\n" + blocks[4]
-    need(entry[4:6] == ("-", "-") or any(unbase(entry[4], 32)), "no canonical digest of the text")
+    entry, attest, admit = canonical(line), blocks[1] + "\n\n" + blocks[2] + "\n", blocks[3] + "\n\n" + blocks[4]
     chain, operator, seq, captures, root, first, last, prev = fields(ATTEST, blocks[1] + "\n")
-    for text, size in (entry[0], 16), (entry[3], 32), (entry[6], 32), (prev, 32): unbase(text, size)
-    need(count == captures != "0" and int(seq) < 2**64 and int(first) <= int(entry[1]) <= int(last) < 2**63, "another batch, or outside its span of time")
+    need(unbase(prev, 32) and count == captures != "0" and int(seq) < 2**64 and int(first) <= int(entry[1]) <= int(last) < 2**63, "another batch, or outside its span of time")
     need(lies(raw(line), int(at), int(count), batch.split("\n")[1:], root), "the entry is not in the batch")
     opened(attest, [vouched(admit, operator, chain, policy)])
     origin, size, top, level, by = headed(checkpoint, policy)
@@ -205,7 +215,8 @@ def witnessed(capture, seen):
     return need(same and (capture[4], entry[7], entry[5]) == (seen["chain"], seen["url"], seen["profile"]), "the panel looked at another page, or agreed on another text") or {**seen, "level": max(capture[5], 3) if seen["verdict"] == "agree" and min(seen["level"], capture[5]) > 1 else capture[5]}
 
 def kind(file):
-    if file.startswith(b"concord/document/"): return "document"
+    for form in "document", "receipt":
+        if file.startswith(b"concord/" + form.encode() + b"/"): return form
     found = re.match(b"c2sp[.]org/tlog-proof@v1\nextra ([^\n]*)\n", file)
     return unbase(found[1].decode()).split(b"/")[1].decode() if found else ""
 if __name__ == "__main__":

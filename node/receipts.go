@@ -101,6 +101,26 @@ func (r receipts) Receipt(ctx context.Context, captureID string) ([]byte, error)
 	return nil, concord.Errorf(concord.Unavailable, "the receipt is not there yet; try again in a few seconds")
 }
 
+// Promise implements web.Receipts.
+func (r receipts) Promise(ctx context.Context, captureID string) ([]byte, error) {
+	proof, err := r.Receipt(ctx, captureID)
+	if concord.KindOf(err) != concord.Unavailable {
+		return proof, err
+	}
+	c, err := r.n.capture(ctx, captureID)
+	if err != nil {
+		return nil, err
+	}
+	cfg := r.n.attestConfig()
+	if proof, err = attest.Promise(c, cfg.Ledger, cfg.Keys, cfg.Operator); err != nil {
+		return nil, err
+	}
+	if _, err := receipt.Verify(proof, []byte(r.Policy()), receipt.Options{}); err != nil { // while a key is being changed
+		return nil, concord.Errorf(concord.Unavailable, "the operator's keys and the ledger do not fit at the moment; try again: %w", err)
+	}
+	return proof, nil
+}
+
 func (r receipts) Policy() string { return r.n.book().Policy() }
 
 // Attested implements web.Receipts. A receipt is cheap to build, so asking for it is the test.

@@ -362,8 +362,8 @@ var documentNotProven = []string{
 }
 
 func (r *Report) explainPromise() {
-	r.Proven = append(r.documentWords(), fmt.Sprintf("The operator's own key signed that; it waits to be put into the log of %s.", r.Chain))
-	r.NotProven = append([]string{"When: it is not in the log yet, and nobody but the operator has signed anything. Get the receipt again when the ledger goes on."}, documentNotProven...)
+	r.Proven = append(r.documentWords(), r.promised())
+	r.NotProven = append([]string{promiseWords}, documentNotProven...)
 }
 
 func (r *Report) explainDocument() {

@@ -125,10 +125,14 @@ func parseProof(data []byte) (p proofFile, err error) {
 	return p, nil
 }
 
-// kindOf returns the first line of our part, which says what a receipt is of; "" when there is none.
+// kindOf returns the first line of our part, which says what a receipt is of; "" when there is none. Of the promise of a capture it
+// returns promiseLabel.
 func kindOf(data []byte) string {
-	if strings.HasPrefix(string(data[:min(len(data), len(documentHead)+1)]), documentHead+"\n") {
+	switch {
+	case beginsWith(data, documentHead):
 		return documentHead
+	case beginsWith(data, extraHead):
+		return promiseLabel
 	}
 	if len(data) > MaxOutcomeBytes {
 		return ""

@@ -21,14 +21,13 @@ func (r *Report) explain() {
 	r.setLevel()
 	r.NotBefore = r.Captured
 	r.Proven = []string{
-		fmt.Sprintf("%s states that it fetched %s at %s and was answered with status %d and a body with SHA-256 %s.",
-			r.Operator, r.URL, r.Captured.Format(time.RFC3339), r.Status, r.Raw.Labelled()),
+		r.stated(),
 		fmt.Sprintf("The statement is entry %d of the log %s, in a batch of %d captures; it cannot be changed or taken out without breaking the log for everybody who holds a later checkpoint.", r.Index, r.Log, r.Batch),
 		r.cosignedBy(),
 	}
 	r.Proven = append(r.Proven, r.anchoredBy()...)
 	if !r.Text.IsZero() {
-		r.Proven = append(r.Proven, fmt.Sprintf("The text it extracted, by the rules %s, has SHA-256 %s.", r.Profile, r.Text.Labelled()))
+		r.Proven = append(r.Proven, r.extracted())
 	}
 	r.NotProven = []string{
 		"That what the page says is true.",

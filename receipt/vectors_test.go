@@ -98,6 +98,7 @@ func newVectors(t testing.TB) *vectors {
 	rotationVectors(t, v, w, f)
 	policyVectors(t, v, w)
 	outsideVectors(t, v, f)
+	promiseVectors(t, v, w, f)
 	return v
 }
 

@@ -119,6 +119,8 @@ func (pol *Policy) Verify(proof []byte, o Options) (*Report, error) {
 		return pol.verifyDocument(proof, o)
 	case outcomeHead:
 		return pol.verifyOutcome(proof, o)
+	case promiseLabel:
+		return pol.verifyPromise(proof, o)
 	}
 	p, err := parse(proof)
 	if err != nil {
@@ -127,8 +129,8 @@ func (pol *Policy) Verify(proof []byte, o Options) (*Report, error) {
 	if o.URL != "" && o.URL != p.Entry.URL {
 		return nil, failed(StepURL, "the receipt is of %s, not of %s", concord.Clip(p.Entry.URL, 200), concord.Clip(o.URL, 200))
 	}
-	r := &Report{URL: p.Entry.URL, Captured: time.Unix(p.Entry.Time, 0).UTC(), Status: p.Entry.Status, Raw: p.Entry.Raw,
-		Text: p.Entry.Text, Profile: p.Entry.Profile, Record: p.Entry.Record, Index: p.Index, SizeBytes: len(proof), Checkpoint: string(p.Checkpoint)}
+	r := reportOf(p.Entry, len(proof))
+	r.Index, r.Checkpoint = p.Index, string(p.Checkpoint)
 	att, err := p.checkBatch()
 	if err != nil {
 		return nil, err

@@ -42,6 +42,7 @@ type receiptsInput struct {
 	URL      string `query:"url" maxLength:"4096" example:"https://example.org/manual/indexes.html" doc:"The page; its newest capture that has a receipt is taken."`
 	Capture  string `query:"capture" maxLength:"64" example:"0f6f4c1e-7d0a-4c57-9a3e-2b1f7c5f5e11" doc:"One certain capture."`
 	Operator string `query:"operator" maxLength:"253" example:"bob.example" doc:"Of another operator's capture: it is asked, what it sends is checked, and the receipt made anew with this node's copy of the ledger."`
+	Level    int    `query:"level" minimum:"0" maximum:"1" default:"1" example:"1" doc:"The least level that will do. With 0, the operator's signed promise while the newest capture is not in the log yet; asked for later it is better."`
 }
 
 type fileOutput struct {
@@ -185,7 +186,7 @@ func (s *Server) receiptCall(ctx context.Context, in *receiptsInput) (*fileOutpu
 		if in.Operator != "" && in.Operator != s.cfg.Operator {
 			in.URL = u
 		} else if id == "" {
-			c, err := s.newestAttested(ctx, u)
+			c, err := s.newestWith(ctx, u, in.Level)
 			if err != nil {
 				return nil, err
 			}
@@ -196,6 +197,9 @@ func (s *Server) receiptCall(ctx context.Context, in *receiptsInput) (*fileOutpu
 		return nil, newProblem(http.StatusUnprocessableEntity, "say which receipt: give url or capture")
 	}
 	proof, err := s.anyReceipt(ctx, in.Operator, id, in.URL)
+	if err != nil && in.Level == 0 && (in.Operator == "" || in.Operator == s.cfg.Operator) && problemOf(err).Status == http.StatusServiceUnavailable {
+		proof, err = s.cfg.Receipts.Promise(ctx, id)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -223,6 +227,21 @@ func pending(wait time.Duration) *Problem {
 }
 
 func waitSeconds(d time.Duration) int { return max(1, int((d+time.Second-1)/time.Second)) }
+
+// newestWith returns the newest capture of a page that has a receipt of at least a level; of level 0 all have one.
+func (s *Server) newestWith(ctx context.Context, pageURL string, level int) (concord.Capture, error) {
+	if level > 0 {
+		return s.newestAttested(ctx, pageURL)
+	}
+	list, err := s.cfg.Pages.Captures(ctx, pageURL, 1)
+	if err == nil && len(list) == 0 {
+		err = concord.Errorf(concord.NotFound, "%s was never captured here", concord.Clip(pageURL, maxEcho))
+	}
+	if err != nil {
+		return concord.Capture{}, err
+	}
+	return list[0], nil
+}
 
 // newestAttested returns the newest capture of a page that has its receipt.
 func (s *Server) newestAttested(ctx context.Context, pageURL string) (concord.Capture, error) {

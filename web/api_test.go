@@ -117,6 +117,15 @@ func TestProblemsEverywhere(t *testing.T) {
 	if r.Header.Get("Retry-After") != "4" {
 		t.Errorf("Retry-After: %q", r.Header.Get("Retry-After"))
 	}
+	promise := c.get("/api/v1/receipts?level=0&url=https://docs.example.org/just-now.html", 200)
+	if r, err := receipt.Verify([]byte(promise), []byte(c.get("/api/v1/policy", 200)), receipt.Options{URL: "https://docs.example.org/just-now.html"}); err != nil || r.Level != 0 {
+		t.Errorf("promise: %+v %v", r, err)
+	}
+	if proof := c.get("/api/v1/receipts?level=0&url=https://docs.example.org/first-steps.html", 200); receipt.IsPromise([]byte(proof)) {
+		t.Error("a promise where there is a receipt")
+	}
+	c.json("/api/v1/receipts?level=2&url=https://docs.example.org/first-steps.html", 422, &p)
+	c.json("/api/v1/receipts?level=0&url=https://nobody.example/", 404, &p)
 	c.accept = "text/html"
 	c.json("/api/v1/nothing", 404, &p) // the API speaks problems to browsers too
 	for kind := concord.Internal; kind <= concord.Corrupt; kind++ {

@@ -110,8 +110,7 @@ func (l *memoryLedger) seal(at time.Time) {
 	var list []concord.Entry
 	a := concord.Attestation{Chain: testChain, From: testOperator, Seq: l.seq, Count: uint64(len(l.pending)), First: 1 << 60, Prev: l.prev}
 	for i := range l.pending {
-		sum := concord.Sum([]byte("salt " + l.pending[i].ID))
-		e := concord.EntryOf(&l.pending[i], [concord.SaltSize]byte(sum[:concord.SaltSize]))
+		e := concord.EntryOf(&l.pending[i], saltOf(&l.pending[i]))
 		hashes = append(hashes, must(tlog.StoredHashes(int64(i), []byte(e.String()), hashReader(hashes)))...)
 		list = append(list, e)
 		a.First, a.Last = min(a.First, e.Time), max(a.Last, e.Time)
@@ -148,6 +147,27 @@ func (l *memoryLedger) Receipt(_ context.Context, id string) ([]byte, error) {
 	return receipt.Build(receipt.Parts{Entry: p.entry, BatchIndex: p.index, BatchCount: p.count, BatchPath: p.path,
 		Attest: []byte(l.entries[p.ledger].Text), Admit: l.admit, Index: p.ledger,
 		Path: digests(must(tlog.ProveRecord(int64(last.Size), int64(p.ledger), hashReader(l.hashes)))), Checkpoint: []byte(last.Note)})
+}
+
+func (l *memoryLedger) Promise(ctx context.Context, id string) ([]byte, error) {
+	proof, err := l.Receipt(ctx, id)
+	if concord.KindOf(err) != concord.Unavailable {
+		return proof, err
+	}
+	l.lmu.Lock()
+	defer l.lmu.Unlock()
+	for i := range l.pending {
+		if c := &l.pending[i]; c.ID == id {
+			e := concord.EntryOf(c, saltOf(c))
+			return receipt.BuildPromise(receipt.Promise{Entry: e, Note: must(note.Sign(receipt.PromiseText(e, testChain, testOperator), l.op)), Admit: l.admit})
+		}
+	}
+	return nil, err
+}
+
+func saltOf(c *concord.Capture) [concord.SaltSize]byte {
+	sum := concord.Sum([]byte("salt " + c.ID))
+	return [concord.SaltSize]byte(sum[:concord.SaltSize])
 }
 
 func (l *memoryLedger) waits(id string) bool {

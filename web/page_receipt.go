@@ -55,6 +55,10 @@ func (s *Server) receiptPage(w http.ResponseWriter, r *http.Request) {
 		} else if id == "" {
 			c, err := s.newestAttested(ctx, u)
 			if p.wait(err) {
+				if c, err = s.newestWith(ctx, u, 0); err == nil {
+					p.Capture = c.ID
+				}
+				s.promise(ctx, p)
 				s.render(w, r, http.StatusServiceUnavailable, p)
 				return
 			}
@@ -71,6 +75,7 @@ func (s *Server) receiptPage(w http.ResponseWriter, r *http.Request) {
 	}
 	proof, err := s.anyReceipt(ctx, p.Theirs, p.Capture, p.URL)
 	if p.wait(err) {
+		s.promise(ctx, p)
 		s.render(w, r, http.StatusServiceUnavailable, p)
 		return
 	}
@@ -102,13 +107,27 @@ func (p *receiptPage) wait(err error) bool {
 	return true
 }
 
+// promise adds what there is of a receipt to come: the operator's signed word.
+func (s *Server) promise(ctx context.Context, p *receiptPage) {
+	if p.Theirs != "" || p.Capture == "" {
+		return
+	}
+	proof, err := s.cfg.Receipts.Promise(ctx, p.Capture)
+	if err != nil {
+		return // the page says that the receipt is to come
+	}
+	why := p.Failed
+	p.explain(proof, s.cfg.Receipts.Policy())
+	p.Failed, p.File = why, p.File+"&level=0"
+}
+
 // explain checks the receipt just as its holder will, and takes what it shows from there.
 func (p *receiptPage) explain(proof []byte, policy string) {
 	report, err := receipt.Verify(proof, []byte(policy), receipt.Options{URL: p.URL})
 	if err != nil {
 		p.Failed = sentence(err.Error())
 	} else {
-		p.Report, p.URL, p.Entry = report, report.URL, entryLink(report.Index)
+		p.Report, p.URL, p.Entry = report, report.URL, entryLink(report.Index) // which a promise does not have
 		p.Title = "Receipt of " + concord.Clip(report.URL, 80)
 	}
 	p.Link = webLink(p.URL)

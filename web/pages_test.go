@@ -389,7 +389,7 @@ func TestReceiptPage(t *testing.T) {
 	holds(t, "by URL", c.get("/receipt?url=docs.example.org/first-steps.html", 200), "What it proves")
 	fresh := "https://docs.example.org/just-now.html"
 	r := c.do(http.MethodGet, "/receipt?url="+url.QueryEscape(fresh), "", nil)
-	holds(t, "pending", c.want(r, 503), "The receipt is on its way", "4 s", `http-equiv="refresh"`)
+	holds(t, "pending", c.want(r, 503), "The receipt is on its way", "4 s", `http-equiv="refresh"`, "The operator’s signed word", "alice.example states that it fetched", "level=0")
 	m.seal(testNow)
 	lacks(t, "sealed", c.get("/receipt?url="+url.QueryEscape(fresh), 200), `http-equiv="refresh"`)
 	c.get("/receipt", 422)

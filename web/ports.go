@@ -64,6 +64,9 @@ type Content struct {
 type Receipts interface {
 	// Receipt returns the .tlog-proof file of a capture. NotFound: no such capture; Unavailable: not yet under a checkpoint.
 	Receipt(ctx context.Context, captureID string) ([]byte, error)
+	// Promise is Receipt, but while the capture is not yet under a checkpoint it returns the operator's signed word, of level 0
+	// (receipt.Promise). NotFound; Unavailable: not even that.
+	Promise(ctx context.Context, captureID string) ([]byte, error)
 	// Attested says how far the proof of a capture is. NotFound: no such capture.
 	Attested(ctx context.Context, captureID string) (AttestState, error)
 	// Policy returns the policy file that receipts of this ledger are checked with.

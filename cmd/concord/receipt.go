@@ -13,6 +13,7 @@ import (
 
 	"concord"
 	"concord/durable"
+	"concord/receipt"
 
 	"github.com/spf13/cobra"
 )
@@ -23,13 +24,16 @@ const receiptPatience = 12 * time.Second
 
 func receiptCommand() *cobra.Command {
 	var out, body, operator string
+	var now bool
 	cmd := &cobra.Command{
 		Use:   "receipt URL",
 		Short: "Get the receipt of a page",
 		Long: `Get the receipt of the latest capture of a URL: one file that proves who saw
 that page say that, and when, to anyone who has the ledger's policy (concord
 policy), with no node and no network (concord verify). A receipt of a page
-just fetched is waited for.
+just fetched is waited for. While the ledger stands still, or with --now, it
+is of level 0: the operator's signed word, which proves no time. The same
+command later replaces that by a better one, and never a better one by that.
 
 With --operator it is that of another operator who shares the ledger: the node
 asks there, checks what comes against its own copy of the ledger, and puts the
@@ -37,20 +41,23 @@ signatures that it knows into it.`,
 		Example: `  concord receipt https://example.org/ --out example.tlog-proof
   # and the bytes it is about:
   concord receipt https://example.org/ --out r.tlog-proof --body page.bin
-  concord receipt https://example.org/ --operator bob.example --out b.tlog-proof`,
+  concord receipt https://example.org/ --operator bob.example --out b.tlog-proof
+  # what there is at once, be it only the operator's word:
+  concord receipt https://example.org/ --now --out example.tlog-proof`,
 		Args: exactlyOne("URL"),
 	}
 	cmd.Flags().StringVar(&out, "out", "", "file to write (default: standard output)")
 	cmd.Flags().StringVar(&body, "body", "", "also write the archived body, exactly as it was received, to this file")
 	cmd.Flags().StringVar(&operator, "operator", "", "the receipt of another operator's newest capture of the URL")
+	cmd.Flags().BoolVar(&now, "now", false, "do not wait: a receipt of level 0 when there is no better one yet")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := newClient(cmd)
 		if err != nil {
 			return err
 		}
 		if operator != "" {
-			if body != "" {
-				return concord.Errorf(concord.Invalid, "--body is for this operator's own captures: what another fetched is not here")
+			if body != "" || now {
+				return concord.Errorf(concord.Invalid, "--body and --now are for this operator's own captures: what another fetched is not here")
 			}
 			proof, err := c.bytes(cmd.Context(), "/api/v1/receipts", url.Values{"url": {args[0]}, "operator": {operator}})
 			if err != nil {
@@ -68,7 +75,7 @@ signatures that it knows into it.`,
 			return concord.Errorf(concord.NotFound, "%s was never captured; ask why with: concord why %s", args[0], args[0])
 		}
 		id := list.Captures[0].ID
-		proof, err := awaitReceipt(cmd, c, id)
+		proof, err := awaitReceipt(cmd, c, id, now)
 		if err != nil {
 			return err
 		}
@@ -92,6 +99,16 @@ func writeReceipt(cmd *cobra.Command, out string, proof []byte) error {
 		_, err := cmd.OutOrStdout().Write(proof)
 		return err
 	}
+	if receipt.IsPromise(proof) {
+		if old, err := readFile(out, receipt.MaxOutcomeBytes); err == nil && !receipt.IsPromise(old) && len(old) > 0 {
+			return concord.Errorf(concord.Unavailable, "the newest capture is not in the log yet, and %s has something better than a promise of it: it stays as it is; try again later", out)
+		}
+		if err := writeFile(out, proof); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "wrote %s (%d bytes): the operator's signed word, of level 0, since the capture is not in the log yet; run the same command again for a better one\n", out, len(proof))
+		return nil
+	}
 	if err := writeFile(out, proof); err != nil {
 		return err
 	}
@@ -99,15 +116,19 @@ func writeReceipt(cmd *cobra.Command, out string, proof []byte) error {
 	return nil
 }
 
-func awaitReceipt(cmd *cobra.Command, c *client, capture string) ([]byte, error) {
+// awaitReceipt waits for the receipt of a capture. With now, or when it takes too long, it takes the operator's promise.
+func awaitReceipt(cmd *cobra.Command, c *client, capture string, now bool) ([]byte, error) {
 	deadline := time.Now().Add(receiptPatience)
-	for {
+	for !now {
 		proof, err := c.bytes(cmd.Context(), "/api/v1/receipts", url.Values{"capture": {capture}})
-		if concord.KindOf(err) != concord.Unavailable || time.Now().After(deadline) || cmd.Context().Err() != nil {
+		if concord.KindOf(err) != concord.Unavailable || cmd.Context().Err() != nil {
 			return proof, err
 		}
-		time.Sleep(pollInterval)
+		if now = time.Now().After(deadline); !now {
+			time.Sleep(pollInterval)
+		}
 	}
+	return c.bytes(cmd.Context(), "/api/v1/receipts", url.Values{"capture": {capture}, "level": {"0"}})
 }
 
 func policyCommand() *cobra.Command {

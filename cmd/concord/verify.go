@@ -25,8 +25,6 @@ const (
 	// maxDecoded bounds a body once its content coding is undone.
 	maxDecoded  = 100 << 20
 	proofPrefix = "c2sp.org/tlog-proof@"
-	// promisePrefix begins the receipt of a document whose note is not in the log yet.
-	promisePrefix = "concord/document/"
 )
 
 // verdict is the result for one file, as --json prints it.
@@ -145,7 +143,7 @@ func witnessed(receipts []verdict) {
 }
 
 func looksLikeReceipt(name string, b []byte) bool {
-	return bytes.HasPrefix(b, []byte(proofPrefix)) || bytes.HasPrefix(b, []byte(promisePrefix)) || strings.HasSuffix(name, ".tlog-proof")
+	return bytes.HasPrefix(b, []byte(proofPrefix)) || receipt.IsPromise(b) || strings.HasSuffix(name, ".tlog-proof")
 }
 
 // checkContent looks for a proven receipt that a file's content belongs to. In a WARC file every record that a receipt is

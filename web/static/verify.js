@@ -178,6 +178,7 @@
   const check = async (proof, policy, entry) => {
     const pol = await policyOf(policy);
     if (proof.startsWith(DOCUMENT)) return documentReport(pol, { extra: proof });
+    if (proof.startsWith(CAPTURE)) return promiseReport(pol, proof);
     const p = split(proof);
     if (p.extra === undefined) {
       need(entry !== undefined, "this is the proof of an entry of the log and no receipt: give the entry's own text with it");
@@ -208,7 +209,7 @@
   };
 
   // documentReport is of a notarised document: its receipt, or, without a checkpoint, the promise of one.
-  const DOCUMENT = "concord/document/v1\n", OUTCOME = "concord/outcome/v1"; // 18 bytes, so that its base64 does not depend on what follows
+  const CAPTURE = "concord/receipt/v1\n", DOCUMENT = "concord/document/v1\n", OUTCOME = "concord/outcome/v1"; // 18 bytes, so that its base64 does not depend on what follows
   const documentReport = async (pol, p) => {
     const promise = p.checkpoint === undefined, blocks = p.extra.split("\n\n");
     need(p.extra.length <= 65536 && blocks.length === (promise ? 5 : 6), "not the receipt of a document");
@@ -232,8 +233,7 @@
       "That the document did not exist long before."];
     if (promise) {
       need(r.seq === 0n, "a promise has seq 0");
-      return { ...r, proven: [what, "The operator's own key signed that; it waits to be put into the log of " + r.chain + "."],
-        notProven: ["When: it is not in the log yet, and nobody but the operator has signed anything. Get the receipt again when the ledger goes on.", ...open] };
+      return { ...r, proven: [what, waits(r)], notProven: [PROMISE, ...open] };
     }
     const h = await headOf(p.checkpoint, pol), at = number(place[1], COUNTS), shared = Number(number(place[2], 63n)), own = path(lines), end = p.path.slice(p.path.length - shared);
     need(shared <= p.path.length && (own.length === 0 || own.at(-1) !== p.path[p.path.length - 1 - shared]), "the paths do not share so many hashes");
@@ -339,6 +339,24 @@
       notProven: ["That what the entry says is true.", "When it was put there: only that it was in the log by " + by(h) + ".", collusion(h)] };
   };
 
+  const PROMISE = "When: it is not in the log yet, and nobody but the operator has signed anything. Get the receipt again when the ledger goes on.";
+  const waits = (r) => "The operator's own key signed that; it waits to be put into the log of " + r.chain + ".";
+  const stated = (r) => r.operator + " states that it fetched " + r.url + " at " + when(r.captured) + " and was answered with status " + r.status + " and a body with SHA-256 " + labelled(r.raw) + ".";
+  const extracted = (r) => r.text ? ["The text it extracted, by the rules " + r.profile + ", has SHA-256 " + labelled(r.text) + "."] : [];
+  const captured = (entry) => ({ url: words(entry.url), captured: entry.time, notBefore: entry.time, status: Number(entry.status), raw: entry.raw, text: entry.text, profile: words(entry.profile), record: entry.record });
+  const TRUE = "That what the page says is true.", OPEN = ["Anything about the site's TLS certificate or network address.", "That a search result was ranked fairly."];
+
+  // promiseReport is of the promise of a capture that is not in the log yet: the operator signed its leaf hash, as that of a document.
+  const promiseReport = async (pol, proof) => {
+    const blocks = proof.split("\n\n"), line = blocks[0].slice(CAPTURE.length), entry = entryOf(line);
+    need(proof.length <= 65536 && blocks.length === 5, "not the promise of a capture");
+    const [, chain, from] = fields(blocks[1], ["concord/tx/v1", "chain", "from", "seq", "sha256", "label"]);
+    need(blocks[1] === "concord/tx/v1 doc\nchain " + chain + "\nfrom " + from + "\nseq 0\nsha256 " + btoa(await sha("\0" + line)) + "\nlabel capture", "the note is not the promise of this capture");
+    await opened(blocks[1] + "\n\n" + blocks[2] + "\n", [await keyOf(pol, blocks[3] + "\n\n" + blocks[4], from, chain)]);
+    const r = { ...captured(entry), operator: words(from), chain: words(chain), n: pol.operators.length, k: 0, level: 0, cosigned: [] };
+    return { ...r, proven: [stated(r), waits(r), ...extracted(r)], notProven: [PROMISE, TRUE, VISITOR, ALONE, ...OPEN] };
+  };
+
   const captureReport = async (pol, p) => {
     const blocks = p.extra.split("\n\n");
     need(blocks.length === 5, "not a receipt of ours");
@@ -355,14 +373,12 @@
     await opened(attest, [await keyOf(pol, admit, from, chain)]);
     const h = await headOf(p.checkpoint, pol);
     need(await lies(attest, p.index, h.size, p.path, h.root), "the attestation does not lie under the checkpoint");
-    const r = { ...h, url: words(entry.url), operator: words(from), chain: words(chain), seq: BigInt(seq), batch: count, index: p.index, captured: entry.time, notBefore: entry.time,
-      status: Number(entry.status), raw: entry.raw, text: entry.text, profile: words(entry.profile), record: entry.record };
-    r.proven = [r.operator + " states that it fetched " + r.url + " at " + when(r.captured) + " and was answered with status " + r.status + " and a body with SHA-256 " + labelled(r.raw) + ".",
-      "The statement is entry " + r.index + " of the log " + r.log + ", in a batch of " + r.batch + " captures; " + KEPT, cosignedBy(h), ...anchoredBy(h)];
-    if (r.text) r.proven.push("The text it extracted, by the rules " + r.profile + ", has SHA-256 " + labelled(r.text) + ".");
-    r.notProven = ["That what the page says is true.", VISITOR, ALONE,
+    const r = { ...h, ...captured(entry), operator: words(from), chain: words(chain), seq: BigInt(seq), batch: count, index: p.index };
+    r.proven = [stated(r),
+      "The statement is entry " + r.index + " of the log " + r.log + ", in a batch of " + r.batch + " captures; " + KEPT, cosignedBy(h), ...anchoredBy(h), ...extracted(r)];
+    r.notProven = [TRUE, VISITOR, ALONE,
       "The exact time: " + when(r.captured) + " is the operator's own clock. Cosigners say only that the statement was in the log by " + by(h) + ".",
-      "Anything about the site's TLS certificate or network address.", "That a search result was ranked fairly.", collusion(h)];
+      ...OPEN, collusion(h)];
     return r;
   };
 
