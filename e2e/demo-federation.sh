@@ -177,6 +177,11 @@ as alice search operator --json >"$dir/halted.found" || code=$?
 sleep 3
 [ "$(field alice size)" = "$halted_at" ] || die "the ledger went on with two of four"
 show alice federation status
+echo
+show alice receipt "$(has bob)" --now --out "$dir/waits.tlog-proof" || die "no receipt while the ledger is halted"
+"$bin" verify "$dir/waits.tlog-proof" --policy "$dir/policy" >"$dir/waits.verified" || die "the promise does not verify"
+cat "$dir/waits.verified"
+grep -q 'level 0' "$dir/waits.verified" || die "it is not of level 0"
 
 say "one comes back: it goes on by itself, and what waited is attested"
 before=$halted_at
@@ -185,6 +190,8 @@ until_true "the ledger goes on" grown
 start dave
 until_true "all logs are the same, and cosigned" cosigned
 show alice federation status
+better() { as alice receipt "$(has bob)" --out "$dir/waits.tlog-proof" && "$bin" verify "$dir/waits.tlog-proof" --policy "$dir/policy" --json | grep -q '"level": 2'; }
+until_true "what was promised is in the log, and its receipt of level 2" better
 
 say "all receipts of before still verify, under the policy of before and of now"
 "$bin" policy --data "$dir/alice" >"$dir/policy-now"
@@ -215,6 +222,11 @@ witness_part() {
 	"$bin" verify "$dir/page.tlog-proof" "$dir/outcome.tlog-proof" --policy "$dir/policy-now" >"$dir/witnessed" || die "the outcome does not verify"
 	cat "$dir/witnessed"
 	grep -q 'level 3, with the panel' "$dir/witnessed" || die "alice's capture is not of level 3"
+	if command -v python3 >/dev/null; then
+		python3 "$(dirname "$0")/../docs/verify.py" "$dir/page.tlog-proof" "$dir/policy-now" "$dir/outcome.tlog-proof" >"$dir/in-python" || die "the program in Python does not find it proven"
+		cat "$dir/in-python"
+		grep -q 'level 3$' "$dir/in-python" || die "it is not of level 3 for the program in Python"
+	fi
 	curl -fsS "http://$(web alice)/witness/$ask" >"$dir/side-by-side.html" || die "there is no page of the ask"
 	[ "$(grep -c '<article' "$dir/side-by-side.html")" = 4 ] && grep -q '<ins>' "$dir/side-by-side.html" || die "the page does not show what differs"
 	grep -q 'was asked for the text' "$dir/side-by-side.html" && die "a text of another operator is missing"

@@ -15,7 +15,7 @@ import (
 
 // federationPage is the operators that share the ledger, as this one sees them.
 type federationPage struct {
-	frame
+	explorer
 	Facts   FederationStatus
 	Words   string
 	Members []memberRow
@@ -69,7 +69,8 @@ func (s *Server) federationPage(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	p := &federationPage{frame: frame{Title: "Federation", Section: "federation", BoxInTop: true, Refresh: pollSeconds}, Facts: st, Words: st.Words(), Ballots: st.Ballots}
+	p := &federationPage{explorer: s.explorer("Federation", "/federation"), Facts: st, Words: st.Words(), Ballots: st.Ballots}
+	p.Section, p.Refresh = "federation", pollSeconds
 	for _, m := range st.Members {
 		p.Members = append(p.Members, m.row(&st))
 	}

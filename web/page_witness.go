@@ -14,7 +14,7 @@ const asksListed = 25
 
 // witnessListPage lists what operators asked to be witnessed, and has the form to ask.
 type witnessListPage struct {
-	frame
+	explorer
 	Form    witnessForm
 	Own     OperatorInfo // this operator, for what it can spend
 	Others  int          // operators that can be on a panel
@@ -33,7 +33,7 @@ func (s *Server) witnessListPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) showAsks(w http.ResponseWriter, r *http.Request, status int, form witnessForm) {
-	p := &witnessListPage{frame: frame{Title: "Witnessed pages", Section: "ledger", BoxInTop: true}, Form: form}
+	p := &witnessListPage{explorer: s.explorer("Witnessed pages", "/witness"), Form: form}
 	c := callerOf(r.Context())
 	if c.session == "" { // what is typed is not to be lost
 		p.Live, p.Refresh = ledgerEventsPath, 30

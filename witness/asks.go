@@ -2,6 +2,7 @@ package witness
 
 import (
 	"context"
+	"errors"
 
 	"concord"
 	"concord/ledger"
@@ -49,7 +50,12 @@ func (w *Witness) Ask(ctx context.Context, want Wanted) (uint64, error) {
 			return a.Index, nil
 		}
 	}
-	return w.send(ctx, func(h ledger.Head) ledger.Body {
+	index, err := w.send(ctx, func(h ledger.Head) ledger.Body {
 		return &ledger.AskTx{Head: h, URL: want.URL, Profile: w.cfg.Profile, Need: want.Need, Of: want.Of, Until: want.Until, Pay: want.Pay}
 	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = concord.Errorf(concord.Unavailable, "the ledger did not take the ask in time: it stands still (concord federation status says so), or is slow. "+
+			"The ask may still come into it by itself, so look there before you ask again")
+	}
+	return index, err
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -324,6 +325,28 @@ func TestRound(t *testing.T) {
 	}
 	if text, err := dave.w.Text(index, 1); err != nil || text != lie {
 		t.Errorf("%q %v", text, err)
+	}
+}
+
+// haltedLedger orders nothing.
+type haltedLedger struct{ Ledger }
+
+func (haltedLedger) Submit(ctx context.Context, _ []byte) (uint64, error) {
+	<-ctx.Done()
+	return 0, concord.Errorf(concord.Unavailable, "submit transaction: %w", ctx.Err())
+}
+
+// Who asks while the ledger stands still is told so, in words, and that the ask may come into it all the same.
+func TestAskWhileHalted(t *testing.T) {
+	_, list := bookOf(t, names4...)
+	w := list[0].w
+	list[0].stop()
+	w.cfg.Ledger = haltedLedger{w.cfg.Ledger}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := w.Ask(ctx, Wanted{URL: "https://example.com/page"})
+	if concord.KindOf(err) != concord.Unavailable || !strings.Contains(err.Error(), "it stands still") || !strings.Contains(err.Error(), "look there before you ask again") {
+		t.Error(err)
 	}
 }
 
