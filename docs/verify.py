@@ -228,7 +228,9 @@ if __name__ == "__main__":
         elif len(files) > 2 and what == "receipt" and kind(files[2]) == "outcome": seen = witnessed(out, outcome(files[2], files[1]))
         else: need(len(files) < 3 or sha(files[2]) == unbase(out[0] if what == "document" else out[0][3]), "the body or document is another one")
     except Exception as why: sys.exit(f"not proven: {why}")
-    if what == "document": print("proven:" if out[2] else "promised:", out[0], "by", out[1], "at", out[2], "under", out[3], "entries of", f"{out[4]}; level {out[5]}, cosigned by {out[6]}")
-    elif what != "outcome": print("proven:", out[0][7], "by", out[1], "at", out[0][1], "under", out[2], "entries of", f"{out[3]}; level {out[5]}, cosigned by {out[6]}")
+    if what != "outcome":
+        name, time, place = (out[0], out[2], out[3:5]) if what == "document" else (out[0][7], out[0][1], out[2:4])
+        if not out[5]: print("promised:", name, "by", out[1], "level 0")
+        else: print("proven:", name, "by", out[1], "at", time, "under", place[0], "entries of", f"{place[1]}; level {out[5]}, cosigned by {out[6]}")
     if seen: print("proven: a panel came to", seen["verdict"], "on", seen["url"], "at", seen["closed"], "under", seen["size"], "entries of", seen["origin"] + ", level", seen["level"])
     if seen: print("\n".join(f"  {s[0]}: {s[3]}" for s in seen["earlier"] + seen["seats"]))

@@ -20,6 +20,7 @@ type receiptPage struct {
 	Report   *receipt.Report
 	Failed   string // why this node's own check of the receipt failed
 	Pending  int    // seconds until it is expected; 0: it is there
+	Halted   string // why it is not expected: the ledger stands still
 	File     string // where it is downloaded
 	Name     string // of the downloaded file
 	Archived string
@@ -109,6 +110,9 @@ func (p *receiptPage) wait(err error) bool {
 
 // promise adds what there is of a receipt to come: the operator's signed word.
 func (s *Server) promise(ctx context.Context, p *receiptPage) {
+	if words, good := s.ledgerState(ctx); !good {
+		p.Halted = words
+	}
 	if p.Theirs != "" || p.Capture == "" {
 		return
 	}

@@ -16,6 +16,7 @@ const asksListed = 25
 type witnessListPage struct {
 	explorer
 	Form    witnessForm
+	Halted  string       // why asking is of no use now: the ledger stands still
 	Own     OperatorInfo // this operator, for what it can spend
 	Others  int          // operators that can be on a panel
 	KeyFile string
@@ -40,6 +41,9 @@ func (s *Server) showAsks(w http.ResponseWriter, r *http.Request, status int, fo
 	}
 	if c.local() {
 		p.KeyFile = s.cfg.KeyFile
+	}
+	if words, good := s.ledgerState(r.Context()); !good {
+		p.Halted = words
 	}
 	for _, o := range s.cfg.Ledger.Info().Operators {
 		if o.Name == s.cfg.Operator {
@@ -90,7 +94,11 @@ func (s *Server) askWitnesses(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	form.Error = sentence(p.Detail)
+	form.Error = p.Detail
+	for _, where := range []string{"submit transaction: ", "ask transaction: ", "ask of " + s.cfg.Operator + ": "} { // where in the ledger it was refused
+		form.Error = strings.TrimPrefix(form.Error, where)
+	}
+	form.Error = sentence(form.Error)
 	s.showAsks(w, r, p.Status, form)
 }
 

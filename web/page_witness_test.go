@@ -104,7 +104,7 @@ func (m *memoryWitness) Ask(_ context.Context, spec WitnessSpec) (WitnessAsk, er
 	case !strings.HasPrefix(spec.URL, "https://new.example/"):
 		return WitnessAsk{}, concord.Errorf(concord.Unavailable, "the ledger stands still")
 	case spec.Of > 3:
-		return WitnessAsk{}, concord.Errorf(concord.Invalid, "a panel of %d, but the ledger has 3 other operators who can be on it", spec.Of)
+		return WitnessAsk{}, concord.Errorf(concord.Invalid, "submit transaction: ask of alice.example: a panel of %d, but the ledger has 3 other operators who can be on it", spec.Of)
 	}
 	a := WitnessAsk{Index: 20 + uint64(len(m.asked)), From: testOperator, URL: spec.URL, Profile: "text-1", Need: max(spec.Need, 2), Of: max(spec.Of, 3), Until: 60, Pay: spec.Pay, Open: true}
 	m.asked = append(m.asked, a)
@@ -234,7 +234,7 @@ func TestAskForm(t *testing.T) {
 	}{
 		{"Give the address of the page", 422, nil}, {"is not a number", 422, []string{"url", "new.example", "need", "two"}}, {"A panel has at most 32", 422, []string{"url", "new.example", "of", "33"}},
 		{"3 must agree, of a panel of only 2", 422, []string{"url", "new.example", "need", "3", "of", "2"}}, {"ftp://x", 422, []string{"url", "ftp://x"}},
-		{"the ledger has 3 other operators", 422, []string{"url", "new.example", "of", "4"}}, {"The ledger stands still", 503, []string{"url", "elsewhere.example"}},
+		{"A panel of 4, but the ledger has 3 other operators", 422, []string{"url", "new.example", "of", "4"}}, {"The ledger stands still", 503, []string{"url", "elsewhere.example"}},
 		{"at most 1000000000", 422, []string{"url", "new.example", "pay", "1000000001"}}, {"the ledger takes 2000", 422, []string{"url", "https://new.example/" + strings.Repeat("x", 2000)}},
 		{"&lt;script&gt;", 422, []string{"url", `"><script>alert(1)</script>`}},
 	} {
@@ -255,6 +255,20 @@ func TestAskForm(t *testing.T) {
 	holds(t, "open before", c.get("/witness/7?open=before", 200), "An ask for this page was open already", "nothing: no credit was promised")
 	m.witness.ask.Pay = 5
 	holds(t, "paid", c.get("/witness/7", 200), "5 credits for each report: 15 earned, of 30 held; the other 15 came back")
+}
+
+// While the ledger stands still the pages say so: a receipt is not "available in 4 s", and an ask would wait.
+func TestPagesWhileHalted(t *testing.T) {
+	f := newMemoryFederation(newLibrary())
+	f.status.State = FederationHalted
+	c := f.client(t)
+	page := c.want(c.do("GET", "/receipt?url=https://docs.example.org/just-now.html", "", nil), 503)
+	holds(t, "receipt", page, "The ledger stands still: 3 of 4 voters", "Until then: a promise")
+	lacks(t, "receipt", page, "available in")
+	r := c.form("/signin", url.Values{"key": {testKey}})
+	c.want(r, 303)
+	c.cookie = r.Cookies()[0]
+	holds(t, "witness", c.get("/witness", 200), "The ledger stands still: 3 of 4 voters", "An ask would wait until then.")
 }
 
 func TestWitnessAndNotaryAPI(t *testing.T) {

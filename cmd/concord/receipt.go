@@ -101,7 +101,7 @@ func writeReceipt(cmd *cobra.Command, out string, proof []byte) error {
 	}
 	if receipt.IsPromise(proof) {
 		if old, err := readFile(out, receipt.MaxOutcomeBytes); err == nil && !receipt.IsPromise(old) && len(old) > 0 {
-			return concord.Errorf(concord.Unavailable, "the newest capture is not in the log yet, and %s has something better than a promise of it: it stays as it is; try again later", out)
+			return concord.Errorf(concord.Unavailable, "the newest capture is not in the log yet, and a promise of it is not to replace %s, which is no promise; try again later, or name another file", out)
 		}
 		if err := writeFile(out, proof); err != nil {
 			return err
