@@ -49,19 +49,23 @@ func (f *Frontier) syncActive(t *txn) {
 			continue
 		}
 		if rec.Last >= h.rec.Last {
+			if rec.Next != h.rec.Next {
+				h.rest = max(h.rest, f.c.clock.read().rest(rec))
+			}
 			h.rec = *rec
 		} else {
 			h.rec.Robots, h.rec.RobotsNote, h.rec.RobotsDown, h.rec.RobotsFail = rec.Robots, rec.RobotsNote, rec.RobotsDown, rec.RobotsFail
 			h.rec.CrawlDelay, h.rec.Queued, h.rec.Fetched, h.rec.Failed = rec.CrawlDelay, rec.Queued, rec.Fetched, rec.Failed
 		}
 		if !h.busy {
-			f.lookAt(h, max(h.rec.Next, h.floor))
+			f.lookAt(h, h.earliest())
 		}
 	}
 }
 
 // activate brings hosts that are due from the schedule on disk into memory, as far as there is room.
-func (f *Frontier) activate(now int64) error {
+func (f *Frontier) activate(in instant) error {
+	now := in.due
 	if now < f.nextWake || len(f.active) >= maxActive {
 		f.crowded = f.crowded || now >= f.nextWake
 		return nil
@@ -92,15 +96,15 @@ func (f *Frontier) activate(now int64) error {
 		t.del(wakeKey(rec.Wake, name))
 		t.put(key(keyActive, name), nil)
 		rec.Wake = 0
-		h := &host{name: name, rec: *rec, taken: map[string]*flight{}, more: true, index: -1}
+		h := &host{name: name, rec: *rec, taken: map[string]*flight{}, more: true, index: -1, rest: in.rest(rec)}
 		if rec.Born <= f.born { // its last fetch may not be on record
 			h.floor, h.why = f.floor+max(rec.Delay, f.c.cfg.Politeness.MinDelay.Milliseconds()), "delay after a restart"
-			if more := f.owner.Until - f.floor; more > 0 {
+			if more := f.owner.Until - f.began; more > 0 {
 				h.floor, h.why = h.floor+more, "the machine that ran this partition before may still be asking"
 			}
 		}
 		f.active[name] = h
-		f.lookAt(h, max(rec.Next, h.floor))
+		f.lookAt(h, h.earliest())
 	}
 	return t.commit(false)
 }
@@ -125,7 +129,7 @@ func (f *Frontier) retire(h *host, wake int64) error {
 	return t.commit(false)
 }
 
-// fill reads ahead in a host's queue. Entries of crawls that have ended are dropped.
+// fill reads ahead in a host's queue; now is the machine's. Entries of crawls that have ended are dropped.
 func (f *Frontier) fill(h *host, now int64) error {
 	if len(h.ready) > 0 || !h.more {
 		return nil

@@ -69,7 +69,7 @@ func (a *applier) observed(host string, h *hostRecord, m *fetchedMsg) error {
 }
 
 func (m *fetchedMsg) observation(host string) observation {
-	return observation{host: host, start: m.Start, took: m.Took, outcome: m.Outcome, status: m.Status, retryAfter: m.RetryAfter,
+	return observation{host: host, start: m.Start, took: m.Took, ended: m.ended, outcome: m.Outcome, status: m.Status, retryAfter: m.RetryAfter,
 		note: m.Note, robots: m.RobotsKind}
 }
 

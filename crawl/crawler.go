@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"concord"
 	"concord/weburl"
@@ -27,6 +26,7 @@ type Crawler struct {
 	parts     []*Frontier
 	client    *client
 	gates     gates
+	clock     clock
 	budget    budget
 	committer committer
 	known     known
@@ -38,7 +38,6 @@ type Crawler struct {
 	extract  chan struct{} // a token each page that is being taken apart
 	pdfs     chan struct{} // the same for PDFs, which take seconds each in a process of their own
 	sitemaps chan struct{} // a token each sitemap in memory
-	opened   time.Time
 
 	mu    sync.Mutex
 	plans map[crawlID]*plan // all crawls
@@ -59,7 +58,7 @@ func Open(cfg Config) (*Crawler, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	c := &Crawler{cfg: cfg, log: cfg.Logger, plans: map[crawlID]*plan{}, slots: cfg.Concurrency, opened: time.Now(),
+	c := &Crawler{cfg: cfg, log: cfg.Logger, plans: map[crawlID]*plan{}, slots: cfg.Concurrency,
 		extract: make(chan struct{}, extractors()), pdfs: make(chan struct{}, extractors()), sitemaps: make(chan struct{}, maxSitemapsInMemory)}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the frontier's directory: %w", err)
@@ -71,6 +70,7 @@ func Open(cfg Config) (*Crawler, error) {
 	c.watch.init()
 	c.known.init()
 	c.gates.init()
+	c.clock.init()
 	for i := range cfg.Partitions {
 		f, err := openFrontier(c, i)
 		if err != nil {

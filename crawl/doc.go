@@ -21,6 +21,8 @@
 //
 //   - At most one request at a time is made to a host (scheme, name and port), and never before its delay is over. After
 //     a restart every host that was known before rests for its delay first, since its last fetch may not be on record.
+//   - Rests are on record by the machine's clock, and are waited for by the process's own: a clock that is set back or forward
+//     neither stops hosts nor has them asked too early (clock). Only what is due at a time, retries and recrawls, follows the machine's.
 //   - Where machines share the frontier, a partition fetches and writes only while its lease is held, and the next owner
 //     asks no host before the last request of the one before must have ended, and the host's delay after that.
 //   - No request goes to an address that is not public, unless the crawl allows it: addresses are checked when they are

@@ -156,7 +156,8 @@ func (f *Frontier) probed(j *job, res *result) *result {
 // when nothing did and the URL is back in its queue.
 func (f *Frontier) ask(ctx context.Context, h *host, j *job) (*exchange, *fetchedMsg, bool) {
 	e := j.fl.e
-	m := &fetchedMsg{Crawl: e.Crawl, URL: e.URL, Kind: e.Kind, Entry: j.fl.key, Start: time.Now().UnixMilli()}
+	in := f.c.clock.read()
+	m := &fetchedMsg{Crawl: e.Crawl, URL: e.URL, Kind: e.Kind, Entry: j.fl.key, Start: in.wall, ended: in.now}
 	if m.Kind == kindProbe {
 		m.Kind = kindSitemap
 	}
@@ -185,10 +186,10 @@ func (f *Frontier) ask(ctx context.Context, h *host, j *job) (*exchange, *fetche
 	defer cancel()
 	x, err := f.c.client.do(ctx, r)
 	if err != nil {
-		m.Start, m.Took = span(began, time.Since(began))
+		m.timed(&f.c.clock, began, time.Since(began))
 		return nil, m, f.failedWith(ctx, m, err)
 	}
-	m.Start, m.Took = span(x.start, x.took)
+	m.timed(&f.c.clock, x.start, x.took)
 	m.Outcome = answered
 	m.Status, m.RetryAfter = x.status, retryAfter(x.header, time.Now())
 	return x, m, true
@@ -211,6 +212,12 @@ func (f *Frontier) failedWith(ctx context.Context, m *fetchedMsg, err error) boo
 	}
 	m.Note = concord.Clip(m.Note, maxNote)
 	return true
+}
+
+// timed notes when a request was made.
+func (m *fetchedMsg) timed(k *clock, began time.Time, took time.Duration) {
+	m.Start, m.Took = span(k.shown(began), took)
+	m.ended = k.of(began.Add(took).Add(time.Millisecond - 1)) // not before its end, like Start and Took
 }
 
 // span gives a request in ms: when it began, since 1970, and how long it took, such that their sum is never before its end. A host's rest is

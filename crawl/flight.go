@@ -3,7 +3,6 @@ package crawl
 import (
 	"context"
 	"net/netip"
-	"time"
 )
 
 // finish notes that a request is over, and when its host may be asked again; o is nil when none was made.
@@ -18,8 +17,11 @@ func (f *Frontier) finish(h *host, o *observation) {
 	h.slot = address{}
 	if o != nil {
 		f.c.cfg.Politeness.observe(&h.rec, o)
+		if o.outcome != refused {
+			h.rest = max(h.rest, o.ended+h.rec.Next-(o.start+o.took))
+		}
 	}
-	f.lookAt(h, max(h.rec.Next, h.floor))
+	f.lookAt(h, h.earliest())
 	f.wake()
 }
 
@@ -33,12 +35,12 @@ func (f *Frontier) openGate(h *host) {
 
 // turn returns in how many ms the host's request may go to an address, and reserves that turn; 0: now.
 func (f *Frontier) turn(h *host, addr netip.Addr) int64 {
-	now := time.Now().UnixMilli()
+	now := f.c.clock.read().now
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if h.slot.addr != addr {
 		spacing := f.c.cfg.Politeness.PerAddress
-		h.slot = f.c.gates.reserve(addr, now, max(f.c.opened.UnixMilli(), f.floor)+spacing.Milliseconds(), spacing)
+		h.slot = f.c.gates.reserve(addr, now, max(f.c.clock.start.UnixMilli(), f.floor)+spacing.Milliseconds(), spacing)
 	}
 	if wait := h.slot.at - now; wait > 0 {
 		h.floor, h.why = h.slot.at, "other hosts on the address "+addr.String()
@@ -57,7 +59,7 @@ func (f *Frontier) postpone(h *host, fl *flight) {
 		f.putBack(h, fl)
 	}
 	if f.active[h.name] == h {
-		f.lookAt(h, max(h.rec.Next, h.floor))
+		f.lookAt(h, h.earliest())
 	}
 	f.wake()
 }

@@ -50,7 +50,8 @@ type Frontier struct {
 	running  bool
 	caught   bool
 	born     uint64 // last message at the start: hosts met before rest once
-	floor    int64  // ms of the start
+	floor    int64  // ms of the process: the start
+	began    int64  // ms of the machine: the same
 	active   map[string]*host
 	due      hostHeap
 	nextWake int64
@@ -207,7 +208,8 @@ func (f *Frontier) start(fence, last uint64) error {
 		return concord.Errorf(concord.Corrupt, "%s has applied its log up to %d, but the log ends at %d", f.Name(), f.position, last)
 	}
 	f.fence = fence
-	f.born, f.floor = last, time.Now().UnixMilli()
+	in := f.c.clock.read()
+	f.born, f.floor, f.began = last, in.now, in.wall
 	t := newTxn(f.db)
 	f.restoreActive(t)
 	f.putPosition(t)

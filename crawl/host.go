@@ -10,7 +10,8 @@ import (
 type host struct {
 	name  string
 	rec   hostRecord // ahead of the state on disk by the fetches that are not on record yet
-	floor int64      // ms: not before, for a reason that is not the host's own
+	rest  int64      // ms of the process (instant.now): not before, as rec.Next has it by the machine's clock
+	floor int64      // ms of the process: not before, for a reason that is not the host's own
 	why   string     // that reason
 	slot  address    // address whose turn has been reserved for the next request
 
@@ -28,7 +29,7 @@ type host struct {
 	robotsDigest [32]byte
 	robotsAt     int64 // rec.Robots when robots was read
 
-	at    int64 // ms: when to look at it again
+	at    int64 // ms of the process: when to look at it again
 	index int   // in the heap; -1: not in it
 }
 
@@ -57,14 +58,17 @@ func (h *host) arrived(k []byte) {
 	}
 }
 
-// reason says what a host waits for, in plain words.
+// earliest returns when the host may be asked again, in ms of the process.
+func (h *host) earliest() int64 { return max(h.rest, h.floor) }
+
+// reason says what a host waits for, in plain words; now is the process's.
 func (h *host) reason(now int64) string {
 	switch {
 	case h.busy:
 		return "a request is under way"
-	case h.floor > now && h.floor >= h.rec.Next:
+	case h.floor > now && h.floor >= h.rest:
 		return h.why
-	case h.rec.Next > now:
+	case h.rest > now:
 		return h.rec.Reason
 	}
 	return "ready"

@@ -11,12 +11,12 @@ import (
 func (f *Frontier) hosts(ctx context.Context, limit int) ([]concord.HostStatus, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := time.Now().UnixMilli()
+	in := f.c.clock.read()
 	var out []concord.HostStatus
 	seen := map[string]bool{}
 	stalled := f.c.stalled()
 	for name, h := range f.active {
-		v := view(name, &h.rec, max(h.rec.Next, h.floor), h.reason(now))
+		v := view(name, &h.rec, in.shows(h.earliest()), h.reason(in.now))
 		if h.busy {
 			v.InFlight = h.busyURL
 		}
@@ -38,10 +38,10 @@ func (f *Frontier) hosts(ctx context.Context, limit int) ([]concord.HostStatus, 
 		switch {
 		case rec.Queued == 0:
 			reason = "nothing to fetch"
-		case rec.Next > now:
+		case rec.Next > in.wall:
 			reason = rec.Reason
 		}
-		out, seen[name] = append(out, view(name, rec, rec.Next, reason)), true
+		out, seen[name] = append(out, view(name, rec, fromMillis(rec.Next), reason)), true
 		return nil
 	}
 	each := func(skip int) func(k, _ []byte) (bool, error) {
@@ -58,14 +58,14 @@ func (f *Frontier) hosts(ctx context.Context, limit int) ([]concord.HostStatus, 
 	return out, scan(f.db, []byte{keyHost}, nil, each(1))
 }
 
-func view(name string, rec *hostRecord, next int64, reason string) concord.HostStatus {
+func view(name string, rec *hostRecord, next time.Time, reason string) concord.HostStatus {
 	s := concord.HostStatus{Host: name, Queued: rec.Queued, Reason: reason, Delay: time.Duration(rec.Delay) * time.Millisecond,
 		Backoff: rec.Backoff, Fetched: rec.Fetched, Failed: rec.Failed, LastError: rec.LastError, Robots: rec.RobotsNote}
 	if s.Robots == "" {
 		s.Robots = "none"
 	}
-	if rec.Queued > 0 || next > time.Now().UnixMilli() {
-		s.Next = fromMillis(next)
+	if rec.Queued > 0 || next.After(time.Now()) {
+		s.Next = next
 	}
 	if rec.Last != 0 {
 		s.Asked = fromMillis(rec.Last)

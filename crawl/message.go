@@ -116,6 +116,7 @@ type fetchedMsg struct {
 	Entry   []byte // key of the queue entry that is done; empty: none (robots.txt, import)
 	Start   int64  // ms, when the request was sent
 	Took    int64  // ms
+	ended   int64  // ms of this process: Start and Took by another clock; not on record
 	Outcome outcome
 	Status  int
 	Note    string // error or reason

@@ -21,6 +21,7 @@ type observation struct {
 	host       string
 	start      int64 // ms
 	took       int64 // ms
+	ended      int64 // ms of the process that made it; 0: it is read from a log
 	outcome    outcome
 	status     int
 	retryAfter int64 // ms

@@ -36,7 +36,7 @@ func (f *Frontier) fetchRobots(ctx context.Context, h *host, crawl crawlID) {
 		}
 	}
 	began := time.Now()
-	m := &fetchedMsg{Crawl: crawl, URL: u.String(), Kind: kindRobots, Start: began.UnixMilli()}
+	m := &fetchedMsg{Crawl: crawl, URL: u.String(), Kind: kindRobots, Start: f.c.clock.shown(began).UnixMilli()}
 	res := &result{f: f, fetched: m}
 	held := f.robotsHops(ctx, u, private, m, res)
 	if !held && ctx.Err() == nil {
@@ -46,10 +46,11 @@ func (f *Frontier) fetchRobots(ctx context.Context, h *host, crawl crawlID) {
 		f.c.held.Add(-res.held)
 		return
 	}
-	m.Start, m.Took = span(began, time.Since(began))
+	m.timed(&f.c.clock, began, time.Since(began))
 	f.writeRobots(m, res)
 	f.mu.Lock()
 	f.openGate(h)
+	h.rest = max(h.rest, m.ended+f.c.cfg.Politeness.MinDelay.Milliseconds()) // and longer, when this is on record
 	f.mu.Unlock()
 	f.noteRobots(m)
 	f.submit(ctx, res) // the host goes on when this is on record

@@ -72,7 +72,7 @@ func (f *Frontier) schedule(ctx, requests context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		pause, err := f.step(requests, time.Now().UnixMilli())
+		pause, err := f.step(requests, f.c.clock.read())
 		if err != nil {
 			return err
 		}
@@ -120,17 +120,17 @@ func (f *Frontier) runs() bool {
 }
 
 // step looks at all hosts that are due and returns how long there is nothing to do.
-func (f *Frontier) step(ctx context.Context, now int64) (time.Duration, error) {
+func (f *Frontier) step(ctx context.Context, in instant) (time.Duration, error) {
 	if f.c.stalled() != "" || !f.holds() {
 		return stalledPause, nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.activate(now); err != nil {
+	if err := f.activate(in); err != nil {
 		return 0, err
 	}
-	for len(f.due) > 0 && f.due[0].at <= now {
-		more, err := f.advance(ctx, f.due[0], now)
+	for len(f.due) > 0 && f.due[0].at <= in.now {
+		more, err := f.advance(ctx, f.due[0], in)
 		if err != nil {
 			return 0, err
 		}
@@ -138,24 +138,24 @@ func (f *Frontier) step(ctx context.Context, now int64) (time.Duration, error) {
 			return idlePause, nil // a freed slot wakes
 		}
 	}
-	next := now + idlePause.Milliseconds()
+	pause := idlePause.Milliseconds()
 	if len(f.active) < maxActive {
-		next = min(next, f.nextWake)
+		pause = min(pause, f.nextWake-in.due)
 	}
 	if len(f.due) > 0 {
-		next = min(next, f.due[0].at)
+		pause = min(pause, f.due[0].at-in.now)
 	}
-	return time.Duration(max(next-now, 1)) * time.Millisecond, nil
+	return time.Duration(max(pause, 1)) * time.Millisecond, nil
 }
 
 // advance does for a host what is due now: it begins a request, refuses what robots.txt forbids, or sends it away. It
 // returns false when there is no fetcher free.
-func (f *Frontier) advance(ctx context.Context, h *host, now int64) (bool, error) {
-	if ready := max(h.rec.Next, h.floor); ready > now {
-		f.lookAt(h, ready)
+func (f *Frontier) advance(ctx context.Context, h *host, in instant) (bool, error) {
+	if at := h.earliest(); at > in.now {
+		f.lookAt(h, at)
 		return true, nil
 	}
-	if err := f.fill(h, now); err != nil {
+	if err := f.fill(h, in.wall); err != nil {
 		return false, err
 	}
 	switch {
@@ -164,6 +164,10 @@ func (f *Frontier) advance(ctx context.Context, h *host, now int64) (bool, error
 		return true, nil
 	case len(h.ready) == 0 && h.more:
 		return true, nil // only dead entries were read: read on
+	case len(h.ready) == 0 && h.nextDue > in.wall && h.nextDue <= in.due: // the clock was set back: the schedule on disk would bring it back at once
+		h.more = true
+		f.lookAt(h, in.now+h.nextDue-in.wall)
+		return true, nil
 	case len(h.ready) == 0:
 		wake := int64(0)
 		if h.nextDue > 0 {
@@ -171,14 +175,14 @@ func (f *Frontier) advance(ctx context.Context, h *host, now int64) (bool, error
 		}
 		return true, f.retire(h, wake)
 	case f.crowded && h.turn >= turnFetches && len(h.taken) == 0:
-		return true, f.retire(h, max(now, h.rec.Next))
+		return true, f.retire(h, max(in.wall, h.rec.Next))
 	}
-	if wait := f.c.gates.enter(h.name, now); wait > 0 {
-		f.lookAt(h, now+wait)
+	if wait := f.c.gates.enter(h.name, in.now); wait > 0 {
+		f.lookAt(h, in.now+wait)
 		return true, nil
 	}
 	h.gated = true
-	ok, err := f.begins(ctx, h, now)
+	ok, err := f.begins(ctx, h, in)
 	if !h.busy {
 		f.openGate(h)
 	}
@@ -186,11 +190,11 @@ func (f *Frontier) advance(ctx context.Context, h *host, now int64) (bool, error
 }
 
 // begins starts the request that is next for a host whose gate is open.
-func (f *Frontier) begins(ctx context.Context, h *host, now int64) (bool, error) {
+func (f *Frontier) begins(ctx context.Context, h *host, in instant) (bool, error) {
 	if !f.c.takeSlot() {
 		return false, nil
 	}
-	if h.rec.Robots <= now {
+	if h.rec.Robots <= in.wall || h.rec.Robots == h.rec.Next { // over; or it could not be had, and is asked for again as soon as the host is
 		heap.Remove(&f.due, h.index)
 		h.busy, h.busyURL = true, h.name+robotsPath
 		f.fly(func() { f.fetchRobots(ctx, h, h.ready[0].e.Crawl) })
@@ -209,7 +213,7 @@ func (f *Frontier) begins(ctx context.Context, h *host, now int64) (bool, error)
 			f.c.freeSlot()
 		}
 		if len(h.ready) > 0 {
-			f.lookAt(h, now+budgetPause)
+			f.lookAt(h, in.now+budgetPause)
 		}
 		return true, nil
 	}

@@ -374,7 +374,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	f.mu.Lock()
 	for range 20 {
-		if err := f.activate(time.Now().UnixMilli()); err != nil {
+		if err := f.activate(r.c.clock.read()); err != nil {
 			t.Error(err)
 		}
 	}

@@ -47,7 +47,8 @@ func (f *Frontier) whyWaiting(u weburl.URL, r *urlRecord, s *concord.URLStatus) 
 			s.State = "fetching"
 			return nil
 		}
-		s.Next, s.Reason = later(s.Next, fromMillis(max(h.rec.Next, h.floor))), join(s.Reason, h.reason(time.Now().UnixMilli()))
+		in := f.c.clock.read()
+		s.Next, s.Reason = later(s.Next, in.shows(h.earliest())), join(s.Reason, h.reason(in.now))
 		return nil
 	}
 	v, err := load(f.db, key(keyHost, u.Origin()))
