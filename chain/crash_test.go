@@ -3,6 +3,7 @@ package chain
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -291,5 +292,33 @@ func TestOlderStoreIsRefused(t *testing.T) {
 	}
 	if err := openAndRun(t, cfg); err == nil || !strings.Contains(err.Error(), "refuse to sign") {
 		t.Errorf("log and engine are older than the cosigner's state: %v", err)
+	}
+}
+
+// A chain that was killed while its validator was made has a state of nothing signed and no key: it is founded as if nothing were there. A state with a
+// signature, or a key without its state, is something that was lost.
+func TestKilledWhileFounding(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	f := filesOf(cfg.Dir)
+	write := func(path, text string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(f.consState, `{"height": "7", "round": 0, "step": 3}`)
+	if _, err := Open(cfg); concord.KindOf(err) != concord.Corrupt {
+		t.Errorf("a state of height 7 and no key: %v", err)
+	}
+	write(f.consState, `{"height": "0", "round": 0, "step": 0}`)
+	c := start(t, cfg)
+	submitNext(t, c.Chain, cfg.Keys)
+	if err := c.stop(); err != nil {
+		t.Fatal(err)
+	}
+	again := testConfig(t, t.TempDir())
+	write(filesOf(again.Dir).consKey, "{}")
+	if _, err := Open(again); concord.KindOf(err) != concord.Corrupt {
+		t.Errorf("a key and no state: %v", err)
 	}
 }

@@ -156,7 +156,7 @@ func loadOrMakeValidator(f engineFiles) (*privval.FilePV, error) {
 	if errKey == nil && errState == nil {
 		return loadValidator(f)
 	}
-	if errKey == nil || errState == nil {
+	if errKey == nil || errState == nil && !unsigned(f.consState) { // a state of nothing signed is what a kill in between leaves
 		return nil, concord.Errorf(concord.Corrupt, "of the validator's key and state only one is there, and no genesis file; restore the other or remove %s", f.home)
 	}
 	pv := privval.GenFilePV(f.consKey, f.consState)
@@ -173,6 +173,13 @@ func loadOrMakeValidator(f engineFiles) (*privval.FilePV, error) {
 		return nil, fmt.Errorf("write validator key: %w", err)
 	}
 	return pv, nil
+}
+
+// unsigned reports whether a validator's state says that nothing was signed.
+func unsigned(path string) bool {
+	var state privval.FilePVLastSignState
+	b, err := readSmall(path)
+	return err == nil && cmtjson.Unmarshal(b, &state) == nil && state.Height == 0 && state.Signature == nil && state.SignBytes == nil
 }
 
 // loadValidator reads the validator's key and state. CometBFT's own loader ends the process when a file is missing or
