@@ -46,6 +46,10 @@ func TestAnchored(t *testing.T) {
 		}
 	}
 
+	if _, err := Verify(fourToo.build(t), f.policy, Options{}); err == nil || !strings.Contains(err.Error(), `of "witness.example/w1", which signed it: a policy from before`) {
+		t.Errorf("a policy from before the witness was named: %v", err)
+	}
+
 	// The witness's clock is the first.
 	n, err := note.Parse(f.parts.Checkpoint)
 	if err != nil {

@@ -14,6 +14,7 @@ package receipt
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -224,6 +225,10 @@ func (pol *Policy) checkAdmit(admit []byte, from, chainID string) (op note.Key, 
 func (pol *Policy) checkCheckpoint(checkpoint []byte, r *Report) (note.Checkpoint, error) {
 	n, err := note.Open(checkpoint, pol.keys()...)
 	if err != nil {
+		if s := pol.unlisted(checkpoint); s != nil {
+			return note.Checkpoint{}, failed(StepCheckpoint, "the policy does not list the key %08x of %q, which signed it: a policy from before that key was in use is too old for this receipt, get it anew",
+				s.ID, concord.Clip(s.Name, 80))
+		}
 		return note.Checkpoint{}, failed(StepCheckpoint, "%v", err)
 	}
 	cp, err := note.ParseCheckpoint(n.Text)
@@ -251,6 +256,21 @@ func (pol *Policy) checkCheckpoint(checkpoint []byte, r *Report) (note.Checkpoin
 		return cp, failed(StepQuorum, "%d of %d witnesses cosigned, which is not the quorum %q of the policy", len(signed), len(pol.Witnesses), pol.quorum)
 	}
 	return cp, nil
+}
+
+// unlisted returns a line of a checkpoint by a key that the policy does not list; nil: there is none.
+func (pol *Policy) unlisted(checkpoint []byte) *note.Sig {
+	n, err := note.Parse(checkpoint)
+	if err != nil {
+		return nil
+	}
+	keys := pol.keys()
+	for _, s := range n.Sigs {
+		if !slices.ContainsFunc(keys, func(k note.Key) bool { return k.Made(s) }) {
+			return &s
+		}
+	}
+	return nil
 }
 
 func (r *Report) cosigned(w Witness, t time.Time) {
