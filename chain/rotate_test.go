@@ -293,6 +293,7 @@ func rotatingChild(dir string) {
 	go func() {
 		for i := os.Getpid(); ; i++ {
 			which := []string{"op", "cons", "cosign", "log", "node"}[i%5]
+			epoch := c.machine.Load().State().Epoch
 			_, err := c.Rotate(which)
 			mu.Lock()
 			if k := concord.KindOf(err); err != nil && k != concord.Unavailable && k != concord.Conflict {
@@ -301,6 +302,10 @@ func rotatingChild(dir string) {
 				fmt.Println("rotate", which)
 			}
 			mu.Unlock()
+			// However slow the machine is, each change is made before the next, unless it is killed.
+			for end := time.Now().Add(5 * time.Second); err == nil && c.machine.Load().State().Epoch == epoch && time.Now().Before(end); {
+				time.Sleep(time.Millisecond)
+			}
 			time.Sleep(40 * time.Millisecond)
 		}
 	}()
