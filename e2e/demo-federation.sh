@@ -1,6 +1,6 @@
 #!/bin/sh
 # Four operators on this machine share one ledger: the ceremony, one search that finds what each of them has, receipts that three of four
-# cosigned, and what happens when one and when two of them stop. Exits 0 only if everything it shows was true.
+# cosigned, one of an operator that is away, and what happens when one and when two of them stop. Exits 0 only if everything it shows was true.
 #   demo-federation.sh BINARY DIR
 set -eu
 
@@ -165,6 +165,13 @@ as alice search operator >"$dir/partial" || code=$?
 [ "$code" = 5 ] || die "exit code $code"
 grep '^dave.example did not answer' "$dir/partial" || die "it does not say who is missing"
 grep -qF "$(has carol)" "$dir/partial" || die "what carol has is missing"
+
+say "bob, who never asked for it, makes the receipt of dave's page from the entries that he keeps of dave"
+by_bob() { as bob receipt "$(has dave)" --operator dave.example --out "$dir/dave-by-bob.tlog-proof"; }
+until_true "bob has a receipt of dave's page" by_bob
+"$bin" verify "$dir/dave-by-bob.tlog-proof" --policy "$dir/policy" --json >"$dir/dave-by-bob.verified" || die "bob's receipt of dave's page does not verify"
+grep -qF '"dave.example"' "$dir/dave-by-bob.verified" && grep -qF "\"$(has dave)\"" "$dir/dave-by-bob.verified" || die "bob's receipt is of something else"
+as bob federation status | sed -n '/^replicas/,$p'
 
 say "two of four stop: the ledger halts, crawling and searching do not"
 stop carol

@@ -92,6 +92,7 @@ func TestReplicas(t *testing.T) {
 	way.lies.Store(true)
 	f.found(func() {})
 	f.must(nil, f.crawlAndFind(goOnLimit, f.ops...))
+	f.must(nil, f.crawlAndFind(goOnLimit, bob)) // another batch, after that of the first site
 	f.must(nil, f.all(t.Context(), "wrong batches are refused", goOnLimit, others, func(_ *operator, s *web.FederationStatus) error {
 		if x := standing(s, bob); x.Refused[replica.BadRoot] == 0 || x.Missing == 0 {
 			return fmt.Errorf("%+v", x)
@@ -187,8 +188,8 @@ func TestReplicas(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d receipts of %s hold, which is gone", receipts, bob.name())
 	said := string(f.must(carol.concord("federation", "status")))
+	t.Logf("%d receipts of %s hold, which is gone; %s says\n%s", receipts, bob.name(), carol.Name, said)
 	if !strings.Contains(said, "copies found damaged") || !strings.Contains(said, "refused for root") {
 		t.Errorf("federation status says\n%s", said)
 	}
