@@ -195,11 +195,11 @@ func engineConfig(home string) *cmtcfg.Config {
 func newNode(cfg *cmtcfg.Config, pv cmttypes.PrivValidator, nodeKey *nodeKey, creator proxy.ClientCreator, genesis node.GenesisDocProvider, dbs cmtcfg.DBProvider, l logger, options ...node.Option) (n *node.Node, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = concord.Errorf(concord.Corrupt, "consensus could not start from its files: %v", p)
+			err = concord.Errorf(concord.Corrupt, "consensus could not start from its files in %s: %v", cfg.RootDir, p)
 		}
 	}()
 	n, err = node.NewNode(cfg, pv, nodeKey, creator, genesis, dbs, node.DefaultMetricsProvider(cfg.Instrumentation), l, options...)
-	if err != nil && concord.KindOf(err) == concord.Internal {
+	if kind := concord.KindOf(err); err != nil && (kind == concord.Internal || kind == concord.Corrupt) {
 		err = concord.Errorf(concord.Corrupt, "the files of consensus in %s are damaged or do not fit the log: %w", cfg.RootDir, err)
 	}
 	return n, err

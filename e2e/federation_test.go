@@ -158,7 +158,7 @@ func TestNemesisFederation(t *testing.T) {
 	f.must(nil, r.backup(f.ops[3]))
 	watch := r.watch()
 	err := plan.Run(t.Context(), nemesis.Field{Net: f.net, Start: func(ctx context.Context, h *nemesis.Host) error { return f.named([]string{h.Name})[0].start(ctx) },
-		Begun: r.meanwhile, Check: r.check, Log: func(line string) { t.Log(line) }})
+		InTurn: true, Begun: r.meanwhile, Check: r.check, Log: func(line string) { t.Log(line) }})
 	if err == nil {
 		err = r.restore(f.ops[3])
 	}

@@ -28,6 +28,8 @@ type Field struct {
 	Settle func(ctx context.Context, h *Host) error
 	// Log gets one line for each fault that is over.
 	Log func(line string)
+	// InTurn lets a fault begin only when all before it are over and their nodes serve.
+	InTurn bool
 }
 
 // step is the beginning or the end of a fault.
@@ -42,10 +44,11 @@ type agenda struct {
 	faults []Fault
 	begun  []time.Duration // when each fault really began; negative: it has not
 	over   []bool
+	inTurn bool
 }
 
-func newAgenda(faults []Fault) *agenda {
-	a := &agenda{slices.Clone(faults), make([]time.Duration, len(faults)), make([]bool, len(faults))}
+func newAgenda(faults []Fault, inTurn bool) *agenda {
+	a := &agenda{slices.Clone(faults), make([]time.Duration, len(faults)), make([]bool, len(faults)), inTurn}
 	for i := range a.begun {
 		a.begun[i] = -1
 	}
@@ -53,7 +56,7 @@ func newAgenda(faults []Fault) *agenda {
 }
 
 // next returns the step that comes first of those that can be taken: a fault can end when it has begun, and begin when none before it has one
-// of its hosts any more and none of these is being started. What cannot be taken yet holds up nothing else, least of all the ends of
+// of its hosts any more and none of these is being started; in turn, as if each fault had all hosts. What cannot be taken yet holds up nothing else, least of all the ends of
 // faults that a starting node waits for.
 func (a *agenda) next(starts func(hosts []string) bool) (first step, ok bool) {
 	for i, f := range a.faults {
@@ -76,7 +79,7 @@ func (a *agenda) next(starts func(hosts []string) bool) (first step, ok bool) {
 // meets says that a fault before the i-th has one of its hosts, and is not over.
 func (a *agenda) meets(i int) bool {
 	for j, o := range a.faults {
-		if !a.over[j] && o.At < a.faults[i].At && slices.ContainsFunc(o.Hosts, func(h string) bool { return slices.Contains(a.faults[i].Hosts, h) }) {
+		if !a.over[j] && o.At < a.faults[i].At && (a.inTurn || slices.ContainsFunc(o.Hosts, func(h string) bool { return slices.Contains(a.faults[i].Hosts, h) })) {
 			return true
 		}
 	}
@@ -101,7 +104,7 @@ func (p Plan) Run(ctx context.Context, field Field) error {
 	for _, h := range field.Net.Hosts() {
 		r.hosts[h.Name] = h
 	}
-	for todo := newAgenda(p.Faults); ; {
+	for todo := newAgenda(p.Faults, field.InTurn); ; {
 		s, ok := todo.next(r.starts)
 		if !ok && len(r.starting) == 0 {
 			return nil
@@ -135,8 +138,11 @@ type starting struct {
 	err   error
 }
 
-// starts says that a node of these hosts is being started.
+// starts says that a node of these hosts is being started; in turn, any.
 func (r *run) starts(hosts []string) bool {
+	if r.InTurn {
+		return len(r.starting) > 0
+	}
 	return slices.ContainsFunc(r.starting, func(x *starting) bool {
 		return slices.ContainsFunc(x.fault.Hosts, func(h string) bool { return slices.Contains(hosts, h) })
 	})

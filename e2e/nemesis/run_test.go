@@ -87,12 +87,13 @@ func TestRunNoticesAnEnd(t *testing.T) {
 // A fault whose host is still being started holds up no other one's end: the node may be waiting for just that.
 func TestAgenda(t *testing.T) {
 	second := time.Second
-	a := newAgenda([]Fault{
+	faults := []Fault{
 		{At: 1 * second, Kind: Kill, Hosts: []string{"a"}, For: 2 * second},
 		{At: 2 * second, Kind: Mute, Hosts: []string{"b"}, For: 10 * second},
 		{At: 4 * second, Kind: Slow, Hosts: []string{"a"}, For: 3 * second},
 		{At: 13 * second, Kind: Pause, Hosts: []string{"b", "a"}, For: second},
-	})
+	}
+	a := newAgenda(faults, false)
 	starting := map[string]bool{}
 	starts := func(hosts []string) bool {
 		return slices.ContainsFunc(hosts, func(h string) bool { return starting[h] })
@@ -125,4 +126,10 @@ func TestAgenda(t *testing.T) {
 	if s, ok := a.next(starts); ok {
 		t.Fatalf("%+v after all is over", s)
 	}
+	a = newAgenda(faults, true)
+	take(step{1 * second, 0, false})
+	take(step{3 * second, 0, true})
+	take(step{2 * second, 1, false})
+	take(step{12 * second, 1, true})
+	take(step{4 * second, 2, false})
 }
