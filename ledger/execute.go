@@ -13,6 +13,7 @@ const SeqWindow = 64
 // run is a block in execution: a private copy of the state and what changed.
 type run struct {
 	*State
+	seen     *seen
 	founding bool   // chain ID of the founding notes, no limit on the change of power, and no block time
 	lenient  bool   // for the mempool: what only is too early may wait
 	now      int64  // block time in unix seconds
@@ -22,7 +23,7 @@ type run struct {
 }
 
 func (m *Machine) begin() *run {
-	return &run{State: m.state.clone(), before: m.state.totalPower(), next: m.tree.Size}
+	return &run{State: m.state.clone(), seen: m.seen, before: m.state.totalPower(), next: m.tree.Size}
 }
 
 // execute applies a transaction or leaves the state as it is.
@@ -31,10 +32,14 @@ func (r *run) execute(b []byte) error {
 	if err != nil {
 		return err
 	}
+	return r.apply(t)
+}
+
+func (r *run) apply(t signedTx) (err error) {
 	if t.Gov != nil {
-		err = r.gov(t)
+		err = r.gov(t.Tx)
 	} else {
-		err = r.member(t, len(b))
+		err = r.member(t)
 	}
 	if err == nil {
 		r.next++
@@ -43,7 +48,7 @@ func (r *run) execute(b []byte) error {
 }
 
 // member executes a transaction of one member.
-func (r *run) member(t *Tx, size int) error {
+func (r *run) member(t signedTx) error {
 	m, err := r.signedBy(t)
 	if err != nil {
 		return err
@@ -51,7 +56,7 @@ func (r *run) member(t *Tx, size int) error {
 	if t.Seq != m.Seq+1 {
 		return concord.Errorf(concord.Conflict, "%s of %s: seq %d, the next is %d", t.Type, m.Operator, t.Seq, m.Seq+1)
 	}
-	if err := r.charge(m, size, false); err != nil {
+	if err := r.charge(m, len(t.data), false); err != nil {
 		return err
 	}
 	switch {
@@ -64,7 +69,7 @@ func (r *run) member(t *Tx, size int) error {
 	case t.Show != nil:
 		err = r.show(m, t.Show)
 	case t.Pay != nil:
-		err = r.pay(t)
+		err = r.pay(t.Tx)
 	case t.Fault != nil:
 		err = r.prove(t.Fault)
 	}
@@ -72,17 +77,16 @@ func (r *run) member(t *Tx, size int) error {
 		return err
 	}
 	m.Seq = t.Seq
-	return r.charge(m, size, true)
+	return r.charge(m, len(t.data), true)
 }
 
 // parse reads a transaction and checks its size and chain.
-func (r *run) parse(b []byte) (*Tx, error) {
+func (r *run) parse(b []byte) (t signedTx, err error) {
 	if most := r.Param(ParamTxBytes); uint64(len(b)) > most {
-		return nil, concord.Errorf(concord.Invalid, "transaction of %d bytes: the limit is %d", len(b), most)
+		return t, concord.Errorf(concord.Invalid, "transaction of %d bytes: the limit is %d", len(b), most)
 	}
-	t, err := ParseTx(b)
-	if err != nil {
-		return nil, err
+	if t, err = r.seen.parse(b); err != nil {
+		return t, err
 	}
 	chain := r.Chain
 	if r.founding {
@@ -90,22 +94,23 @@ func (r *run) parse(b []byte) (*Tx, error) {
 		chain = FoundingID(name)
 	}
 	if t.Chain != chain {
-		return nil, concord.Errorf(concord.Invalid, "transaction for chain %q, this is chain %q", concord.Clip(t.Chain, 80), chain)
+		return t, concord.Errorf(concord.Invalid, "transaction for chain %q, this is chain %q", concord.Clip(t.Chain, 80), chain)
 	}
 	return t, nil
 }
 
 // signedBy returns the member that a transaction is from, once its op key's signature, and no other, is there.
-func (r *run) signedBy(t *Tx) (*Member, error) {
+func (r *run) signedBy(t signedTx) (*Member, error) {
 	m := r.Member(t.From)
 	switch {
 	case m == nil || m.Status == Left:
 		return nil, concord.Errorf(concord.Unauthorized, "transaction from %q: not a member", concord.Clip(t.From, 80))
 	case m.Status == Faulted:
 		return nil, concord.Errorf(concord.Unauthorized, "transaction from %s: the member is faulted", m.Operator)
-	case len(t.Note.Sigs) != 1 || !m.Op.Verify(t.Note.Text, t.Note.Sigs[0]):
+	case t.by != m.Op && (len(t.Note.Sigs) != 1 || !m.Op.Verify(t.Note.Text, t.Note.Sigs[0])):
 		return nil, concord.Errorf(concord.Unauthorized, "transaction from %s: want exactly one signature, by its op key %08x", m.Operator, m.Op.ID())
 	}
+	r.seen.add(t, m.Op)
 	return m, nil
 }
 

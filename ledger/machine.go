@@ -17,6 +17,7 @@ type Machine struct {
 	state  *State
 	tree   Tree
 	height int64
+	seen   *seen // shared with those before and after it
 }
 
 // State returns the state, which the caller must not change.
@@ -33,7 +34,7 @@ func Found(chain string, notes [][]byte) (*Machine, error) {
 	if !validChainID(chain) {
 		return nil, concord.Errorf(concord.Invalid, "chain ID %q is not <name>:<12 hex digits>", concord.Clip(chain, 80))
 	}
-	m := &Machine{state: &State{Chain: chain}}
+	m := &Machine{state: &State{Chain: chain}, seen: newSeen()}
 	r := m.begin()
 	r.founding = true
 	for i, n := range notes {
@@ -95,7 +96,7 @@ func (m *Machine) Finalize(b Block) (*Outcome, error) {
 		if own {
 			r.After = &Mark{b.Height, b.Hash, b.Time}
 		}
-		return &Outcome{Next: &Machine{state: r.State, tree: m.tree, height: b.Height}}, nil
+		return &Outcome{Next: &Machine{state: r.State, tree: m.tree, height: b.Height, seen: m.seen}}, nil
 	}
 	waiting := r.undrawn()
 	rec := &Record{Height: b.Height, Hash: b.Hash, Time: b.Time, Txs: uint64(len(b.Txs)), Validators: b.NextValidators}
@@ -152,7 +153,7 @@ func (r *run) drawAll(asks []uint64) {
 func (r *run) closeBlock(m *Machine, rec *Record, txs [][]byte) *Outcome {
 	rec.State = r.Hash()
 	rec.fit()
-	next := &Machine{tree: m.tree, height: rec.Height}
+	next := &Machine{tree: m.tree, height: rec.Height, seen: m.seen}
 	entries := append(slices.Clone(txs), []byte(rec.String()))
 	for _, e := range entries {
 		next.tree = next.tree.Append(LeafHash(e))
@@ -211,7 +212,7 @@ func Unmarshal(b []byte) (*Machine, error) {
 	}
 	l := splitLines("ledger machine", head)
 	l.literal(machineHead)
-	m := &Machine{height: int64(l.number("height", 1<<63-1)), tree: Tree{Size: l.number("size", 1<<62)}}
+	m := &Machine{height: int64(l.number("height", 1<<63-1)), tree: Tree{Size: l.number("size", 1<<62)}, seen: newSeen()}
 	for l.has("edge") {
 		m.tree.Edge = append(m.tree.Edge, l.digest(l.value("edge"), "edge"))
 	}

@@ -23,16 +23,16 @@ func (m *Machine) Check(b []byte) error {
 		return err
 	}
 	if t.Gov != nil {
-		return r.gov(t)
+		return r.gov(t.Tx)
 	}
 	member, err := r.signedBy(t)
 	switch {
 	case err != nil:
 		return err
 	case t.Seq <= member.Seq:
-		return used(t, member)
+		return used(t.Tx, member)
 	case t.Seq == member.Seq+1:
-		return r.member(t, len(b))
+		return r.member(t)
 	case t.Seq > member.Seq+SeqWindow:
 		return concord.Errorf(concord.Unavailable, "%s of %s: seq %d is too far ahead of %d", t.Type, member.Operator, t.Seq, member.Seq)
 	}
@@ -60,7 +60,7 @@ func used(t *Tx, m *Member) error {
 // Stale reports why a transaction that Check once accepted can never be executed any more: another took its place, or
 // its time is over. It verifies no signatures. A nil error says nothing.
 func (m *Machine) Stale(b []byte) error {
-	t, err := ParseTx(b)
+	t, err := m.seen.parse(b)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (m *Machine) Stale(b []byte) error {
 	case member == nil || member.Status == Faulted || member.Status == Left:
 		return concord.Errorf(concord.Unauthorized, "transaction from %q: not a member in good standing", concord.Clip(t.From, 80))
 	case t.Seq <= member.Seq:
-		return used(t, member)
+		return used(t.Tx, member)
 	case t.Seq == member.Seq+1 && t.Attest != nil && t.Attest.Prev != member.LastRoot:
 		return concord.Errorf(concord.Conflict, "attest of %s: prev is not the root of its last batch, %s", member.Operator, member.LastRoot)
 	case t.Seal != nil:
@@ -104,23 +104,19 @@ const txOverhead = 4
 func (m *Machine) Prepare(b Block, maxBytes int64) [][]byte {
 	r := m.begin()
 	r.enter(b)
-	type item struct {
-		tx   *Tx
-		data []byte
-	}
-	items := make([]item, 0, len(b.Txs))
+	items := make([]signedTx, 0, len(b.Txs))
 	for _, tx := range b.Txs {
 		if t, err := r.parse(tx); err == nil {
-			items = append(items, item{t, tx})
+			items = append(items, t)
 		}
 	}
-	slices.SortStableFunc(items, func(a, b item) int { // gov has no From, so it comes first
-		return cmp.Or(cmp.Compare(a.tx.From, b.tx.From), cmp.Compare(a.tx.Seq, b.tx.Seq))
+	slices.SortStableFunc(items, func(a, b signedTx) int { // gov has no From, so it comes first
+		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.Seq, b.Seq))
 	})
 	var out [][]byte
 	for _, it := range items {
 		need := int64(len(it.data) + txOverhead)
-		if need > maxBytes || r.execute(it.data) != nil {
+		if need > maxBytes || r.apply(it) != nil {
 			continue
 		}
 		maxBytes -= need
