@@ -69,8 +69,9 @@ func (a *app) InitChain(_ context.Context, req *abci.RequestInitChain) (_ *abci.
 func (a *app) CheckTx(_ context.Context, req *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
 	m := a.c.machine.Load()
 	check := m.Check
-	if req.Type == abci.CheckTxType_Recheck && m.State().After != nil {
-		// The last block took nothing. What still waits and could not be executed now would only make another such block, and
+	if after := m.State().After; req.Type == abci.CheckTxType_Recheck && after != nil && after.Height < m.Height() {
+		// The last two blocks took nothing. (One says little: it follows every block that appended, and comes before what waits has
+		// reached its proposer.) What still waits and could not be executed now would only make another such block, and
 		// another: it leaves the mempool, and who submitted it offers it again.
 		check = m.Ready
 	}
