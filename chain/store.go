@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -167,8 +168,26 @@ func (o *overlay) add(w *pebble.Batch, index uint64, leaf tlog.Hash) error {
 	return nil
 }
 
-// ReadHashes implements tlog.HashReader.
-func (s *store) ReadHashes(indexes []int64) ([]tlog.Hash, error) { return readHashes(indexes, s.hash) }
+// ReadHashes implements tlog.HashReader. One iterator finds them all: a tile's 256 lie together, or in order.
+func (s *store) ReadHashes(indexes []int64) (list []tlog.Hash, err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyHash}, UpperBound: []byte{keyHash + 1}})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	return readHashes(indexes, func(i int64) (h tlog.Hash, err error) {
+		k := key(keyHash, uint64(i))
+		if !it.SeekGE(k) || !bytes.Equal(it.Key(), k) || len(it.Value()) != len(h) {
+			return h, errors.Join(it.Error(), noHash(i))
+		}
+		copy(h[:], it.Value())
+		return h, nil
+	})
+}
+
+func noHash(i int64) error {
+	return concord.Errorf(concord.Corrupt, "the log's store has no hash %d", i)
+}
 
 func readHashes(indexes []int64, read func(int64) (tlog.Hash, error)) ([]tlog.Hash, error) {
 	list := make([]tlog.Hash, len(indexes))
@@ -184,7 +203,7 @@ func readHashes(indexes []int64, read func(int64) (tlog.Hash, error)) ([]tlog.Ha
 func (s *store) hash(i int64) (h tlog.Hash, err error) {
 	v, err := s.get(key(keyHash, uint64(i)))
 	if err == nil && len(v) != len(h) {
-		err = concord.Errorf(concord.Corrupt, "the log's store has no hash %d", i)
+		err = noHash(i)
 	}
 	copy(h[:], v)
 	return h, err

@@ -13,7 +13,7 @@ import (
 )
 
 // fill puts n short entries and their hashes into a store: enough for tiles at three levels.
-func fill(t *testing.T, s *store, n int) (entries [][]byte) {
+func fill(t testing.TB, s *store, n int) (entries [][]byte) {
 	t.Helper()
 	w := s.db.NewBatch()
 	defer w.Close()
@@ -111,6 +111,30 @@ func TestTiles(t *testing.T) {
 		}
 	}
 	t.Logf("%d entries: %d tiles read", size, r.reads)
+}
+
+// BenchmarkTile reads tiles of hashes all over a log on disk.
+func BenchmarkTile(b *testing.B) {
+	const size = 200 * TileWidth
+	s, err := openStore(filepath.Join(b.TempDir(), "log"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.close()
+	fill(b, s, size)
+	if err := s.db.Flush(); err != nil {
+		b.Fatal(err)
+	}
+	for _, level := range []int{0, 1} {
+		b.Run(fmt.Sprintf("level=%d", level), func(b *testing.B) {
+			width := min(TileWidth, size>>(tileHeight*level))
+			for i := 0; b.Loop(); i++ {
+				if _, err := s.tile(size, level, uint64(i*37%200)*uint64(1-level), width); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 // Nothing beyond the checkpoint is served, however the tile is named.
