@@ -120,9 +120,6 @@ func (w *waiters) each(f func(leaf concord.Digest, tx []byte) (index uint64, set
 // another, Unavailable when ctx ends or the chain stops first; it may then still come into the log later.
 func (c *Chain) Submit(ctx context.Context, tx []byte) (index uint64, err error) {
 	leaf := ledger.LeafHash(tx)
-	if index, ok := c.signedIndex(leaf); ok {
-		return index, nil
-	}
 	w, err := c.waiters.add(leaf, slices.Clone(tx))
 	if err != nil {
 		return 0, err
@@ -130,12 +127,12 @@ func (c *Chain) Submit(ctx context.Context, tx []byte) (index uint64, err error)
 	defer c.waiters.remove(leaf, w)
 	tick := time.NewTicker(offerAgain)
 	defer tick.Stop()
+	if index, ok := c.signedIndex(leaf); ok { // it came in before the waiter was there to be woken
+		return index, nil
+	}
 	started := c.started
 	for {
 		block := c.waiters.nextBlock()
-		if index, ok := c.signedIndex(leaf); ok { // it may have come in before the waiter was there to be woken
-			return index, nil
-		}
 		if err := c.offer(ctx, leaf, tx); err != nil {
 			return 0, err
 		}
