@@ -19,6 +19,7 @@ import (
 	"github.com/cometbft/cometbft/mempool"
 	"github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/p2p"
+	protomem "github.com/cometbft/cometbft/proto/tendermint/mempool"
 	"github.com/cometbft/cometbft/proxy"
 	cmttypes "github.com/cometbft/cometbft/types"
 
@@ -348,5 +349,14 @@ func (e *engine) offer(ctx context.Context, tx []byte) error {
 		return concord.Errorf(concord.Kind(r.Code-1), "%s", r.Log)
 	case <-ctx.Done():
 		return concord.Errorf(concord.Unavailable, "%w", ctx.Err())
+	}
+}
+
+// spread sends a transaction to every peer once more, unless the queue to it is full. CometBFT's mempool sends each only once, and a peer may have
+// refused it while it was behind, or dropped it. What no proposer has but this node waits for its turn, which does not come while the others
+// have nothing.
+func (e *engine) spread(tx []byte) {
+	for _, p := range e.node.Switch().Peers().Copy() {
+		p.TrySend(p2p.Envelope{ChannelID: mempool.MempoolChannel, Message: &protomem.Txs{Txs: [][]byte{tx}}})
 	}
 }

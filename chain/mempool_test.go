@@ -2,12 +2,14 @@ package chain
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
 
 	"concord"
+	"concord/ledger"
 )
 
 // What waits survives the empty block that follows every other, although only the first of an operator's could be executed alone; after a second one
@@ -69,5 +71,57 @@ func TestWaitingSurvivesTheEmptyBlock(t *testing.T) {
 	waits("after a block again", txs[2], true)
 	if r, _ := a.CheckTx(ctx, &abci.RequestCheckTx{Tx: txs[0]}); r.Code != 1+uint32(concord.Conflict) {
 		t.Errorf("a transaction that was executed: %+v", r)
+	}
+}
+
+// deaf refuses each transaction the first time, as a node that is behind does.
+type deaf struct {
+	abci.Application
+	heard sync.Map
+}
+
+func (d *deaf) CheckTx(ctx context.Context, req *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
+	if _, again := d.heard.LoadOrStore(string(req.Tx), true); !again {
+		return &abci.ResponseCheckTx{Code: 1 + uint32(concord.Unavailable)}, nil
+	}
+	return d.Application.CheckTx(ctx, req)
+}
+
+// A transaction that all others have dropped is sent to them again, and need not wait until its own node may propose.
+func TestDroppedElsewhere(t *testing.T) {
+	t.Parallel()
+	f := newFederation(t, 4)
+	f.promote()
+	for _, p := range f.list[1:] {
+		if err := p.stop(); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Open(p.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.application = &deaf{Application: c.application}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		p.running = &running{Chain: c, stop: func() error { cancel(); return <-done }}
+		t.Cleanup(func() { _ = p.running.stop(); _ = c.Close() })
+	}
+	alice := f.list[0]
+	for i := range 4 { // one of two at least is not at alice's turn
+		seq, _, err := alice.Next(alice.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tx, err := ledger.Sign(&ledger.DocTx{Head: ledger.Head{Chain: alice.ID(), From: alice.name, Seq: seq}, Digests: []concord.Digest{{byte(i + 1)}}}, alice.cfg.Keys.Op)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		_, err = alice.Submit(ctx, tx)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -147,6 +147,9 @@ func (c *Chain) Submit(ctx context.Context, tx []byte) (index uint64, err error)
 			started = nil // offer it once more, now that somebody takes it
 		case <-block: // what was too early, and left the mempool for it, may not be any more
 		case <-tick.C:
+			if e := c.running.Load(); e != nil {
+				e.spread(tx)
+			}
 		}
 	}
 }
