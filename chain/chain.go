@@ -118,10 +118,12 @@ type Chain struct {
 	grown   chan struct{} // capacity 1: the log may have grown beyond head
 	started chan struct{} // closed when Run has started consensus
 
-	mu       sync.Mutex
-	unsigned []head // committed, not signed yet
-	halted   error  // why the chain stopped; Run returns it
-	failed   chan struct{}
+	mu        sync.Mutex
+	unsigned  []head // committed, not signed yet
+	halted    error  // why the chain stopped; Run returns it
+	failed    chan struct{}
+	late      chan time.Time // of a block that the others agreed on and this machine's clock does not allow: it ended consensus
+	notBefore time.Time      // of that block; Run's own
 }
 
 // Open opens the chain of a directory; on first use it founds one: keys of the validator, a genesis file with the
@@ -141,7 +143,7 @@ func Open(cfg Config) (*Chain, error) {
 		return nil, fmt.Errorf("open chain: %w", err)
 	}
 	c := &Chain{cfg: cfg, store: st, grown: make(chan struct{}, 1),
-		started: make(chan struct{}), failed: make(chan struct{}), inbox: make(chan letter, inboxSize), reopen: make(chan struct{}, 1),
+		started: make(chan struct{}), failed: make(chan struct{}), late: make(chan time.Time, 1), inbox: make(chan letter, inboxSize), reopen: make(chan struct{}, 1),
 		opened: time.Now(), met: make(chan struct{}), early: map[uint64][][]byte{}, charges: newCharges()}
 	c.application = &app{c: c}
 	c.waiters.byLeaf = map[concord.Digest][]*waiter{}
@@ -345,13 +347,18 @@ func (c *Chain) Run(ctx context.Context) error {
 			c.fail(err)
 			return fmt.Errorf("run chain: %w", err)
 		}
+		if again && !c.awaitClock(ctx) {
+			c.fail(concord.Errorf(concord.Unavailable, "the chain was stopped"))
+			return nil
+		}
 		if !again {
 			return nil
 		}
 	}
 }
 
-// runEngine runs consensus until ctx ends, or until it must start anew: because there are others now to talk to, or with another key.
+// runEngine runs consensus until ctx ends, or until it must start anew: because there are others now to talk to, with another key, or
+// when the clock is right again.
 func (c *Chain) runEngine(ctx context.Context, first bool) (again bool, err error) {
 	e, err := startEngine(c)
 	if err != nil {
@@ -412,6 +419,9 @@ func (c *Chain) tend(ctx context.Context, e *engine) (again bool, err error) {
 			return false, nil
 		case <-c.failed:
 			return false, c.failure()
+		case at := <-c.late:
+			c.notBefore = at
+			return true, nil
 		case <-c.reopen:
 			if !e.networked && c.networked() {
 				return true, nil

@@ -39,7 +39,15 @@ func (l logger) log(at slog.Level, m string, kv []any) {
 
 func (l logger) Error(msg string, kv ...any) {
 	if strings.Contains(msg, consensusFailure) {
-		l.c.fail(concord.Errorf(concord.Internal, "consensus failed: %s", failureReason(kv)))
+		reason := failureReason(kv)
+		if at, ok := aheadOfClock(reason); ok {
+			select {
+			case l.c.late <- at:
+			default:
+			}
+			return
+		}
+		l.c.fail(concord.Errorf(concord.Internal, "consensus failed: %s", reason))
 		return
 	}
 	l.log(slog.LevelDebug, msg, kv)
