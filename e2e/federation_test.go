@@ -96,8 +96,12 @@ func fedPlan(seed uint64, hosts []string) nemesis.Plan {
 func (f *federationField) goOn(x nemesis.Fault) (on, rest []*operator) {
 	met, well := f.named(x.Hosts), f.but(x.Hosts)
 	switch x.Kind {
-	case nemesis.Slow, nemesis.Clock:
+	case nemesis.Slow:
 		return f.ops, nil
+	case nemesis.Clock:
+		if x.By > 0 {
+			return f.ops, nil
+		} // who is behind the blocks of the others waits until its clock is right
 	case nemesis.Blackout:
 		return nil, nil
 	case nemesis.Kill, nemesis.Stop, nemesis.Power, nemesis.Pause:

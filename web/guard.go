@@ -267,10 +267,12 @@ type statusWriter struct {
 	status int
 }
 
+// WriteHeader sends the first status. A later one, of an answer that failed midway, comes too late.
 func (w *statusWriter) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
+	if w.status != 0 {
+		return
 	}
+	w.status = status
 	w.ResponseWriter.WriteHeader(status)
 }
 
