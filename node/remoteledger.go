@@ -217,10 +217,13 @@ func (l *remoteLedger) askAbout(a *ledgerAsking) {
 	err := l.read(ctx, ledgerAboutService, none{}, &next)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err == nil {
-		l.last, l.at, a.ok = next, time.Now(), true
+	a.ok = err == nil
+	if l.asking == a { // nobody has submitted meanwhile
+		l.asking = nil
+		if a.ok {
+			l.last, l.at = next, time.Now()
+		}
 	}
-	l.asking = nil
 	close(a.done)
 }
 

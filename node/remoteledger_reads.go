@@ -42,7 +42,7 @@ func (l *remoteLedger) Submit(ctx context.Context, tx []byte) (index uint64, err
 func (l *remoteLedger) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.at = time.Time{}
+	l.at, l.asking = time.Time{}, nil // what is being asked may have been answered before
 }
 
 // Admission returns what binds an operator's op key to its cosigning key, as receipts carry it. It is kept for as long as the operator's keys stay.

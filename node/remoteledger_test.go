@@ -395,6 +395,41 @@ func TestRemoteLedgerAsksOnce(t *testing.T) {
 	}
 }
 
+// What was being asked when a transaction came in, and is answered late, is not taken for what was asked after it.
+func TestRemoteLedgerKnowsWhatItSubmitted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c, keys := runningChain(t, dir), operatorKeys(t, dir)
+	handlers := ledgerServices(c)
+	about, answered, release := handlers[ledgerAboutService], make(chan struct{}, 1), make(chan struct{})
+	var late atomic.Bool
+	handlers[ledgerAboutService] = func(ctx context.Context, data []byte) ([]byte, error) {
+		answer, err := about(ctx, data)
+		if late.CompareAndSwap(true, false) {
+			answered <- struct{}{}
+			<-release
+		}
+		return answer, err
+	}
+	r := openRemote(t, &direct{handlers: handlers}, "")
+	time.Sleep(ledgerFresh)
+	late.Store(true)
+	asked := make(chan struct{})
+	go func() {
+		r.Status()
+		close(asked)
+	}()
+	<-answered
+	_, index := attestNext(t, r, keys)
+	size := r.Checkpoint().Size
+	close(release)
+	<-asked
+	time.Sleep(10 * time.Millisecond)
+	if again := r.Checkpoint().Size; size <= index || again <= index {
+		t.Errorf("after a submit the checkpoint covers %d entries, then %d, and not entry %d", size, again, index)
+	}
+}
+
 // While nobody answers every read ends soon, the first of a page within seconds and the rest at once.
 func TestRemoteLedgerAbsence(t *testing.T) {
 	for _, hang := range []bool{false, true} {
