@@ -45,7 +45,7 @@ func writeScaling(path string, r *clusterResults) error {
 
 func measuredTables(b *strings.Builder, r *clusterResults) {
 	machineTable(b, r.Machine, clusterParts, r.Ran)
-	trialNote(b, r)
+	clusterTrial(b, r)
 	crawlsTable(b, r)
 	differenceTable(b, r)
 	pageTable(b, r)
@@ -60,8 +60,8 @@ func measuredTables(b *strings.Builder, r *clusterResults) {
 	}
 }
 
-// trialNote says what keeps the numbers from being what they should be.
-func trialNote(b *strings.Builder, r *clusterResults) {
+// clusterTrial says what keeps the numbers from being what they should be.
+func clusterTrial(b *strings.Builder, r *clusterResults) {
 	var missing []string
 	for _, s := range clusterSetups {
 		if r.setup(s.name) == nil {
@@ -71,13 +71,7 @@ func trialNote(b *strings.Builder, r *clusterResults) {
 	if len(missing) > 0 {
 		fmt.Fprintf(b, "\n**Not measured**: %s. Where the model needs them it takes what comes closest.\n", strings.Join(missing, "; "))
 	}
-	for _, p := range clusterParts {
-		if s := r.Ran[p]; s.LoadBefore > float64(r.Machine.Cores)/2 {
-			fmt.Fprintf(b, "\n**A trial.** The machine was busy with other work (load %.0f on %d cores when *%s* began): times are far too long, and CPU per page somewhat. It has to be run again on an idle one.\n",
-				s.LoadBefore, r.Machine.Cores, p)
-			return
-		}
-	}
+	trialNote(b, r.Machine, clusterParts, r.Ran)
 }
 
 func crawlsTable(b *strings.Builder, r *clusterResults) {

@@ -186,7 +186,7 @@ func measuredLedger() *ledgerResults {
 		Disk:     []ledgerDisk{{Operators: 1, Batches: 100, Files: map[string]int64{"log": 100_000, "blocks": 400_000, "state": 50_000, "wal": 1}, Log: map[string]int64{"entries": 66_000}}},
 		Long: &longLog{Wanted: 1_000_000, Entries: 1_001_000, Blocks: 1000, TxBytes: 236, Seconds: 100, Files: map[string]int64{"log": 550_000_000, "blocks": 170_000_000},
 			Points: []longPoint{{Entries: 100_000, PerSecond: 10_000}}, Proofs: &proofResult{Inclusion: quantiles{100, 200, 300, 400, 5}}, Restarts: []restart{{After: "kill -9", Process: 0.1, Final: 0.3}}},
-		Ran: map[string]stamp{"rates": {LoadBefore: 9, Small: true}, "tessera": {}},
+		Ran: map[string]stamp{"rates": {BusyBefore: 9, Small: true}, "tessera": {}},
 	}
 	r.Machine.Cores = 2
 	return r

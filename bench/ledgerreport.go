@@ -40,13 +40,7 @@ func ledgerTrial(b *strings.Builder, r *ledgerResults) {
 	if len(small) > 0 {
 		fmt.Fprintf(b, "\n**The quick variant** measured %s: too short, and with too few operators, captures and entries, for the numbers to mean much.\n", strings.Join(small, ", "))
 	}
-	for _, p := range ledgerParts {
-		if s, ok := r.Ran[p]; ok && s.LoadBefore > float64(r.Machine.Cores)/2 {
-			fmt.Fprintf(b, "\n**A trial.** The machine was busy with other work (load %.1f on %d cores when *%s* began): times are too long, and CPU somewhat. It has to be run again on an idle one.\n",
-				s.LoadBefore, r.Machine.Cores, p)
-			break
-		}
-	}
+	trialNote(b, r.Machine, ledgerParts, r.Ran)
 	if slices.ContainsFunc(r.Rates, func(x rateResult) bool { return x.Peer.Full.Done == 0 }) {
 		b.WriteString("\n**Not compared**: the kvstore did not run with every number of nodes.\n")
 	}

@@ -45,7 +45,7 @@ type results struct {
 // stamp says under which circumstances a part ran.
 type stamp struct {
 	At         time.Time `json:"at"`
-	LoadBefore float64   `json:"loadBefore"` // one-minute load average when it began
+	BusyBefore float64   `json:"busyBefore"` // processors that worked during the two seconds before it began
 	Revision   string    `json:"revision"`
 	Small      bool      `json:"small,omitempty"` // by the quick variant
 }
@@ -156,8 +156,12 @@ func run(ctx context.Context, c config) error {
 
 // begin says when and of what a part is measured.
 func begin(part string) stamp {
-	s := stamp{At: time.Now().UTC().Truncate(time.Second), LoadBefore: loadAverage(), Revision: revision()}
-	logf("%s: load %.1f", part, s.LoadBefore)
+	const look = 2 * time.Second
+	busy := busyTime()
+	time.Sleep(look)
+	busy = busyTime() - busy
+	s := stamp{At: time.Now().UTC().Truncate(time.Second), BusyBefore: busy.Seconds() / look.Seconds(), Revision: revision()}
+	logf("%s: %.1f processors were busy before it", part, s.BusyBefore)
 	return s
 }
 

@@ -197,11 +197,3 @@ func output(name string, args ...string) string {
 }
 
 func revision() string { return output("git", "rev-parse", "--short", "HEAD") }
-
-// loadAverage is that of the last minute.
-func loadAverage() float64 {
-	data, _ := os.ReadFile("/proc/loadavg")
-	first, _, _ := strings.Cut(string(data), " ")
-	f, _ := strconv.ParseFloat(first, 64)
-	return f
-}

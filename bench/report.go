@@ -50,10 +50,20 @@ func tables(r *results) string {
 
 func machineTable(b *strings.Builder, m machine, parts []string, ran map[string]stamp) {
 	fmt.Fprintf(b, "Machine: %s, %d cores, %d GiB, %s; %s. ", m.CPU, m.Cores, (m.Memory+1<<29)>>30, m.Kernel, m.Versions["go"])
-	fmt.Fprintf(b, "Program: %s.\n\n| part | when | revision | load average before it |\n|---|---|---|--:|\n", m.Versions["concord"])
+	fmt.Fprintf(b, "Program: %s.\n\n| part | when | revision | processors busy before it |\n|---|---|---|--:|\n", m.Versions["concord"])
 	for _, p := range parts {
 		if s, ok := ran[p]; ok {
-			fmt.Fprintf(b, "| %s | %s | %s | %.1f |\n", p, s.At.Format("2006-01-02 15:04 UTC"), s.Revision, s.LoadBefore)
+			fmt.Fprintf(b, "| %s | %s | %s | %.1f |\n", p, s.At.Format("2006-01-02 15:04 UTC"), s.Revision, s.BusyBefore)
+		}
+	}
+}
+
+// trialNote says so when the machine was busy with other work: more than a fourth of it.
+func trialNote(b *strings.Builder, m machine, parts []string, ran map[string]stamp) {
+	for _, p := range parts {
+		if s := ran[p]; s.BusyBefore > float64(m.Cores)/4 {
+			fmt.Fprintf(b, "\n**A trial.** The machine was busy with other work (%.1f of %d processors before *%s* began): times are too long, and CPU somewhat. It has to be run again on an idle one.\n", s.BusyBefore, m.Cores, p)
+			return
 		}
 	}
 }
