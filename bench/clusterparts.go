@@ -135,7 +135,7 @@ func (g *innerNodes) add(addr, join, token string) error {
 	select {
 	case err := <-ended:
 		ended <- err
-		return fmt.Errorf("the node ended: %w", err)
+		return fmt.Errorf("the node ended: %w", cmp.Or(err, context.Canceled)) // nil is an orderly end
 	case <-ready:
 		return nil
 	}

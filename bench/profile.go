@@ -95,7 +95,7 @@ func crawlInProcess(ctx context.Context, dir string, w *web, out *os.File) error
 	go func() { ended <- n.Run(run, func(addr string) { ready <- addr }) }()
 	select {
 	case err := <-ended:
-		return fmt.Errorf("the node ended: %w", err)
+		return fmt.Errorf("the node ended: %w", cmp.Or(err, context.Canceled)) // nil is an orderly end
 	case <-ready:
 	}
 	err = crawlProfiled(ctx, cfg.Data, w, out)
