@@ -70,9 +70,9 @@ func (k *Keeper) hold(index uint64, author string, size int64, now time.Time) {
 	if h == nil {
 		h = &held{author: p.Operator, due: k.firstDue(now)}
 		k.held[index] = h
-		p.batches++
+		p.Batches++
 	}
-	p.bytes += onDisk(size) - h.bytes
+	p.Bytes += onDisk(size) - h.bytes
 	h.bytes = onDisk(size)
 }
 
@@ -116,7 +116,7 @@ func (k *Keeper) evictAll() {
 // evict gives up batches of an author until the rest has room. The mutex is held.
 func (k *Keeper) evict(author string) {
 	p := k.of(author)
-	for p.batches > 0 && p.bytes > k.share() {
+	for p.Batches > 0 && p.Bytes > k.share() {
 		index, score := k.worst(author)
 		p.bar = min(p.bar, score)
 		if !k.drop(index) {
@@ -135,8 +135,8 @@ func (k *Keeper) drop(index uint64) bool {
 	}
 	delete(k.held, index)
 	p := k.of(h.author)
-	p.batches--
-	p.bytes -= h.bytes
+	p.Batches--
+	p.Bytes -= h.bytes
 	return true
 }
 

@@ -81,8 +81,8 @@ func (k *Keeper) Status() Summary {
 	}
 	for name, p := range k.peers {
 		c := p.Standing
-		c.Batches, c.Bytes, c.Missing, c.Refused = p.batches, p.bytes, missing[name], maps.Clone(p.Refused)
-		s.Bytes += p.bytes
+		c.Missing, c.Refused = missing[name], maps.Clone(p.Refused)
+		s.Bytes += p.Bytes
 		s.Operators = append(s.Operators, c)
 	}
 	slices.SortFunc(s.Operators, func(a, b Standing) int { return strings.Compare(a.Operator, b.Operator) })
@@ -92,11 +92,10 @@ func (k *Keeper) Status() Summary {
 // peer is another operator. After tolerated failures in a row it rests, for firstRest and twice as long after each further one, up to longestRest.
 type peer struct {
 	Standing
-	batches, wants int
-	bytes          int64
-	bar            uint64 // of its batches those with a smaller score are kept: that of the best that was given up
-	failures       int    // in a row
-	until          time.Time
+	wants    int    // of its batches, those that are asked for, damaged ones too
+	bar      uint64 // of its batches those with a smaller score are kept: that of the best that was given up
+	failures int    // in a row
+	until    time.Time
 }
 
 const (
