@@ -48,3 +48,22 @@ func BenchmarkReceipt(b *testing.B) {
 		}
 	}
 }
+
+// An operator joins: of 5,000 batches of each of two others a third is given up to make room for its own.
+func BenchmarkEvict(b *testing.B) {
+	w := newWorld(b, 4, func(c *Config) { c.Bytes = 2 * 5000 * blockBytes })
+	k := w.by[alice].Keeper
+	for b.Loop() {
+		clear(k.held)
+		clear(k.peers)
+		for i := range uint64(5000) {
+			k.hold(2*i, bob, blockBytes, testNow)
+			k.hold(2*i+1, carol, blockBytes, testNow)
+		}
+		k.of(dave)
+		k.evictAll()
+		if s := k.Status(); s.Batches != 2*(5000*2/3) {
+			b.Fatalf("%+v", s)
+		}
+	}
+}

@@ -1,12 +1,14 @@
 package replica
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,18 +94,6 @@ func (k *Keeper) fits(author string, index uint64) bool {
 	return k.cfg.Bytes > 0 && plainName(author) && k.score(index) < k.of(author).bar
 }
 
-// worst returns the batch of an author that is given up first. The mutex is held.
-func (k *Keeper) worst(author string) (index, score uint64) {
-	for i, h := range k.held {
-		if h.author == author {
-			if s := k.score(i); s >= score {
-				index, score = i, s
-			}
-		}
-	}
-	return index, score
-}
-
 // evictAll gives up what the shares have no room for: they become smaller when an operator joins.
 func (k *Keeper) evictAll() {
 	k.mu.Lock()
@@ -113,16 +103,29 @@ func (k *Keeper) evictAll() {
 	}
 }
 
-// evict gives up batches of an author until the rest has room. The mutex is held.
+// evict gives up batches of an author, those with the largest scores first, until the rest has room. The mutex is held.
 func (k *Keeper) evict(author string) {
 	p := k.of(author)
-	for p.Batches > 0 && p.Bytes > k.share() {
-		index, score := k.worst(author)
-		p.bar = min(p.bar, score)
-		if !k.drop(index) {
+	if p.Bytes <= k.share() {
+		return
+	}
+	type scored struct{ score, index uint64 }
+	var list []scored
+	for i, h := range k.held {
+		if h.author == author {
+			list = append(list, scored{k.score(i), i})
+		}
+	}
+	slices.SortFunc(list, func(a, b scored) int { return cmp.Compare(b.score, a.score) })
+	for _, b := range list {
+		if p.Bytes <= k.share() {
 			return
 		}
-		k.unwant(index)
+		p.bar = min(p.bar, b.score)
+		if !k.drop(b.index) {
+			return
+		}
+		k.unwant(b.index)
 	}
 }
 
