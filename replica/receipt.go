@@ -40,6 +40,9 @@ func (k *Keeper) Receipt(ctx context.Context, operator, pageURL string) ([]byte,
 			continue
 		}
 		e, err := k.cfg.Ledger.Entry(index)
+		if concord.KindOf(err) == concord.NotFound {
+			continue // our ledger has become shorter
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -80,6 +80,25 @@ func TestReceiptOfAnOperatorThatIsGone(t *testing.T) {
 	}
 }
 
+// A batch that our ledger does not have, or not any more, does not hide those before it.
+func TestReceiptUnderAShorterLedger(t *testing.T) {
+	w := newWorld(t, 2)
+	index := w.attest(bob, "https://harbour.example/")
+	w.keepAll(alice)
+	a := w.by[alice]
+	text, err := os.ReadFile(a.file(index))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(a.dir, fileName(index+1000, bob)), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.open(alice, filepath.Dir(a.dir))
+	if _, err := a.Receipt(t.Context(), bob, "https://harbour.example/"); err != nil {
+		t.Error(err)
+	}
+}
+
 // What does not give the attested root is dropped, counted, and had from somebody else.
 func TestWrongBatchIsRefused(t *testing.T) {
 	w := newWorld(t, 3)
