@@ -21,27 +21,20 @@ const (
 
 // Admission returns what binds the key that signed the batch of an entry to its operator's cosigning key of now. NotFound: nobody told this node.
 func (k *Keeper) Admission(ctx context.Context, index uint64) ([]byte, error) {
-	e, err := k.cfg.Ledger.Entry(index)
+	e, err := k.entry(index)
 	if err != nil {
 		return nil, err
-	}
-	if e.Type != attestType {
-		return nil, errNoBatch(index)
 	}
 	admit, err := k.cfg.Ledger.Admission(e.From, index)
 	if concord.KindOf(err) != concord.NotFound {
 		return admit, err
 	}
-	text, known := k.forOthers(ctx, index)
-	if known != nil {
-		return nil, known
+	_, b, unread := k.forOthers(ctx, index)
+	if unread != nil {
+		return nil, unread
 	}
-	b, known := receipt.ParseBatch([]byte(e.Text), text)
-	if known != nil {
-		return nil, known
-	}
-	p, known := k.build(&e, b.Parts(0))
-	if known != nil {
+	p, unknown := k.build(&e, b.Parts(0))
+	if unknown != nil {
 		return nil, err
 	}
 	return p.Admit, nil
@@ -80,13 +73,9 @@ func (k *Keeper) proves(p *receipt.Parts) bool {
 }
 
 // vouch sees to it that receipts of a batch can be made when its operator is gone, which after a change of its keys takes its word.
-func (k *Keeper) vouch(ctx context.Context, e *concord.LedgerEntry, text []byte) {
+func (k *Keeper) vouch(ctx context.Context, e *concord.LedgerEntry, b *receipt.Batch) {
 	_, err := k.cfg.Ledger.Admission(e.From, e.Index)
 	if concord.KindOf(err) != concord.NotFound || !slices.Contains(k.cfg.Peers.Others(), e.From) { // who has left is in no policy of now
-		return
-	}
-	b, err := receipt.ParseBatch([]byte(e.Text), text)
-	if err != nil {
 		return
 	}
 	parts := b.Parts(0)

@@ -53,7 +53,7 @@ func newNonce() (n concord.Digest) {
 // Batch returns the text of the batch that an entry of the ledger is about, this operator's own or one that is kept. NotFound: it has none; Unavailable: too many
 // are asked for, or it is being mended.
 func (k *Keeper) Batch(ctx context.Context, index uint64) ([]byte, error) {
-	text, err := k.forOthers(ctx, index)
+	text, _, err := k.forOthers(ctx, index)
 	if concord.KindOf(err) == concord.Corrupt {
 		return nil, concord.Errorf(concord.Unavailable, "the copy of the batch of entry %d is damaged here; ask another operator, or again later", index)
 	}
@@ -62,7 +62,7 @@ func (k *Keeper) Batch(ctx context.Context, index uint64) ([]byte, error) {
 
 // Vote answers a poll on the batch of an entry. Errors: as Batch; a damaged copy is said in the vote.
 func (k *Keeper) Vote(ctx context.Context, index uint64, poller concord.Digest) (Vote, error) {
-	text, err := k.forOthers(ctx, index)
+	text, _, err := k.forOthers(ctx, index)
 	if concord.KindOf(err) == concord.Corrupt {
 		return Vote{Damaged: true}, nil
 	}
@@ -75,42 +75,44 @@ func (k *Keeper) Vote(ctx context.Context, index uint64, poller concord.Digest) 
 }
 
 // forOthers reads a batch for somebody else.
-func (k *Keeper) forOthers(ctx context.Context, index uint64) ([]byte, error) {
-	e, err := k.cfg.Ledger.Entry(index)
+func (k *Keeper) forOthers(ctx context.Context, index uint64) ([]byte, *receipt.Batch, error) {
+	e, err := k.entry(index)
 	if err != nil {
-		return nil, err
-	}
-	if e.Type != attestType {
-		return nil, errNoBatch(index)
+		return nil, nil, err
 	}
 	select {
 	case k.votes <- struct{}{}:
 		defer func() { <-k.votes }()
 	case <-ctx.Done():
-		return nil, concord.Errorf(concord.Unavailable, "too many batches are being asked for; try again in a few seconds")
+		return nil, nil, concord.Errorf(concord.Unavailable, "too many batches are being asked for; try again in a few seconds")
 	}
 	return k.text(ctx, &e)
 }
 
-func errNoBatch(index uint64) error {
-	return concord.Errorf(concord.NotFound, "entry %d of the ledger is about no batch", index)
+// entry returns an entry of the ledger that is about a batch.
+func (k *Keeper) entry(index uint64) (concord.LedgerEntry, error) {
+	e, err := k.cfg.Ledger.Entry(index)
+	if err == nil && e.Type != attestType {
+		err = concord.Errorf(concord.NotFound, "entry %d of the ledger is about no batch", index)
+	}
+	return e, err
 }
 
 // text reads a batch, an own one or one that is kept, and checks it.
-func (k *Keeper) text(ctx context.Context, e *concord.LedgerEntry) ([]byte, error) {
+func (k *Keeper) text(ctx context.Context, e *concord.LedgerEntry) ([]byte, *receipt.Batch, error) {
 	if e.From != k.cfg.Self {
-		text, _, err := k.read(e)
-		return text, err
+		return k.read(e)
 	}
 	text, err := k.cfg.Own(ctx, []byte(e.Text))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if _, err := receipt.ParseBatch([]byte(e.Text), text); err != nil {
+	b, err := receipt.ParseBatch([]byte(e.Text), text)
+	if err != nil {
 		k.cfg.Logger.Error("an own batch is damaged", "entry", e.Index, "error", err)
-		return nil, concord.Errorf(concord.Corrupt, "%w", err)
+		return nil, nil, concord.Errorf(concord.Corrupt, "%w", err)
 	}
-	return text, nil
+	return text, b, nil
 }
 
 // pollDue holds the polls whose time has come.
@@ -156,7 +158,7 @@ func (k *Keeper) poll(ctx context.Context, index uint64) {
 	if err != nil {
 		return // of a ledger that has become shorter: it is looked at again when it has grown
 	}
-	text, err := k.text(ctx, &e)
+	text, b, err := k.text(ctx, &e)
 	if concord.KindOf(err) == concord.Corrupt && e.From != k.cfg.Self {
 		k.mu.Lock()
 		w := k.wants[index]
@@ -164,13 +166,13 @@ func (k *Keeper) poll(ctx context.Context, index uint64) {
 		if w != nil {
 			k.fetch(ctx, w)
 		}
-		text, err = k.text(ctx, &e)
+		text, b, err = k.text(ctx, &e)
 	}
 	if err != nil {
 		return
 	}
 	if e.From != k.cfg.Self {
-		k.vouch(ctx, &e, text)
+		k.vouch(ctx, &e, b)
 	}
 	var voters []string
 	for _, name := range k.cfg.Peers.Others() {
