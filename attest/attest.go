@@ -23,6 +23,7 @@ import (
 
 	"concord"
 	"concord/note"
+	"concord/receipt"
 	"concord/trace"
 )
 
@@ -34,10 +35,7 @@ type Ledger interface {
 	Next(operator string) (seq uint64, prev concord.Digest, err error)
 	// Submit puts a transaction into the log, once, and returns its index when a signed checkpoint covers it.
 	Submit(ctx context.Context, tx []byte) (index uint64, err error)
-	// Covering returns the signed head under which a receipt of an entry proves most; later it may be another.
-	Covering(index uint64) (concord.Checkpoint, error)
-	// Proof returns the inclusion path of an entry under the first size entries.
-	Proof(index, size uint64) ([]concord.Digest, error)
+	receipt.Log
 	// Admission returns what binds the operator's op key to a cosigning key, in the form that receipts carry: the op key of when the log had index entries.
 	Admission(operator string, index uint64) ([]byte, error)
 }

@@ -61,14 +61,9 @@ func (a *Attestor) receipt(id string) ([]byte, error) {
 	if p.Admit, err = a.cfg.Ledger.Admission(a.cfg.Operator, p.Index); err != nil {
 		return nil, err
 	}
-	head, err := a.cfg.Ledger.Covering(p.Index)
-	if err != nil {
+	if err := p.Under(a.cfg.Ledger); err != nil {
 		return nil, err
 	}
-	if p.Path, err = a.cfg.Ledger.Proof(p.Index, head.Size); err != nil {
-		return nil, err
-	}
-	p.Checkpoint = []byte(head.Note)
 	return receipt.Build(p)
 }
 

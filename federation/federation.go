@@ -10,6 +10,7 @@ import (
 	"concord"
 	"concord/index"
 	"concord/query"
+	"concord/receipt"
 	"concord/trace"
 )
 
@@ -17,10 +18,7 @@ import (
 type Ledger interface {
 	// Entry returns one entry; NotFound when our copy is not that long.
 	Entry(index uint64) (concord.LedgerEntry, error)
-	// Covering returns the best signed head that covers an entry.
-	Covering(index uint64) (concord.Checkpoint, error)
-	// Proof returns the inclusion path of an entry under the first size entries.
-	Proof(index, size uint64) ([]concord.Digest, error)
+	receipt.Log
 	// Admission returns what binds an operator's op key to a cosigning key, in the form that receipts carry: the op key of when the log had index entries.
 	// NotFound when only the operator's own node has it.
 	Admission(operator string, index uint64) ([]byte, error)

@@ -106,13 +106,8 @@ func (f *Federation) rebuild(operator string, had *receipt.Parts) ([]byte, error
 	case concord.KindOf(err) != concord.NotFound: // else what the operator's own node sent with it, which whoever verifies the receipt checks
 		return nil, err
 	}
-	head, err := f.cfg.Ledger.Covering(p.Index)
-	if err != nil {
+	if err := p.Under(f.cfg.Ledger); err != nil {
 		return nil, err
 	}
-	if p.Path, err = f.cfg.Ledger.Proof(p.Index, head.Size); err != nil {
-		return nil, err
-	}
-	p.Checkpoint = []byte(head.Note)
 	return receipt.Build(p)
 }

@@ -33,6 +33,25 @@ type Parts struct {
 	Checkpoint []byte           // the cosigned checkpoint, a signed note
 }
 
+// Log is a copy of the log, as receipts are made with it. Package chain provides it.
+type Log interface {
+	// Covering returns the signed head under which a receipt of an entry proves most; later it may be another.
+	Covering(index uint64) (concord.Checkpoint, error)
+	// Proof returns the inclusion path of an entry under the first size entries.
+	Proof(index, size uint64) ([]concord.Digest, error)
+}
+
+// Under puts in the checkpoint that covers the attest transaction, and the path to it. Errors are the log's.
+func (p *Parts) Under(log Log) error {
+	head, err := log.Covering(p.Index)
+	if err != nil {
+		return err
+	}
+	p.Checkpoint = []byte(head.Note)
+	p.Path, err = log.Proof(p.Index, head.Size)
+	return err
+}
+
 // Build returns the bytes of a receipt. It does not verify the parts: Verify does.
 func Build(p Parts) ([]byte, error) {
 	b := []byte(p.format())

@@ -43,14 +43,9 @@ func (k *Keeper) Admission(ctx context.Context, index uint64) ([]byte, error) {
 // build puts what our copy of the ledger and what is kept know into a receipt. NotFound: nobody told this node whose the key was.
 func (k *Keeper) build(e *concord.LedgerEntry, p receipt.Parts) (*receipt.Parts, error) {
 	p.Index = e.Index
-	head, err := k.cfg.Ledger.Covering(e.Index)
-	if err != nil {
+	if err := p.Under(k.cfg.Ledger); err != nil {
 		return nil, err
 	}
-	if p.Path, err = k.cfg.Ledger.Proof(e.Index, head.Size); err != nil {
-		return nil, err
-	}
-	p.Checkpoint = []byte(head.Note)
 	var missing error
 	if p.Admit, missing = k.cfg.Ledger.Admission(e.From, e.Index); concord.KindOf(missing) != concord.NotFound || missing == nil {
 		return &p, missing
@@ -102,14 +97,7 @@ func (k *Keeper) vouch(ctx context.Context, e *concord.LedgerEntry, b *receipt.B
 // learn keeps an operator's statement about its key if it proves what it is to prove.
 func (k *Keeper) learn(e *concord.LedgerEntry, p receipt.Parts, admit []byte) bool {
 	p.Index, p.Admit = e.Index, admit
-	head, err := k.cfg.Ledger.Covering(e.Index)
-	if err != nil {
-		return false
-	}
-	if p.Path, err = k.cfg.Ledger.Proof(e.Index, head.Size); err != nil {
-		return false
-	}
-	if p.Checkpoint = []byte(head.Note); !k.proves(&p) {
+	if p.Under(k.cfg.Ledger) != nil || !k.proves(&p) {
 		return false
 	}
 	k.admitMu.Lock()

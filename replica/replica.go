@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/receipt"
 )
 
 // Ledger is our own copy of the ledger. Package chain provides it.
@@ -24,10 +25,7 @@ type Ledger interface {
 	Entry(index uint64) (concord.LedgerEntry, error)
 	// Entries returns at most n entries from an index on; fewer at the end.
 	Entries(from uint64, n int) ([]concord.LedgerEntry, error)
-	// Covering returns the best signed head that covers an entry.
-	Covering(index uint64) (concord.Checkpoint, error)
-	// Proof returns the inclusion path of an entry under the first size entries.
-	Proof(index, size uint64) ([]concord.Digest, error)
+	receipt.Log
 	// Admission returns what binds an operator's op key, of when the log had index entries, to its cosigning key of now, in the form that receipts carry. NotFound when
 	// only the operator's own node has it.
 	Admission(operator string, index uint64) ([]byte, error)
