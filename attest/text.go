@@ -39,6 +39,9 @@ func (a *Attestor) Text(attest []byte) ([]byte, error) {
 	var text []byte
 	for i := range b.Count {
 		v, err := a.store.get(lineKey(b.Number, uint32(i)))
+		if err == nil && v == nil {
+			err = concord.Errorf(concord.Corrupt, "line %d of batch %d: %w", i, b.Number, errStore)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -51,6 +51,16 @@ func TestText(t *testing.T) {
 	if entries != n {
 		t.Errorf("%d entries, want %d", entries, n)
 	}
+	b, err := a.Batch(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.store.db.Delete(lineKey(b.Number, 0), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Text([]byte(b.Note)); concord.KindOf(err) != concord.Corrupt {
+		t.Errorf("a line is gone: %v", err)
+	}
 	if _, err := a.Text([]byte("no attestation")); err == nil || !strings.Contains(err.Error(), "attestation") {
 		t.Errorf("got %v", err)
 	}
