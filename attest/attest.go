@@ -67,7 +67,7 @@ const (
 	// DefaultMaxBatch makes paths of at most 12 hashes and bounds the memory of an open batch to a few MB.
 	DefaultMaxBatch = 4096
 	// maxMaxBatch keeps one store write below 100 MB with the longest URLs.
-	maxMaxBatch = 1 << 15
+	maxMaxBatch = receipt.MaxBatchEntries
 	// retryAfter is the pause before an attestation is submitted again while the ledger is unavailable.
 	retryAfter = time.Second
 	// captureSubjects are the captures of all shards.

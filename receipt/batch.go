@@ -22,8 +22,8 @@ type Batch struct {
 const (
 	// MaxBatchBytes bounds the text of a batch: 32,768 entries of 512 bytes.
 	MaxBatchBytes = 16 << 20
-	// maxBatchEntries is what an attestor puts into a batch at most.
-	maxBatchEntries = 1 << 15
+	// MaxBatchEntries is what an attestor puts into a batch at most.
+	MaxBatchEntries = 1 << 15
 )
 
 // ParseBatch reads the text of the batch that an attest transaction is about. Errors: Invalid, when it is not that: another number of entries,
@@ -38,7 +38,7 @@ func ParseBatch(attest, text []byte) (*Batch, error) {
 		return nil, err
 	}
 	lines := bytes.Count(text, []byte{'\n'})
-	if len(text) > MaxBatchBytes || lines > maxBatchEntries || uint64(lines) != b.About.Count || text[len(text)-1] != '\n' {
+	if len(text) > MaxBatchBytes || lines > MaxBatchEntries || uint64(lines) != b.About.Count || text[len(text)-1] != '\n' {
 		return nil, concord.Errorf(concord.Invalid, "batch of %s, seq %d: %d lines in %d bytes are not the %d entries that it has", b.About.From, b.About.Seq, lines, len(text), b.About.Count)
 	}
 	for line := range bytes.Lines(text) {
