@@ -178,7 +178,7 @@ func (r *Report) explainOutcome() {
 	r.Proven = slices.Insert(r.Proven, 1, o.before()...)
 	r.Proven = append(r.Proven, r.anchoredBy()...)
 	r.NotProven = []string{
-		"That what the page says is true.",
+		trueWords,
 		panelWords,
 		"Where the operators' machines are: networks and regions are what the other operators observed.",
 		r.collusion(),

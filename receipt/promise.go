@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
-	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -108,28 +107,10 @@ func (pol *Policy) verifyPromise(proof []byte, o Options) (*Report, error) {
 	return r, nil
 }
 
-// reportOf is what an entry says.
-func reportOf(e concord.Entry, size int) *Report {
-	return &Report{URL: e.URL, Captured: time.Unix(e.Time, 0).UTC(), Status: e.Status, Raw: e.Raw, Text: e.Text, Profile: e.Profile, Record: e.Record, SizeBytes: size}
-}
-
-// stated says what an operator states about a capture, its text apart.
-func (r *Report) stated() string {
-	return fmt.Sprintf("%s states that it fetched %s at %s and was answered with status %d and a body with SHA-256 %s.",
-		r.Operator, r.URL, r.Captured.Format(time.RFC3339), r.Status, r.Raw.Labelled())
-}
-
 func (r *Report) explainCapturePromise() {
 	r.NotBefore = r.Captured
-	r.Proven = []string{r.stated(), r.promised()}
-	if !r.Text.IsZero() {
-		r.Proven = append(r.Proven, r.extracted())
-	}
-	r.NotProven = []string{promiseWords, "That what the page says is true.", visitorWords, aloneWords, "Anything about the site's TLS certificate or network address.", "That a search result was ranked fairly."}
-}
-
-func (r *Report) extracted() string {
-	return fmt.Sprintf("The text it extracted, by the rules %s, has SHA-256 %s.", r.Profile, r.Text.Labelled())
+	r.Proven = append([]string{r.stated(), r.promised()}, r.extracted()...)
+	r.NotProven = []string{promiseWords, trueWords, visitorWords, aloneWords, siteWords, rankWords}
 }
 
 // promised says what a promise is worth, and promiseWords what it is not.

@@ -16,6 +16,13 @@ const (
 	aloneWords   = "That the operator told the truth: nobody else fetched the page for this receipt."
 )
 
+// What no receipt of a page proves.
+const (
+	trueWords = "That what the page says is true."
+	siteWords = "Anything about the site's TLS certificate or network address."
+	rankWords = "That a search result was ranked fairly."
+)
+
 // explain fills in what a verified receipt means.
 func (r *Report) explain() {
 	r.setLevel()
@@ -26,18 +33,35 @@ func (r *Report) explain() {
 		r.cosignedBy(),
 	}
 	r.Proven = append(r.Proven, r.anchoredBy()...)
-	if !r.Text.IsZero() {
-		r.Proven = append(r.Proven, r.extracted())
-	}
+	r.Proven = append(r.Proven, r.extracted()...)
 	r.NotProven = []string{
-		"That what the page says is true.",
+		trueWords,
 		visitorWords,
 		aloneWords,
 		fmt.Sprintf("The exact time: %s is the operator's own clock. Cosigners say only that the statement was in the log by %s.", r.Captured.Format(time.RFC3339), r.by()),
-		"Anything about the site's TLS certificate or network address.",
-		"That a search result was ranked fairly.",
+		siteWords,
+		rankWords,
 	}
 	r.NotProven = append(r.NotProven, r.collusion())
+}
+
+// reportOf is what an entry says.
+func reportOf(e concord.Entry, size int) *Report {
+	return &Report{URL: e.URL, Captured: time.Unix(e.Time, 0).UTC(), Status: e.Status, Raw: e.Raw, Text: e.Text, Profile: e.Profile, Record: e.Record, SizeBytes: size}
+}
+
+// stated says what an operator states about a capture, its text apart.
+func (r *Report) stated() string {
+	return fmt.Sprintf("%s states that it fetched %s at %s and was answered with status %d and a body with SHA-256 %s.",
+		r.Operator, r.URL, r.Captured.Format(time.RFC3339), r.Status, r.Raw.Labelled())
+}
+
+// extracted says what it states about the text, if there is one.
+func (r *Report) extracted() []string {
+	if r.Text.IsZero() {
+		return nil
+	}
+	return []string{fmt.Sprintf("The text it extracted, by the rules %s, has SHA-256 %s.", r.Profile, r.Text.Labelled())}
 }
 
 func (r *Report) setLevel() {
