@@ -208,6 +208,13 @@
     return op;
   };
 
+  // blockOf reads what a receipt needs of a block's record.
+  const blockOf = (record) => {
+    const lines = record.split("\n"), value = (line, word) => { need(line.startsWith(word + " "), "not a block record"); return line.slice(word.length + 1); };
+    need(lines[0] === "concord/block/v1" && lines.length >= 8, "not a block record");
+    return { height: number(value(lines[1], "height"), SECONDS), time: number(value(lines[3], "time"), SECONDS), txs: number(value(lines[5], "txs"), COUNTS) };
+  };
+
   // documentReport is of a notarised document: its receipt, or, without a checkpoint, the promise of one.
   const CAPTURE = "concord/receipt/v1\n", DOCUMENT = "concord/document/v1\n", OUTCOME = "concord/outcome/v1"; // 18 bytes, so that its base64 does not depend on what follows
   const documentReport = async (pol, p) => {
@@ -238,11 +245,11 @@
     const h = await headOf(p.checkpoint, pol), at = number(place[1], COUNTS), shared = Number(number(place[2], 63n)), own = path(lines), end = p.path.slice(p.path.length - shared);
     need(shared <= p.path.length && (own.length === 0 || own.at(-1) !== p.path[p.path.length - 1 - shared]), "the paths do not share so many hashes");
     need(await lies(noted, p.index, h.size, p.path, h.root), "the note does not lie under the checkpoint");
-    const [, height, , time, , txs] = record.split("\n").map((l) => l.slice(l.indexOf(" ") + 1));
-    need(record.startsWith("concord/block/v1\nheight ") && at > p.index && at - p.index <= number(txs ?? "", COUNTS), "the record is not that of the note's block");
+    const block = blockOf(record);
+    need(at > p.index && at - p.index <= block.txs, "the record is not that of the note's block");
     need(await lies(record, at, h.size, [...own, ...end], h.root), "the block record does not lie under the checkpoint");
-    r.notBefore = number(time, SECONDS);
-    r.document.height = number(height, SECONDS);
+    r.notBefore = block.time;
+    r.document.height = block.height;
     Object.assign(r, h, { index: p.index });
     r.proven = [what, "The note is entry " + r.index + " of the log " + r.log + ", in block " + r.document.height + "; " + KEPT, cosignedBy(h), ...anchoredBy(h)];
     if (h.notAfter !== undefined) r.proven.push("So the document existed, and the note was put into the log between " + when(r.notBefore) + ", the block's time, and " + by(h) + ", the first cosigner's.");
@@ -299,10 +306,7 @@
     const last = rounds.at(-1);
     need(of === "of" && !["", "disputed"].includes(last.verdict), "the ask is still open in it");
     need(record.includes("\nstate " + btoa(await sha(state)) + "\n"), "the state is not the one that the block record names");
-    const [first, height, , time, , txs] = record.split("\n"), strip = (line, word) => { need((line ?? "").startsWith(word + " "), "not a block record"); return line.slice(word.length + 1); };
-    need(first === "concord/block/v1" && record.split("\n").length >= 8, "not a block record");
-    number(strip(height, "height"), SECONDS); number(strip(txs, "txs"), COUNTS);
-    const closed = number(strip(time, "time"), SECONDS), h = await headOf(p.checkpoint, pol);
+    const closed = blockOf(record).time, h = await headOf(p.checkpoint, pol);
     need(await lies(record, p.index, h.size, p.path, h.root), "the block record does not lie under the checkpoint");
     const r = { ...h, operator: from, chain: words(chain), index: p.index, notBefore: closed,
       outcome: { ask, from, url, profile, need: count(least), of: count(panel), verdict: last.verdict, closed, seats: last.seats, earlier: rounds.length > 1 ? rounds[0].seats : [] } };
@@ -310,7 +314,7 @@
     r.proven = [from + " asked for " + url + " to be witnessed (entry " + ask + " of the log " + h.log + "); the ledger drew a panel, each of which sealed what it saw before anybody opened it.",
       ...before(r.outcome), "It came to " + JSON.stringify(last.verdict) + " at " + when(closed) + ": " + saw(r.outcome, last.seats) + ".",
       "That is in the ledger's state, whose hash is in entry " + p.index + ".", cosignedBy(h), ...anchoredBy(h)];
-    r.notProven = ["That what the page says is true.", PANEL, "Where the operators' machines are: networks and regions are what the other operators observed.", collusion(h)];
+    r.notProven = [TRUE, PANEL, "Where the operators' machines are: networks and regions are what the other operators observed.", collusion(h)];
     return r;
   };
   const saw = (o, seats) => {
