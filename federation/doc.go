@@ -2,7 +2,7 @@
 // other members of the ledger as well, within a bounded time, and what they send becomes results only as far as it holds here.
 //
 // It does not run the ledger (chain), score (search) or serve pages (web): it declares the few methods it needs of them, and node hands
-// them over.
+// them over. Its Client, which keeps to what is said below of addresses, bytes and redirects, reads for package replica as well.
 //
 // # What is asked, and what is believed
 //
