@@ -79,7 +79,7 @@ func (k *Keeper) vouch(ctx context.Context, e *concord.LedgerEntry, b *receipt.B
 	}
 	for _, name := range k.sources(e) {
 		asking, cancel := context.WithTimeout(ctx, pollTime)
-		admit, err := k.cfg.Peers.Get(asking, name, Path(e.Index)+"/admission", nil, batchType, maxAdmissionBytes)
+		admit, err := k.cfg.Peers.Get(asking, name, batchPath(e.Index)+"/admission", nil, batchType, maxAdmissionBytes)
 		cancel()
 		if err != nil {
 			if ctx.Err() == nil {

@@ -27,8 +27,8 @@ const (
 	batchType   = "text/plain"
 )
 
-// Path is where an operator's API has the batch of an entry; its votes are at "vote" below it.
-func Path(index uint64) string { return "api/v1/batches/" + strconv.FormatUint(index, 10) }
+// batchPath is where an operator's API has the batch of an entry; its votes are at "vote" below it, whose key signed it at "admission".
+func batchPath(index uint64) string { return "api/v1/batches/" + strconv.FormatUint(index, 10) }
 
 // fetchDue asks for the batches whose time has come.
 func (k *Keeper) fetchDue(ctx context.Context) {
@@ -139,7 +139,7 @@ func (k *Keeper) sources(e *concord.LedgerEntry) (list []string) {
 func (k *Keeper) get(ctx context.Context, name string, e *concord.LedgerEntry) []byte {
 	asking, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
-	text, err := k.cfg.Peers.Get(asking, name, Path(e.Index), nil, batchType, receipt.MaxBatchBytes)
+	text, err := k.cfg.Peers.Get(asking, name, batchPath(e.Index), nil, batchType, receipt.MaxBatchBytes)
 	if err != nil {
 		if ctx.Err() == nil { // else it is our own doing
 			k.countError(name, e.Index, err)

@@ -212,7 +212,7 @@ func (k *Keeper) ask(ctx context.Context, name string, e *concord.LedgerEntry, t
 	nonce := newNonce()
 	asking, cancel := context.WithTimeout(ctx, pollTime)
 	defer cancel()
-	data, err := k.cfg.Peers.Get(asking, name, Path(e.Index)+"/vote", url.Values{"nonce": {nonce.String()}}, voteType, maxVote)
+	data, err := k.cfg.Peers.Get(asking, name, batchPath(e.Index)+"/vote", url.Values{"nonce": {nonce.String()}}, voteType, maxVote)
 	if ctx.Err() != nil {
 		return unknown
 	}
