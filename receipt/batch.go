@@ -43,6 +43,9 @@ func ParseBatch(attest, text []byte) (*Batch, error) {
 	}
 	for line := range bytes.Lines(text) {
 		line = line[:len(line)-1]
+		if len(line) > MaxBytes { // no receipt could hold it; and taking apart what is not an entry can cost many times its length
+			return nil, concord.Errorf(concord.Invalid, "batch of %s, seq %d, entry %d: a line of %d bytes", b.About.From, b.About.Seq, len(b.Entries), len(line))
+		}
 		b.leaves = append(b.leaves, concord.Digest(tlog.RecordHash(line)))
 		e, err := concord.ParseEntry(string(line))
 		if err == nil && (e.Time < b.About.First || e.Time > b.About.Last) {

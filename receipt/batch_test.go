@@ -3,6 +3,7 @@ package receipt
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"concord"
@@ -45,6 +46,20 @@ func TestBatchParts(t *testing.T) {
 				t.Errorf("entry %d of %d: %v, %+v", i, n, err, p)
 			}
 		}
+	}
+}
+
+// What anybody sends as a batch costs no more memory than its length lets one expect.
+func TestBatchOfOneLongLine(t *testing.T) {
+	attest, _ := batchOf(1)
+	text := bytes.Repeat([]byte{' '}, MaxBatchBytes)
+	text[len(text)-1] = '\n'
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := ParseBatch(attest, text)
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; concord.KindOf(err) != concord.Invalid || took > 2*MaxBatchBytes {
+		t.Errorf("%d bytes, %v", took, err)
 	}
 }
 
