@@ -230,7 +230,7 @@ witness_part() {
 	cat "$dir/witnessed"
 	grep -q 'level 3, with the panel' "$dir/witnessed" || die "alice's capture is not of level 3"
 	if command -v python3 >/dev/null; then
-		python3 "$(dirname "$0")/../docs/verify.py" "$dir/page.tlog-proof" "$dir/policy-now" "$dir/outcome.tlog-proof" >"$dir/in-python" || die "the program in Python does not find it proven"
+		python3 "$(dirname "$0")/../docs/verify/verify.py" "$dir/page.tlog-proof" "$dir/policy-now" "$dir/outcome.tlog-proof" >"$dir/in-python" || die "the program in Python does not find it proven"
 		cat "$dir/in-python"
 		grep -q 'level 3$' "$dir/in-python" || die "it is not of level 3 for the program in Python"
 	fi

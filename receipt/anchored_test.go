@@ -92,7 +92,7 @@ func TestPythonAnchored(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	out, err := exec.Command(python, "-B", filepath.Join("..", "docs", "verify.py"), filepath.Join(dir, "r"), filepath.Join(dir, "p")).CombinedOutput()
+	out, err := exec.Command(python, "-B", filepath.Join("..", "docs", "verify", "verify.py"), filepath.Join(dir, "r"), filepath.Join(dir, "p")).CombinedOutput()
 	if err != nil || !strings.HasSuffix(string(out), "level 4, cosigned by 4 of 4 operators, and from outside by witness.example/w1 at 1795330060\n") {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -225,7 +225,7 @@ func TestPythonAgreesOnDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(findPython(t), "-B", "-c", pythonDocuments, "../docs")
+	cmd := exec.Command(findPython(t), "-B", "-c", pythonDocuments, "../docs/verify")
 	cmd.Stdin = bytes.NewReader(in)
 	out, err := cmd.CombinedOutput()
 	lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")

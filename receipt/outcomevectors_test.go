@@ -152,7 +152,7 @@ func TestGoldenOutcome(t *testing.T) {
 	}
 }
 
-// pythonOutcomes has docs/verify.py judge every case, and say what it read.
+// pythonOutcomes has docs/verify judge every case, and say what it read.
 const pythonOutcomes = `
 import base64, json, sys
 sys.path.insert(0, sys.argv[1])
@@ -177,7 +177,7 @@ func TestPythonAgreesOnOutcomes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(findPython(t), "-B", "-c", pythonOutcomes, "../docs")
+	cmd := exec.Command(findPython(t), "-B", "-c", pythonOutcomes, "../docs/verify")
 	cmd.Stdin = bytes.NewReader(in)
 	out, err := cmd.CombinedOutput()
 	lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")

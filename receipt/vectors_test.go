@@ -334,7 +334,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// pythonJudge has docs/verify.py judge every case of the vectors on its standard input.
+// pythonJudge has docs/verify judge every case of the vectors on its standard input.
 const pythonJudge = `
 import base64, json, sys
 sys.path.insert(0, sys.argv[1])
@@ -359,7 +359,7 @@ func findPython(t *testing.T) string {
 // A program in another language, written from FORMAT.md, comes to the same verdict on every vector.
 func TestPythonAgrees(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command(findPython(t), "-B", "-c", pythonJudge, "../docs")
+	cmd := exec.Command(findPython(t), "-B", "-c", pythonJudge, "../docs/verify")
 	v := newVectors(t)
 	in, err := json.Marshal(v)
 	if err != nil {
@@ -383,7 +383,7 @@ func TestPythonAgrees(t *testing.T) {
 func TestPythonCommand(t *testing.T) {
 	python := findPython(t)
 	run := func(files ...string) (string, error) {
-		out, err := exec.Command(python, append([]string{"-B", filepath.Join("..", "docs", "verify.py")}, files...)...).CombinedOutput()
+		out, err := exec.Command(python, append([]string{"-B", filepath.Join("..", "docs", "verify", "verify.py")}, files...)...).CombinedOutput()
 		return string(out), err
 	}
 	for _, name := range []string{"one", "four"} {
