@@ -28,7 +28,7 @@ func itoa(n int) string { return string(rune('a' + n)) }
 func (m *machines) open(dir string, log concord.Log, l Ledger) *Attestor {
 	m.t.Helper()
 	var a *Attestor
-	a, err := Open(Config{Dir: dir, Log: log, Ledger: l, Keys: testKeys(m.t, m.dir), Operator: operator, Window: time.Millisecond, Logger: discard(),
+	a, err := Open(Config{Dir: dir, Log: log, Ledger: l, Keys: testKeys(m.t, m.dir), Operator: operator, Window: 200 * time.Millisecond, Logger: discard(),
 		Save: func(ctx context.Context) error {
 			if m.refuse != nil {
 				return m.refuse
