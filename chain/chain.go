@@ -110,19 +110,19 @@ type Chain struct {
 	shunned    bool                // no peer took this node under its key: it tries the next one
 	early      map[uint64][][]byte // notes of heads beyond this log, by size
 	earlyCount int
-	charges    charges // what this node knows against members
-	stirred    bool    // the newest heads have signatures that the others may not have
+	charges    charges   // what this node knows against members
+	stirred    bool      // the newest heads have signatures that the others may not have
+	notBefore  time.Time // of the block that came from late
 
 	waiters waiters
 	grown   chan struct{} // capacity 1: the log may have grown beyond head
 	started chan struct{} // closed when Run has started consensus
 
-	mu        sync.Mutex
-	unsigned  []head // committed, not signed yet
-	halted    error  // why the chain stopped; Run returns it
-	failed    chan struct{}
-	late      chan time.Time // of a block that the others agreed on and this machine's clock does not allow: it ended consensus
-	notBefore time.Time      // of that block; Run's own
+	mu       sync.Mutex
+	unsigned []head // committed, not signed yet
+	halted   error  // why the chain stopped; Run returns it
+	failed   chan struct{}
+	late     chan time.Time // of a block that the others agreed on and this machine's clock does not allow: it ended consensus
 }
 
 // Open opens the chain of a directory; on first use it founds one: keys of the validator, a genesis file with the

@@ -13,7 +13,7 @@ import (
 // clockTolerance is how far CometBFT lets a block's time lie ahead of the clock.
 const clockTolerance = time.Minute
 
-// aheadText is what CometBFT says of such a block (state/validation.go, validateBlock).
+// aheadText is what CometBFT says of such a block (state/validation.go, validateBlock), in words only: a test holds it against theirs.
 var aheadText = regexp.MustCompile(`block time (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? \+0000 UTC) is too far in the future`)
 
 // aheadOfClock returns the time of the block that consensus ended for, if that was ahead of the clock.

@@ -19,7 +19,7 @@ import (
 	"github.com/cometbft/cometbft/mempool"
 	"github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/p2p"
-	protomem "github.com/cometbft/cometbft/proto/tendermint/mempool"
+	memproto "github.com/cometbft/cometbft/proto/tendermint/mempool"
 	"github.com/cometbft/cometbft/proxy"
 	cmttypes "github.com/cometbft/cometbft/types"
 
@@ -357,6 +357,6 @@ func (e *engine) offer(ctx context.Context, tx []byte) error {
 // have nothing.
 func (e *engine) spread(tx []byte) {
 	for _, p := range e.node.Switch().Peers().Copy() {
-		p.TrySend(p2p.Envelope{ChannelID: mempool.MempoolChannel, Message: &protomem.Txs{Txs: [][]byte{tx}}})
+		p.TrySend(p2p.Envelope{ChannelID: mempool.MempoolChannel, Message: &memproto.Txs{Txs: [][]byte{tx}}})
 	}
 }

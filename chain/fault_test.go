@@ -2,7 +2,6 @@ package chain
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -65,51 +64,6 @@ func TestWatchdogKnowsClocks(t *testing.T) {
 	c.last.Store(last)
 	if s := long; c.watch(&s) == nil {
 		t.Error("nothing is noticed with a clock that is right")
-	}
-}
-
-// Consensus that ended for a block ahead of the clock begins anew when the clock has come there, in the same process.
-func TestBlockAheadOfTheClock(t *testing.T) {
-	t.Parallel()
-	cfg := testConfig(t, t.TempDir())
-	c, err := Open(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- c.Run(ctx) }()
-	tx, digest := attestation(t, c, cfg.Keys, 1, concord.Digest{})
-	if _, err := c.Submit(t.Context(), tx); err != nil {
-		t.Fatal(err)
-	}
-	before := c.running.Load()
-	at := time.Now().UTC().Add(clockTolerance + 2*time.Second)
-	logger{c, cfg.Logger}.Error(consensusFailure, "err", fmt.Errorf("precommit step; +2/3 prevoted for an invalid block: block time %v is too far in the future (wall clock %v + tolerance %v)",
-		at, time.Now(), clockTolerance))
-	for end := time.Now().Add(10 * time.Second); c.running.Load() == before && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
-	}
-	if e := c.running.Load(); e == before || time.Until(at) < clockTolerance/2 {
-		t.Fatalf("consensus goes on as if nothing was: %p", e)
-	}
-	next, _ := attestation(t, c, cfg.Keys, 2, digest)
-	for end := time.Now().Add(20 * time.Second); ; {
-		if _, err = c.Submit(t.Context(), next); concord.KindOf(err) != concord.Unavailable || time.Now().After(end) {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	if err != nil {
-		t.Errorf("when the clock is right again: %v", err)
-	}
-	if now := time.Now(); now.Before(at.Add(-clockTolerance)) {
-		t.Errorf("it went on %v before the clock allows", at.Add(-clockTolerance).Sub(now))
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
 	}
 }
 

@@ -21,11 +21,11 @@ func (c *Chain) Run(ctx context.Context) error {
 			c.fail(err)
 			return fmt.Errorf("run chain: %w", err)
 		}
-		if again && !c.awaitClock(ctx) {
-			c.fail(concord.Errorf(concord.Unavailable, "the chain was stopped"))
+		if !again {
 			return nil
 		}
-		if !again {
+		if !c.awaitClock(ctx) {
+			c.fail(concord.Errorf(concord.Unavailable, "the chain was stopped"))
 			return nil
 		}
 	}
