@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	abci "github.com/cometbft/cometbft/abci/types"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"concord"
@@ -51,10 +52,17 @@ type running struct {
 
 func start(t testing.TB, cfg Config) *running {
 	t.Helper()
+	return startWith(t, cfg, func(app abci.Application) abci.Application { return app })
+}
+
+// startWith puts something between consensus and the chain's application.
+func startWith(t testing.TB, cfg Config, between func(abci.Application) abci.Application) *running {
+	t.Helper()
 	c, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.application = between(c.application)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()

@@ -58,16 +58,7 @@ func BenchmarkFederationBurst(b *testing.B) {
 		if err := p.stop(); err != nil {
 			b.Fatal(err)
 		}
-		c, err := Open(p.cfg)
-		if err != nil {
-			b.Fatal(err)
-		}
-		c.application = &dropCounter{c.application, &dropped}
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
-		go func() { done <- c.Run(ctx) }()
-		p.running = &running{Chain: c, stop: func() error { cancel(); return <-done }}
-		b.Cleanup(func() { _ = p.running.stop(); _ = c.Close() })
+		p.running = startWith(b, p.cfg, func(app abci.Application) abci.Application { return &dropCounter{app, &dropped} })
 	}
 	f.attest(f.list[0])
 	f.agree()

@@ -52,12 +52,7 @@ func TestFederationDoubleVote(t *testing.T) {
 	}
 	f.until("dave is faulted for all", func() bool {
 		f.attest(alice)
-		for _, p := range f.list {
-			if m := p.machine.Load().State().Member(dave.name); m.Status != "faulted" || m.Power != 0 {
-				return false
-			}
-		}
-		return true
+		return f.faulted(dave)
 	})
 	f.attest(f.list[1])
 	f.agree()

@@ -221,6 +221,16 @@ func (f *federation) agree(list ...*party) {
 	}
 }
 
+// faulted reports whether a member has lost its vote for everybody.
+func (f *federation) faulted(who *party) bool {
+	for _, p := range f.list {
+		if m := p.machine.Load().State().Member(who.name); m.Status != ledger.Faulted || m.Power != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 func TestFederationGrows(t *testing.T) {
 	t.Parallel()
 	f := newFederation(t, 4)

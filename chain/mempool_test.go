@@ -96,16 +96,7 @@ func TestDroppedElsewhere(t *testing.T) {
 		if err := p.stop(); err != nil {
 			t.Fatal(err)
 		}
-		c, err := Open(p.cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.application = &deaf{Application: c.application}
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
-		go func() { done <- c.Run(ctx) }()
-		p.running = &running{Chain: c, stop: func() error { cancel(); return <-done }}
-		t.Cleanup(func() { _ = p.running.stop(); _ = c.Close() })
+		p.running = startWith(t, p.cfg, func(app abci.Application) abci.Application { return &deaf{Application: app} })
 	}
 	alice := f.list[0]
 	for i := range 4 { // one of two at least is not at alice's turn
