@@ -52,21 +52,19 @@ func (c *Chain) accuse(cp note.Checkpoint, sigs []note.Sig) {
 	for _, s := range sigs {
 		c.cfg.Logger.Error("a member, or a witness from outside, signed a head that is not of this log", "who", s.Name, "size", cp.Size, "root", cp.Root.String())
 		for _, m := range c.machine.Load().State().Members {
-			if m.Operator == c.cfg.Operator {
-				continue
-			}
-			// Those of keys that were changed prove nothing any more.
-			lies := slices.DeleteFunc(c.charges.lies[m.Operator], func(h falseHead) bool { return h.key != m.Cosign && h.key != m.Log })
 			for _, k := range []note.Key{m.Cosign, m.Log} {
-				known := slices.ContainsFunc(lies, func(h falseHead) bool { return h.cp == cp && h.key == k })
-				if k.Made(s) && !known && len(lies) < maxLies {
-					lies = append(lies, falseHead{cp, k, s})
+				if k.Made(s) && m.Operator != c.cfg.Operator {
+					c.charges.remember(m.Operator, falseHead{cp, k, s})
 				}
 			}
-			if len(lies) > 0 {
-				c.charges.lies[m.Operator] = lies
-			}
 		}
+	}
+}
+
+func (x *charges) remember(who string, h falseHead) {
+	known := slices.ContainsFunc(x.lies[who], func(o falseHead) bool { return o.cp == h.cp && o.key == h.key })
+	if !known && len(x.lies[who]) < maxLies {
+		x.lies[who] = append(x.lies[who], h)
 	}
 }
 
@@ -86,11 +84,14 @@ func (c *Chain) suspect(tx []byte) {
 func (c *Chain) charge(ctx context.Context, e *engine) {
 	errs := c.examine()
 	for who, lies := range c.charges.lies {
+		if lies = c.provable(who, lies); len(lies) == 0 {
+			delete(c.charges.lies, who)
+			continue
+		}
+		c.charges.lies[who] = lies
 		f, err := c.fromHeads(who, lies)
 		if errs = errors.Join(errs, err); f != nil {
 			c.charges.proofs[who] = f
-		}
-		if f != nil || !c.chargeable(who, nil) {
 			delete(c.charges.lies, who)
 		}
 	}
@@ -121,6 +122,15 @@ func (c *Chain) charge(ctx context.Context, e *engine) {
 func (c *Chain) chargeable(who string, f *ledger.FaultTx) bool {
 	m := c.machine.Load().State().Member(who)
 	return who != c.cfg.Operator && m != nil && m.Status != ledger.Left && m.Status != ledger.Faulted && (f == nil || f.Check(&m.Admission) == nil)
+}
+
+// provable leaves out false heads that prove nothing any more: those of keys that were changed, and all when the member cannot be faulted any more.
+func (c *Chain) provable(who string, lies []falseHead) []falseHead {
+	if !c.chargeable(who, nil) {
+		return nil
+	}
+	m := c.machine.Load().State().Member(who)
+	return slices.DeleteFunc(lies, func(h falseHead) bool { return h.key != m.Cosign && h.key != m.Log })
 }
 
 // fromHeads returns a proof that a member signed a false head: with another of the same size, true or false; or with a true one that is larger.

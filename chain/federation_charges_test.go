@@ -170,6 +170,42 @@ func TestFederationTwoReports(t *testing.T) {
 	}
 }
 
+// A false head by a key that its member has no more is not looked at for ever.
+func TestOldLiesAreForgotten(t *testing.T) {
+	t.Parallel()
+	f := newFederation(t, 2)
+	alice, bob := f.list[0], f.list[1]
+	alice.halt(t)
+	c, err := Open(alice.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	lie := note.Checkpoint{Origin: c.Origin(), Size: 1 << 20, Root: concord.Sum([]byte("another history"))}
+	old := partyConfig(t, "bob", c.Origin()).Keys.Cosign
+	for _, k := range []*note.Signer{bob.cfg.Keys.Cosign, old} {
+		sig, err := k.Cosign(lie.String(), time.Now().Unix())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			c.charges.remember(bob.name, falseHead{lie, k.Key(), sig})
+		}
+	}
+	if n := len(c.charges.lies[bob.name]); n != 2 {
+		t.Errorf("%d false heads are remembered, want 2", n)
+	}
+	c.charge(t.Context(), nil)
+	if l := c.charges.lies[bob.name]; len(l) != 1 || l[0].key != bob.cfg.Keys.Cosign.Key() {
+		t.Errorf("false heads after a look: %+v; want that of the key of now", l)
+	}
+	c.charges.lies[bob.name] = []falseHead{{lie, old.Key(), note.Sig{}}}
+	c.charge(t.Context(), nil)
+	if l, ok := c.charges.lies[bob.name]; ok {
+		t.Errorf("false heads of old keys alone: %+v", l)
+	}
+}
+
 // Where an operator's transactions lie is found by their seq.
 func TestSentAs(t *testing.T) {
 	t.Parallel()

@@ -28,6 +28,7 @@ import (
 //	n <name>        u64 size of the newest checkpoint that this operator, or witness from outside, cosigned
 //	a <u64 size>    empty: a witness from outside cosigned the checkpoint of this size
 //	g <text hash>   a gov note that waits for signatures
+//	p <text hash>   an action that this operator wants decided (proposal, as JSON)
 //	o <u64 index>   u64 index of the record of the block that closed this ask
 //	O <u64 index>   the text of the state after that block, by the record's index
 //	t …             the index of terms; see terms.go
