@@ -32,7 +32,7 @@ func docs(t *testing.T, names ...string) []*loopweb.Host {
 		t.Fatal(err)
 	}
 	if len(hosts) == 0 {
-		t.Skipf("SKIPPED: no documentation sites in %s; run .ci/run, or unpack the Debian packages %s there (dpkg -x) and set CONCORD_SITES",
+		t.Skipf("SKIPPED: no documentation sites in %s; real pages were not crawled: run .ci/run, or unpack the Debian packages %s there (dpkg -x) and set CONCORD_SITES",
 			dir, strings.Join(loopweb.Packages(), " "))
 	}
 	return hosts
