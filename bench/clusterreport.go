@@ -84,7 +84,7 @@ func crawlsTable(b *strings.Builder, r *clusterResults) {
 		for _, v := range s.RSS {
 			rss += v >> 20
 		}
-		fmt.Fprintf(b, "| %s | %d | %.0f | %.2f | %s | %.2f | %.3f | %.1f | %d | %.2f |\n", s.Name, s.Pages, s.PerSecond, sum(s.CPU), list(s.CPU, "%.2f"), s.Work,
+		fmt.Fprintf(b, "| %s | %d | %.0f | %.2f | %s | %.2f | %.3f | %.1f | %d | %.2f |\n", s.Name, s.Pages, s.PerSecond, sum(s.CPU), list(s.CPU, "%.2f", " + "), s.Work,
 			sum(s.Idle)/float64(s.Nodes), sum(s.Written)/1e3, rss/int64(s.Nodes), s.Others)
 	}
 	for _, s := range r.Setups {
@@ -94,12 +94,12 @@ func crawlsTable(b *strings.Builder, r *clusterResults) {
 	}
 }
 
-func list(v []float64, format string) string {
+func list(v []float64, format, between string) string {
 	texts := make([]string, len(v))
 	for i := range v {
 		texts[i] = fmt.Sprintf(format, v[i])
 	}
-	return strings.Join(texts, " + ")
+	return strings.Join(texts, between)
 }
 
 // differenceTable says what each thing costs that one setup has and another has not.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -113,13 +112,15 @@ func compareCrawlers(ctx context.Context, c config) ([]setting, error) {
 
 // median returns the run in the middle, by pages per second.
 func median(runs []crawlRun) crawlRun {
-	runs = slices.SortedFunc(slices.Values(runs), func(a, b crawlRun) int { return cmp.Compare(a.PerSecond, b.PerSecond) })
-	m := runs[(len(runs)-1)/2]
+	m := middle(runs)
 	for _, r := range runs {
 		m.All = append(m.All, r.PerSecond)
 	}
+	slices.Sort(m.All)
 	return m
 }
+
+func (r crawlRun) rate() float64 { return r.PerSecond }
 
 type concordStats struct {
 	seeds []string

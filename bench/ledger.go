@@ -58,6 +58,8 @@ type tesseraRun struct {
 	Latency   quantiles `json:"milliseconds"`
 }
 
+func (t tesseraRun) rate() float64 { return t.PerSecond }
+
 // captureRate is one operator's attestor on a ledger of several.
 type captureRate struct {
 	Operators int     `json:"operators"`
@@ -290,8 +292,7 @@ func measureTessera(ctx context.Context, c config, size int) (*tesseraResult, er
 			}
 			runs = append(runs, run)
 		}
-		slices.SortFunc(runs, func(a, b tesseraRun) int { return int(a.PerSecond - b.PerSecond) })
-		m := runs[(len(runs)-1)/2]
+		m := middle(runs)
 		r.Runs = append(r.Runs, m)
 		logf("Tessera, %d at once: %.0f entries/s of %d bytes, CPU %.3f ms each, %.1f ms", n, m.PerSecond, size, m.CPU, m.Latency.Median)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -24,7 +25,6 @@ type loadSpec struct {
 	Pause   time.Duration `json:"pause"`   // between two, of each of those at once
 	Agreed  bool          `json:"agreed"`  // measure also until a quorum has signed
 	Attest  bool          `json:"attest"`  // attestations of full batches; else documents
-	Late    bool          `json:"late"`    // signed as they are submitted, not all before
 	TxBytes int           `json:"txBytes"` // of the peer's transactions
 }
 
@@ -41,7 +41,7 @@ type loadResult struct {
 // loadAtMost is how long a load may take beyond its own time: a ledger that stands still is an error, and not waited for.
 const loadAtMost = 10 * time.Minute
 
-// load submits transactions and waits for each. make is called with one caller at a time, in the order of the numbers.
+// load submits transactions and waits for each. next makes them: it has one caller at a time.
 func load(ctx context.Context, to target, s loadSpec, next func() ([]byte, error)) (*loadResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.For+loadAtMost)
 	defer cancel()
@@ -136,19 +136,13 @@ func sumLoads(list []*loadResult, cpu time.Duration) loadSum {
 	return s
 }
 
-// middle returns the run in the middle by transactions a second.
-func middle(runs []loadSum) loadSum {
+// rate is what middle goes by.
+func (s loadSum) rate() float64 { return s.PerSecond }
+
+// middle returns the run in the middle by its rate; the zero value when there is none.
+func middle[T interface{ rate() float64 }](runs []T) (m T) {
 	if len(runs) == 0 {
-		return loadSum{}
+		return m
 	}
-	runs = slices.SortedFunc(slices.Values(runs), func(a, b loadSum) int {
-		switch {
-		case a.PerSecond < b.PerSecond:
-			return -1
-		case a.PerSecond > b.PerSecond:
-			return 1
-		}
-		return 0
-	})
-	return runs[(len(runs)-1)/2]
+	return slices.SortedFunc(slices.Values(runs), func(a, b T) int { return cmp.Compare(a.rate(), b.rate()) })[(len(runs)-1)/2]
 }

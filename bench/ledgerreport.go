@@ -68,7 +68,7 @@ func ratesTable(b *strings.Builder, r *ledgerResults) {
 			more = (o.CPU - k.CPU) / float64(x.Operators)
 		}
 		fmt.Fprintf(b, "| %d | %d | %.0f | %s | %s | %s; %s | %.3f | %s | %s | %s |\n", x.Operators, x.AtOnce, o.PerSecond, measuredAs("%.0f", k.PerSecond), ratio(o.PerSecond, k.PerSecond),
-			strings.ReplaceAll(list(x.All, "%.0f"), " + ", ", "), strings.ReplaceAll(list(x.AllPeer, "%.0f"), " + ", ", "), o.CPU, measuredAs("%.3f", k.CPU), ratio(o.CPU, k.CPU), measuredAs("%.3f", more))
+			list(x.All, "%.0f", ", "), list(x.AllPeer, "%.0f", ", "), o.CPU, measuredAs("%.3f", k.CPU), ratio(o.CPU, k.CPU), measuredAs("%.3f", more))
 	}
 	b.WriteString("\n### Time to finality\n\nMilliseconds from handing a transaction to an operator's node until it is final there: ours when it is in that operator's log, synced, under a head that the operator has signed; the kvstore's when its application has committed the block. " +
 		"*Cosigned* is until a quorum of the operators has signed such a head, which the kvstore has no counterpart of.\n\n" +
@@ -124,12 +124,15 @@ func receiptsTable(b *strings.Builder, r *ledgerResults) {
 func ledgerDiskTable(b *strings.Builder, r *ledgerResults) {
 	b.WriteString("\n### Disk\n\nBytes of one operator's disk for each batch of captures, every batch in a block of its own, as when captures come slowly: two blocks, one attestation, one block record, one signed head. " +
 		"After compaction, which the databases do by themselves. CometBFT's write-ahead log is left out: it is thrown away from 1 GiB on.\n\n| operators | batches | log | blocks | CometBFT's state | all | a million captures in full batches of 4,096 |")
-	per := int64(0) // captures of a batch in a slow crawl
+	per, rule := int64(0), "|--:|--:|--:|--:|--:|--:|--:|--:|" // captures of a batch in a slow crawl
 	if x := r.Crawl; x != nil && x.Batches > 0 {
 		per = int64(x.Pages) / int64(x.Batches)
-		fmt.Fprintf(b, " in batches of %d, as in the crawl above |", per)
 	}
-	b.WriteString(" one batch every 2 s, a year |\n|--:|--:|--:|--:|--:|--:|--:|" + strings.Repeat("--:|", 1+boolInt(per > 0)) + "\n")
+	if per > 0 {
+		fmt.Fprintf(b, " in batches of %d, as in the crawl above |", per)
+		rule += "--:|"
+	}
+	b.WriteString(" one batch every 2 s, a year |\n" + rule + "\n")
 	for _, d := range r.Disk {
 		n := float64(d.Batches)
 		all := float64(d.Files["log"]+d.Files["blocks"]+d.Files["state"]) / n
@@ -154,13 +157,6 @@ func ledgerDiskTable(b *strings.Builder, r *ledgerResults) {
 		b.WriteString("\n")
 	}
 	b.WriteString("\nThe captures themselves (WARC, index, salts and places) are no part of the ledger: [BENCHMARKS.md](BENCHMARKS.md) has those.\n")
-}
-
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func longTable(b *strings.Builder, l *longLog) {

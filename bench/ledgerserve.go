@@ -105,15 +105,12 @@ func (n *ledgerNode) do(ctx context.Context, o order) (a answer, err error) {
 	case "found", "open":
 		began := time.Now()
 		if err = n.configure(o, o.Operator+"/"+ledgerChain); o.Do == "open" && err == nil {
-			err = n.reconfigure()
+			_, err = chain.Origin(n.cfg.Dir) // without one it would be founded
 		}
 		if err == nil {
-			err = n.open()
+			err = n.start(ctx)
 		}
 		a.Opened = time.Since(began).Seconds()
-		if err == nil {
-			n.run(ctx)
-		}
 	case "join":
 		if err = n.configure(o, o.Bundle.Origin); err != nil {
 			return a, err
@@ -123,9 +120,7 @@ func (n *ledgerNode) do(ctx context.Context, o order) (a answer, err error) {
 			return a, err
 		}
 		a.Identity = &id
-		if err = n.open(); err == nil {
-			n.run(ctx)
-		}
+		err = n.start(ctx)
 	case "bundle":
 		var b chain.Bundle
 		b, err = n.chain.Bundle()
@@ -143,10 +138,9 @@ func (n *ledgerNode) do(ctx context.Context, o order) (a answer, err error) {
 		a.Status = &s
 	case "prepare":
 		var sign func() ([]byte, error)
-		if sign, err = n.signs(ctx, *o.Load); err == nil && !o.Load.Late {
-			sign, err = ahead(o.Load.Count, sign)
+		if sign, err = n.signs(ctx, *o.Load); err == nil {
+			n.prepared, err = ahead(o.Load.Count, sign)
 		}
-		n.prepared = sign
 	case "load":
 		a.Load, err = load(ctx, target{n.chain.Submit, n.agreed}, *o.Load, n.prepared)
 	case "captures":
@@ -175,18 +169,11 @@ func (n *ledgerNode) configure(o order, origin string) error {
 	return nil
 }
 
-// reconfigure checks that there is a chain to open again.
-func (n *ledgerNode) reconfigure() error {
-	_, err := chain.Origin(n.cfg.Dir)
-	return err
-}
-
-func (n *ledgerNode) open() (err error) {
-	n.chain, err = chain.Open(n.cfg)
-	return err
-}
-
-func (n *ledgerNode) run(ctx context.Context) {
+// start opens the chain and runs it.
+func (n *ledgerNode) start(ctx context.Context) (err error) {
+	if n.chain, err = chain.Open(n.cfg); err != nil {
+		return err
+	}
 	ctx, n.cancel = context.WithCancel(ctx)
 	n.done = make(chan error, 1)
 	go func() {
@@ -196,6 +183,7 @@ func (n *ledgerNode) run(ctx context.Context) {
 		}
 		n.done <- err
 	}()
+	return nil
 }
 
 func (n *ledgerNode) close() error {
