@@ -90,7 +90,7 @@ func (s *Server) captureAPI(api huma.API) {
 	register(s, api, call{Operation: huma.Operation{
 		OperationID: "get-receipt", Method: http.MethodGet, Path: "/receipts", Tags: []string{tagArchive}, Summary: "Download a receipt",
 		Description: "A tlog-proof file that anyone can check offline with the policy of /policy. Of a page, the newest capture that has one; of a " +
-			"capture, its own. 503 with Retry-After: captured, but not yet under a checkpoint.",
+			"capture, its own. 503 with Retry-After: captured, but not yet under a checkpoint; the detail says so while the ledger stands still.",
 		Responses: fileResponse(plainType, "The receipt."),
 	}, example: "c2sp.org/tlog-proof@v1\nextra …\nindex 1187\n…"}, s.receiptCall)
 
@@ -216,13 +216,22 @@ func (s *Server) receipt(ctx context.Context, id string) ([]byte, error) {
 	if stateErr != nil || state.Done {
 		return nil, err
 	}
-	return nil, pending(state.Wait)
+	return nil, s.pending(ctx, state.Wait)
 }
 
-func pending(wait time.Duration) *Problem {
-	seconds := waitSeconds(wait)
-	p := newProblem(http.StatusServiceUnavailable, fmt.Sprintf("captured, but not yet under a checkpoint; the receipt should be available in %d s", seconds))
-	p.header = http.Header{"Retry-After": {strconv.Itoa(seconds)}}
+// haltedWait is when to ask again for a receipt while the ledger stands still: nobody knows when it goes on, and once it does receipts come within
+// seconds.
+const haltedWait = 10 * time.Second
+
+// pending says that a receipt is to come, and when; while the ledger stands still, why nobody knows when, and what there is instead.
+func (s *Server) pending(ctx context.Context, wait time.Duration) *Problem {
+	detail, halted := fmt.Sprintf("the receipt should be available in %d s", waitSeconds(wait)), ""
+	if words, good := s.ledgerState(ctx); !good {
+		wait, halted = haltedWait, words
+		detail = "nobody knows when it will be. " + words + " Ask with level=0 for the operator's signed word meanwhile."
+	}
+	p := newProblem(http.StatusServiceUnavailable, "captured, but not yet under a checkpoint; "+detail)
+	p.header, p.halted = http.Header{"Retry-After": {strconv.Itoa(waitSeconds(wait))}}, halted
 	return p
 }
 
@@ -263,5 +272,5 @@ func (s *Server) newestAttested(ctx context.Context, pageURL string) (concord.Ca
 		}
 		wait = max(wait, state.Wait)
 	}
-	return concord.Capture{}, pending(wait)
+	return concord.Capture{}, s.pending(ctx, wait)
 }

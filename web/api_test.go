@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -92,6 +93,27 @@ func TestSearchCall(t *testing.T) {
 	c.json("/api/v1/search?q=explode", 500, &p)
 	if strings.Contains(p.Detail, "secret") {
 		t.Error("an internal error's cause reaches strangers")
+	}
+}
+
+// While the ledger stands still a receipt is not "available in 4 s": the API says what it waits for, and what there is at once.
+func TestReceiptWhileHalted(t *testing.T) {
+	f := newMemoryFederation(newLibrary())
+	f.status.State, f.status.VotersUp = FederationHalted, 2
+	c := f.client(t)
+	c.accept = "application/json"
+	const fresh = "https://docs.example.org/just-now.html"
+	for _, which := range []string{"url=" + fresh, "capture=" + f.pages[fresh].captures[0].ID} {
+		var p Problem
+		r := c.json("/api/v1/receipts?"+which, 503, &p)
+		holds(t, which, p.Detail, "captured", "The ledger stands still: 2 of 4 voters are connected and 3 are needed", "level=0")
+		lacks(t, which, p.Detail, "available in")
+		if s, err := strconv.Atoi(r.Header.Get("Retry-After")); err != nil || s < 5 || s > 60 {
+			t.Errorf("%s: Retry-After %q", which, r.Header.Get("Retry-After"))
+		}
+		if proof := c.get("/api/v1/receipts?level=0&"+which, 200); !receipt.IsPromise([]byte(proof)) {
+			t.Errorf("%s: no promise, but %s", which, proof)
+		}
 	}
 }
 

@@ -103,16 +103,13 @@ func (p *receiptPage) wait(err error) bool {
 		return false
 	}
 	p.Pending, p.Refresh = 1, 2
-	p.Failed = sentence(problem.Detail)
+	p.Failed, p.Halted = sentence(problem.Detail), problem.halted
 	p.Link = webLink(p.URL)
 	return true
 }
 
 // promise adds what there is of a receipt to come: the operator's signed word.
 func (s *Server) promise(ctx context.Context, p *receiptPage) {
-	if words, good := s.ledgerState(ctx); !good {
-		p.Halted = words
-	}
 	if p.Theirs != "" || p.Capture == "" {
 		return
 	}

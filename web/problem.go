@@ -31,6 +31,7 @@ type Problem struct {
 	Errors   []ProblemPlace `json:"errors,omitempty" nullable:"false" doc:"The places in the request that are wrong."`
 
 	header http.Header // further headers of the response
+	halted string      // of a receipt that is to come: that the ledger stands still, in words; empty: it goes on
 }
 
 // ProblemPlace is one place in a request that is wrong.
