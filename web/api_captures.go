@@ -176,14 +176,14 @@ func attachment(name string) string { return `attachment; filename="` + name + `
 func (s *Server) receiptCall(ctx context.Context, in *receiptsInput) (*fileOutput, error) {
 	name := "receipt"
 	var at time.Time
-	id := in.Capture
+	id, own := in.Capture, in.Operator == "" || in.Operator == s.cfg.Operator
 	if in.URL != "" {
 		u, err := normal(in.URL, "query.url")
 		if err != nil {
 			return nil, err
 		}
 		name = u
-		if in.Operator != "" && in.Operator != s.cfg.Operator {
+		if !own {
 			in.URL = u
 		} else if id == "" {
 			c, err := s.newestWith(ctx, u, in.Level)
@@ -196,9 +196,12 @@ func (s *Server) receiptCall(ctx context.Context, in *receiptsInput) (*fileOutpu
 	if id == "" && in.URL == "" {
 		return nil, newProblem(http.StatusUnprocessableEntity, "say which receipt: give url or capture")
 	}
-	proof, err := s.anyReceipt(ctx, in.Operator, id, in.URL)
-	if err != nil && in.Level == 0 && (in.Operator == "" || in.Operator == s.cfg.Operator) && problemOf(err).Status == http.StatusServiceUnavailable {
+	var proof []byte
+	var err error
+	if own && in.Level == 0 {
 		proof, err = s.cfg.Receipts.Promise(ctx, id)
+	} else {
+		proof, err = s.anyReceipt(ctx, in.Operator, id, in.URL)
 	}
 	if err != nil {
 		return nil, err
@@ -252,7 +255,7 @@ func (s *Server) newestWith(ctx context.Context, pageURL string, level int) (con
 	return list[0], nil
 }
 
-// newestAttested returns the newest capture of a page that has its receipt.
+// newestAttested returns the newest capture of a page that has its receipt. While none has, it returns the newest, and the problem that its receipt is to come.
 func (s *Server) newestAttested(ctx context.Context, pageURL string) (concord.Capture, error) {
 	list, err := s.cfg.Pages.Captures(ctx, pageURL, receiptTries)
 	if err != nil {
@@ -272,5 +275,5 @@ func (s *Server) newestAttested(ctx context.Context, pageURL string) (concord.Ca
 		}
 		wait = max(wait, state.Wait)
 	}
-	return concord.Capture{}, s.pending(ctx, wait)
+	return list[0], s.pending(ctx, wait)
 }

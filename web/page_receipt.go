@@ -56,9 +56,7 @@ func (s *Server) receiptPage(w http.ResponseWriter, r *http.Request) {
 		} else if id == "" {
 			c, err := s.newestAttested(ctx, u)
 			if p.wait(err) {
-				if c, err = s.newestWith(ctx, u, 0); err == nil {
-					p.Capture = c.ID
-				}
+				p.Capture = c.ID
 				s.promise(ctx, p)
 				s.render(w, r, http.StatusServiceUnavailable, p)
 				return
