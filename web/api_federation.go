@@ -65,7 +65,7 @@ func (s *Server) federationAPI(api huma.API) {
 		}
 		st, err := f.Status(ctx)
 		st.Members, st.Ballots, st.Searches, st.Lapsed = nonNil(st.Members), nonNil(st.Ballots), nonNil(st.Searches), nonNil(st.Lapsed)
-		st.Replicas.Operators = nonNil(st.Replicas.Operators)
+		st.Replicas.Operators, st.Outside = nonNil(st.Replicas.Operators), nonNil(st.Outside)
 		for i := range st.Ballots {
 			st.Ballots[i] = st.Ballots[i].whole()
 		}

@@ -252,3 +252,12 @@ func TestFederationPage(t *testing.T) {
 		t.Errorf("where the ledger is not kept: %d", r.StatusCode)
 	}
 }
+
+// A list with nothing in it is a list, as the API describes it, and not null.
+func TestFederationStatusHasNoNull(t *testing.T) {
+	f := newMemoryFederation(newLibrary())
+	f.status = FederationStatus{State: FederationAlone, Self: testOperator}
+	c := f.client(t)
+	c.accept = "application/json"
+	lacks(t, "status", c.get("/api/v1/federation", 200), "null")
+}
