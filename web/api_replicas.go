@@ -45,12 +45,13 @@ func (s *Server) replicaAPI(api huma.API) {
 			"own copy of the ledger.",
 		Responses: fileResponse(plainType, "The entries' lines."), Middlewares: huma.Middlewares{s.batchLimit},
 	}}, func(ctx context.Context, in *batchInput) (*fileOutput, error) {
-		if s.cfg.Replicas == nil {
-			return nil, errNoReplicas()
+		x, err := s.replicas()
+		if err != nil {
+			return nil, err
 		}
 		ctx, cancel := context.WithTimeout(ctx, batchTime)
 		defer cancel()
-		text, err := s.cfg.Replicas.Batch(ctx, in.Index)
+		text, err := x.Batch(ctx, in.Index)
 		return &fileOutput{Type: plainType, Cache: "no-cache", Body: text}, err
 	})
 
@@ -60,8 +61,9 @@ func (s *Server) replicaAPI(api huma.API) {
 		Description: "SHA-256 of the line \"concord/vote/v1\", the nonce of who asks, the nonce in the answer, and the batch's text.",
 		Middlewares: huma.Middlewares{s.batchLimit},
 	}}, func(ctx context.Context, in *voteInput) (*voteOutput, error) {
-		if s.cfg.Replicas == nil {
-			return nil, errNoReplicas()
+		x, err := s.replicas()
+		if err != nil {
+			return nil, err
 		}
 		nonce, err := concord.ParseDigest(in.Nonce)
 		if err != nil {
@@ -69,7 +71,7 @@ func (s *Server) replicaAPI(api huma.API) {
 		}
 		ctx, cancel := context.WithTimeout(ctx, batchTime)
 		defer cancel()
-		v, err := s.cfg.Replicas.Vote(ctx, in.Index, nonce)
+		v, err := x.Vote(ctx, in.Index, nonce)
 		return &voteOutput{Cache: "no-store", Body: v}, err
 	})
 	s.admissionAPI(api)
@@ -83,12 +85,13 @@ func (s *Server) admissionAPI(api huma.API) {
 			"those that keep its batches have it from there.",
 		Responses: fileResponse(plainType, "The text and its signature."), Middlewares: huma.Middlewares{s.batchLimit},
 	}}, func(ctx context.Context, in *batchInput) (*fileOutput, error) {
-		if s.cfg.Replicas == nil {
-			return nil, errNoReplicas()
+		x, err := s.replicas()
+		if err != nil {
+			return nil, err
 		}
 		ctx, cancel := context.WithTimeout(ctx, batchTime)
 		defer cancel()
-		admit, err := s.cfg.Replicas.Admission(ctx, in.Index)
+		admit, err := x.Admission(ctx, in.Index)
 		return &fileOutput{Type: plainType, Cache: "no-cache", Body: admit}, err
 	})
 }
@@ -101,6 +104,9 @@ func (s *Server) batchLimit(ctx huma.Context, next func(huma.Context)) {
 	}
 }
 
-func errNoReplicas() error {
-	return concord.Errorf(concord.Unavailable, "this node hands out no batches")
+func (s *Server) replicas() (Replicas, error) {
+	if s.cfg.Replicas == nil {
+		return nil, concord.Errorf(concord.Unavailable, "this node hands out no batches")
+	}
+	return s.cfg.Replicas, nil
 }

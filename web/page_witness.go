@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"concord"
+	"concord/ledger"
 )
 
 // asksListed is how many asks a page lists.
@@ -127,11 +128,11 @@ func (f *witnessForm) spec() (spec WitnessSpec, err error) {
 	spec.Pay = int64(pay)
 	switch {
 	case err != nil:
-	case spec.Need > maxSeats || spec.Of > maxSeats:
+	case spec.Need > ledger.MaxPanel || spec.Of > ledger.MaxPanel:
 		f.Wrong = ""
-		err = concord.Errorf(concord.Invalid, "a panel has at most %d operators", maxSeats)
-	case spec.Pay > maxAskPay:
-		err = concord.Errorf(concord.Invalid, "the credit for a report is at most %d", maxAskPay)
+		err = concord.Errorf(concord.Invalid, "a panel has at most %d operators", ledger.MaxPanel)
+	case spec.Pay > ledger.MaxPrice:
+		err = concord.Errorf(concord.Invalid, "the credit for a report is at most %d", ledger.MaxPrice)
 	case spec.Of > 0 && spec.Need > spec.Of:
 		f.Wrong = "need"
 		err = concord.Errorf(concord.Invalid, "%d must agree, of a panel of only %d", spec.Need, spec.Of)
@@ -141,12 +142,8 @@ func (f *witnessForm) spec() (spec WitnessSpec, err error) {
 	return spec, err
 }
 
-// The bounds of an ask are those of its API call.
-const (
-	maxAskURL = 2000
-	maxSeats  = 32
-	maxAskPay = 1_000_000_000
-)
+// maxAskURL is how long an address the ledger takes.
+const maxAskURL = 2000
 
 // witnessPage shows what each operator of a panel saw, side by side.
 type witnessPage struct {
