@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -75,20 +76,10 @@ func (s *Server) askWitnesses(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	form := witnessForm{URL: r.PostFormValue("url"), Need: r.PostFormValue("need"), Of: r.PostFormValue("of"), Pay: r.PostFormValue("pay")}
-	spec, err := form.spec()
+	link, err := s.ask(r.Context(), &form)
 	if err == nil {
-		var x Witnesses
-		if x, err = s.witnesses(); err == nil {
-			var a WitnessAsk
-			if a, err = x.Ask(r.Context(), spec); err == nil {
-				link := witnessLink(a.Index)
-				if spec.Need != 0 && spec.Need != a.Need || spec.Of != 0 && spec.Of != a.Of || spec.Pay != a.Pay {
-					link += "?open=before"
-				}
-				http.Redirect(w, r, link, http.StatusSeeOther)
-				return
-			}
-		}
+		http.Redirect(w, r, link, http.StatusSeeOther)
+		return
 	}
 	p := problemOf(err)
 	if p.Status == http.StatusInternalServerError {
@@ -101,6 +92,26 @@ func (s *Server) askWitnesses(w http.ResponseWriter, r *http.Request) {
 	}
 	form.Error = sentence(form.Error)
 	s.showAsks(w, r, p.Status, form)
+}
+
+// ask asks for what the form says, and returns where the ask is shown: this one, or one for the same page that was open before.
+func (s *Server) ask(ctx context.Context, form *witnessForm) (link string, err error) {
+	spec, err := form.spec()
+	if err != nil {
+		return "", err
+	}
+	x, err := s.witnesses()
+	if err != nil {
+		return "", err
+	}
+	a, err := x.Ask(ctx, spec)
+	if err != nil {
+		return "", err
+	}
+	if spec.Need != 0 && spec.Need != a.Need || spec.Of != 0 && spec.Of != a.Of || spec.Pay != a.Pay {
+		return witnessLink(a.Index) + "?open=before", nil
+	}
+	return witnessLink(a.Index), nil
 }
 
 // spec reads the form, and names the field that is wrong. Whether the panel makes sense is for the ledger to say.
