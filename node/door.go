@@ -194,7 +194,7 @@ func (d *door) peers() []string {
 // going on before waiting. Peers are what all of them know. Errors: Unavailable when nobody answers; Unauthorized when one says that this
 // node was removed.
 func (n *Node) askReady(ctx context.Context, peers []string) (readyAnswer, error) {
-	client := &http.Client{Timeout: askTimeout, Transport: &http.Transport{TLSClientConfig: n.identity.ClientTLS(), DisableKeepAlives: true}}
+	client := doorClient(n.identity, askTimeout)
 	q, err := json.Marshal(readyQuestion{n.cfg.Cluster.advertised()})
 	if err != nil {
 		return readyAnswer{}, err
@@ -232,6 +232,11 @@ func bestAnswer(answers []readyAnswer, errs []error) (best readyAnswer, err erro
 	slices.Sort(peers)
 	best.Peers = slices.Compact(peers)
 	return best, err
+}
+
+// doorClient asks at other nodes' doors, as a node of their cluster.
+func doorClient(id *join.Identity, within time.Duration) *http.Client {
+	return &http.Client{Timeout: within, Transport: &http.Transport{TLSClientConfig: id.ClientTLS(), DisableKeepAlives: true}}
 }
 
 func askDoor(ctx context.Context, client *http.Client, addr string, q []byte) (a readyAnswer, err error) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -126,10 +125,8 @@ func (l *remoteLedger) fetch(ctx context.Context, within time.Duration, service 
 // keeperAway says what to do when the node that keeps the ledger does not answer.
 func (n *Node) keeperAway() error {
 	name := "the node"
-	for _, m := range n.view().Members {
-		if slices.Contains(m.Keeps, ledgerKept) {
-			name = "node " + m.Name
-		}
+	if m, ok := ledgerKeeper(n.view()); ok {
+		name = "node " + m.Name
 	}
 	return concord.Errorf(concord.Unavailable, "%s that keeps this operator's ledger does not answer, and only there can this be done: start it again (concord cluster status shows "+
 		"which nodes are up), then ask again, which does no harm if it was done after all. Searching and crawling go on meanwhile", name)

@@ -124,33 +124,36 @@ func (n *Node) outdated() (labels []string) {
 
 // fetchKeys takes up the keys of the node that keeps the ledger.
 func (n *Node) fetchKeys(ctx context.Context) error {
-	for _, m := range n.view().Members {
-		if !slices.Contains(m.Keeps, ledgerKept) || m.Addrs[addrCluster] == "" {
-			continue
-		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+m.Addrs[addrCluster]+keysPath, nil)
-		if err != nil {
-			return err
-		}
-		client := &http.Client{Timeout: askTimeout, Transport: &http.Transport{TLSClientConfig: n.identity.ClientTLS(), DisableKeepAlives: true}}
-		resp, err := client.Do(req)
-		if err != nil {
-			return fmt.Errorf("node %s: %w", m.Name, err)
-		}
-		defer resp.Body.Close()
-		data, err := io.ReadAll(io.LimitReader(resp.Body, doorBodyBytes+1))
-		if err == nil && resp.StatusCode != http.StatusOK {
-			err = fmt.Errorf("%s: %s", resp.Status, concord.Clip(strings.TrimSpace(string(data)), 200))
-		}
-		if err == nil {
-			err = n.keys.Follow(string(data))
-		}
-		if err != nil {
-			return fmt.Errorf("node %s: %w", m.Name, err)
-		}
-		return nil
+	keeper, ok := ledgerKeeper(n.view())
+	if !ok || keeper.Addrs[addrCluster] == "" {
+		return fmt.Errorf("it is not among the nodes that are known")
 	}
-	return fmt.Errorf("it is not among the nodes that are known")
+	file, err := n.keysAt(ctx, keeper.Addrs[addrCluster])
+	if err == nil {
+		err = n.keys.Follow(file)
+	}
+	if err != nil {
+		return fmt.Errorf("node %s: %w", keeper.Name, err)
+	}
+	return nil
+}
+
+// keysAt asks at a node's door for the file of the operator's keys.
+func (n *Node) keysAt(ctx context.Context, addr string) (file string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+addr+keysPath, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := doorClient(n.identity, askTimeout).Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, doorBodyBytes+1))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", resp.Status, concord.Clip(strings.TrimSpace(string(data)), 200))
+	}
+	return string(data), err
 }
 
 // attestedLedger is the ledger as this node's attestor puts batches into it. One that was signed with a key that is not the operator's any more is a

@@ -100,6 +100,17 @@ func (n *Node) view() *cluster.View {
 	return v
 }
 
+// ledgerKeeper returns the node that keeps the ledger, as far as it is known. Of several that say so, as when the ledger was moved from a machine that
+// did not come back, it is one that is live.
+func ledgerKeeper(v *cluster.View) (keeper cluster.Member, known bool) {
+	for _, m := range v.Members {
+		if slices.Contains(m.Keeps, ledgerKept) && (!known || m.Live && !keeper.Live) {
+			keeper, known = m, true
+		}
+	}
+	return keeper, known
+}
+
 // others returns the names of the other nodes that are live.
 func (n *Node) others() []string {
 	var list []string

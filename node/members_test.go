@@ -41,6 +41,25 @@ func TestFillsUp(t *testing.T) {
 	}
 }
 
+// Who keeps the ledger is one that is live, when a machine that kept it before did not come back to say that it does no more.
+func TestLedgerKeeper(t *testing.T) {
+	node := func(name string, live bool, keeps ...string) cluster.Member {
+		return cluster.Member{Record: cluster.Record{Name: name, Keeps: keeps}, Live: live}
+	}
+	for _, c := range []struct {
+		want    string
+		members []cluster.Member
+	}{
+		{"", nil}, {"", []cluster.Member{node("a", true), node("b", true, logsKept)}},
+		{"b", []cluster.Member{node("a", true), node("b", true, logsKept, ledgerKept)}}, {"b", []cluster.Member{node("a", true), node("b", false, ledgerKept)}},
+		{"c", []cluster.Member{node("b", false, ledgerKept), node("c", true, ledgerKept)}}, {"b", []cluster.Member{node("b", true, ledgerKept), node("c", false, ledgerKept)}},
+	} {
+		if got, known := ledgerKeeper(&cluster.View{Members: c.members}); got.Name != c.want || known != (c.want != "") {
+			t.Errorf("%+v: %q", c.members, got.Name)
+		}
+	}
+}
+
 // What a cluster makes good by itself does not end a member, whether its partition is to go on or was told to stop for another node.
 func TestPartitionGoesOn(t *testing.T) {
 	n := &Node{cfg: Config{Logger: slog.New(slog.DiscardHandler)}}

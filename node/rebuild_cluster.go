@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,7 +94,7 @@ func noneRuns(ctx context.Context, dir string, peers []string) error {
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Timeout: doorLook, Transport: &http.Transport{TLSClientConfig: id.ClientTLS(), DisableKeepAlives: true}}
+	client := doorClient(id, doorLook)
 	q, err := json.Marshal(readyQuestion{"127.0.0.1:1"})
 	if err != nil {
 		return err

@@ -75,7 +75,7 @@ func (x replicasThere) Receipt(ctx context.Context, operator, pageURL string) ([
 	return replicaReceiptErrand.do(ctx, x.n, receiptOfOther{operator, pageURL}) // it may read much
 }
 
-// peers are the other operators' APIs.
+// askers are the other operators' APIs, for replicas.
 type askers struct {
 	n      *Node
 	client *federation.Client
