@@ -133,6 +133,28 @@ func (p *partner) has(seed string) {
 	})
 }
 
+// invites starts another operator of the ledger, whose address there leads through a tamperer.
+func (p *partner) invites(name string) (*partner, *tamperer) {
+	p.t.Helper()
+	fed := p.federation()
+	bundle, err := fed.Bundle(p.t.Context())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	cfg := partnerConfig(p.t, name)
+	way := newTamperer(p.t, cfg.HTTP)
+	identity, _, err := JoinFederation(cfg, bundle, way.URL+"/", "")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := fed.Invite(p.t.Context(), identity); err != nil {
+		p.t.Fatal(err)
+	}
+	other := startPartner(p.t, cfg)
+	p.until(name+" is a member", func() bool { return len(p.otherOperators()) == 1 })
+	return other, way
+}
+
 func onePage(t *testing.T, html string) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -150,22 +172,7 @@ func onePage(t *testing.T, html string) string {
 func TestSearchAcrossOperators(t *testing.T) {
 	t.Parallel()
 	alice := startPartner(t, partnerConfig(t, "alice"))
-	fed := alice.federation()
-	bundle, err := fed.Bundle(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := partnerConfig(t, "bob")
-	way := newTamperer(t, cfg.HTTP) // bob's address in the ledger leads through it
-	identity, _, err := JoinFederation(cfg, bundle, way.URL+"/", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fed.Invite(t.Context(), identity); err != nil {
-		t.Fatal(err)
-	}
-	bob := startPartner(t, cfg)
-	alice.until("bob is a member", func() bool { return len(alice.otherOperators()) == 1 })
+	bob, way := alice.invites("bob")
 
 	english := "<html lang=en><title>Harbour news</title><main><h1>Harbour news</h1><p>The council voted on the new harbour wall on Monday, and the boats stayed in. " + filler("a") + "</main>"
 	german := "<html lang=de><title>Hafen</title><main><h1>Der Hafen</h1><p>Am Montag stimmte der Rat über die neue Mauer am Hafen ab, sagte der harbour master, und die Boote blieben liegen. " +
@@ -267,7 +274,7 @@ func TestSearchAcrossOperators(t *testing.T) {
 	if a = alice.search(url.Values{"q": {"harbour"}}); len(a.Results) != 1 || a.Operators[0].Dropped["receipt"] != 2 {
 		t.Errorf("receipts that were changed: %+v", a)
 	}
-	st, err := fed.Status(t.Context())
+	st, err := alice.federation().Status(t.Context())
 	if err != nil || len(st.Searches) != 1 || st.Searches[0].Dropped["text"] != 1 || st.Searches[0].Dropped["receipt"] != 2 {
 		t.Errorf("counted: %+v, %v", st.Searches, err)
 	}

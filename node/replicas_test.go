@@ -32,23 +32,8 @@ func TestReplicas(t *testing.T) {
 	cfg := partnerConfig(t, "alice")
 	cfg.Federation.Audit = time.Second
 	alice := startPartner(t, cfg)
-	fed := alice.federation()
-	bundle, err := fed.Bundle(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg = partnerConfig(t, "bob")
-	way := newTamperer(t, cfg.HTTP) // bob's address in the ledger leads through it
+	bob, way := alice.invites("bob")
 	way.replaces("/harbour-wall", "/harbour-bank")
-	identity, _, err := JoinFederation(cfg, bundle, way.URL+"/", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fed.Invite(t.Context(), identity); err != nil {
-		t.Fatal(err)
-	}
-	bob := startPartner(t, cfg)
-	alice.until("bob is a member", func() bool { return len(alice.otherOperators()) == 1 })
 	page := onePage(t, "<html lang=en><title>Harbour</title><main><p><a href=\"/harbour-wall\">The wall</a> was built. "+filler("a")+"</main>")
 	bob.has(page)
 
@@ -92,7 +77,7 @@ func TestReplicas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alice.until("alice signs bob's new key", func() bool { _, err := fed.Sign(t.Context(), ballot.ID); return err == nil })
+	alice.until("alice signs bob's new key", func() bool { _, err := alice.federation().Sign(t.Context(), ballot.ID); return err == nil })
 	alice.until("bob's new key is in use", func() bool {
 		_, err := alice.chain.Admission("bob.example", index)
 		return concord.KindOf(err) == concord.NotFound
