@@ -60,14 +60,8 @@ func printSearches(w io.Writer, st *web.FederationStatus) {
 	fmt.Fprintln(w, "\nsearched here, they were asked:")
 	for _, c := range st.Searches {
 		fmt.Fprintf(w, "%-28s %d of %d times answered, %d results verified", printable(c.Operator), c.Answered, c.Asked, c.Verified)
-		for _, list := range []struct {
-			what   string
-			counts map[string]uint64
-		}{{"dropped", c.Dropped}, {"failed", c.Failed}} {
-			for _, reason := range slices.Sorted(maps.Keys(list.counts)) {
-				fmt.Fprintf(w, ", %s for %s %d", list.what, printable(reason), list.counts[reason])
-			}
-		}
+		printReasons(w, "dropped for ", c.Dropped)
+		printReasons(w, "failed for ", c.Failed)
 		fmt.Fprintln(w)
 		if !c.Until.IsZero() {
 			fmt.Fprintf(w, "  not asked until %s: %s\n", c.Until.Local().Format(time.TimeOnly), printable(c.Last))
@@ -103,13 +97,8 @@ func printReplicas(w io.Writer, r *replica.Summary) {
 				fmt.Fprintf(w, ", %s %d", x.what, x.n)
 			}
 		}
-		for _, reason := range slices.Sorted(maps.Keys(c.Refused)) {
-			fmt.Fprintf(w, ", refused for %s %d", printable(reason), c.Refused[reason])
-		}
-		fmt.Fprintln(w)
-		if c.Last != "" {
-			fmt.Fprintf(w, "  last: %s\n", printable(c.Last))
-		}
+		printReasons(w, "refused for ", c.Refused)
+		printLast(w, c.Last)
 	}
 }
 
@@ -129,13 +118,23 @@ func printOutside(w io.Writer, st *web.FederationStatus) {
 		} else {
 			fmt.Fprintf(w, ", %d of %d times asked", c.Cosigned, c.Asked)
 		}
-		for _, reason := range slices.Sorted(maps.Keys(c.Failed)) {
-			fmt.Fprintf(w, ", %s %d", printable(reason), c.Failed[reason])
-		}
-		fmt.Fprintln(w)
-		if c.Last != "" {
-			fmt.Fprintf(w, "  last: %s\n", printable(c.Last))
-		}
+		printReasons(w, "", c.Failed)
+		printLast(w, c.Last)
+	}
+}
+
+// printReasons adds counts by reason to a line.
+func printReasons(w io.Writer, what string, counts map[string]uint64) {
+	for _, reason := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(w, ", %s%s %d", what, printable(reason), counts[reason])
+	}
+}
+
+// printLast ends a line, and says below it what went wrong last, if something did.
+func printLast(w io.Writer, last string) {
+	fmt.Fprintln(w)
+	if last != "" {
+		fmt.Fprintf(w, "  last: %s\n", printable(last))
 	}
 }
 

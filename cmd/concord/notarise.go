@@ -327,9 +327,9 @@ func printPaper(w io.Writer, p *paper) {
 	case p.Report == nil:
 		say("Entry %d of the log, whose head too few operators have cosigned so far (level %d): run the same command again for a better receipt.", p.Index, p.Level)
 	default:
-		outside := ""
-		for i, c := range p.Report.Anchored {
-			outside += []string{", and from outside by ", ", "}[min(i, 1)] + c.Name
+		outside, before := "", ", and from outside by "
+		for _, c := range p.Report.Anchored {
+			outside, before = outside+before+c.Name, ", "
 		}
 		say("Entry %d of the log, cosigned by %d of %d operators%s (level %d), between %s and %s.", p.Report.Index, p.K, p.N, outside, p.Level, stamp(p.Report.NotBefore), stamp(p.Report.NotAfter))
 	}
