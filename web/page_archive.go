@@ -33,6 +33,7 @@ type archivePage struct {
 	Receipt  string
 	File     string // of the receipt
 	Pending  int    // seconds until the receipt is expected; 0: it is there
+	Halted   bool   // it waits for the ledger, and nobody knows for how long
 	Others   []otherCapture
 	More     int // captures not listed
 }
@@ -115,6 +116,10 @@ func (s *Server) archived(w http.ResponseWriter, r *http.Request) {
 	if p.Pending, err = s.pendingSeconds(r.Context(), c.ID); err != nil {
 		s.fail(w, r, err)
 		return
+	}
+	if p.Pending > 0 {
+		_, good := s.ledgerState(r.Context())
+		p.Halted = !good
 	}
 	if err := p.decideCopy(r.Context(), s.cfg.Archive); err != nil {
 		s.fail(w, r, err)

@@ -265,6 +265,10 @@ func TestPagesWhileHalted(t *testing.T) {
 	page := c.want(c.do("GET", "/receipt?url=https://docs.example.org/just-now.html", "", nil), 503)
 	holds(t, "receipt", page, "The ledger stands still: 3 of 4 voters", "Until then: a promise")
 	lacks(t, "receipt", page, "available in")
+	const fresh = "https://docs.example.org/just-now.html"
+	copied := c.get(archiveLink(f.pages[fresh].captures[0].ID, fresh), 200)
+	holds(t, "archived copy", copied, "receipt to come: it waits for the ledger", "wait for it")
+	lacks(t, "archived copy", copied, "receipt in about")
 	r := c.form("/signin", url.Values{"key": {testKey}})
 	c.want(r, 303)
 	c.cookie = r.Cookies()[0]
