@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"concord"
+	"concord/attest"
 	"concord/blob"
 	"concord/cluster"
 	"concord/federation"
@@ -29,6 +30,8 @@ type Config struct {
 	Shards    int         `koanf:"shards"`    // partitions of the index; fixed when the data directory is made
 	Frontiers int         `koanf:"frontiers"` // partitions of the frontier; fixed likewise
 	Crawl     CrawlConfig `koanf:"crawl"`
+	// BatchWindow is how long captures are gathered before they are attested together; the same on all nodes.
+	BatchWindow time.Duration `koanf:"batch_window"`
 
 	Node    string        `koanf:"node"`    // name of this node in its cluster; empty: one is made up
 	Cluster ClusterConfig `koanf:"cluster"` // for an operator with several machines
@@ -104,7 +107,7 @@ type CrawlConfig struct {
 // Defaults are those of one person on one machine.
 func Defaults() Config {
 	return Config{
-		HTTP: "127.0.0.1:7667", Operator: defaultOperator(), Chain: "concord", Shards: 4, Frontiers: 4, TracesPages: 0.01, TracesQueries: 1,
+		HTTP: "127.0.0.1:7667", Operator: defaultOperator(), Chain: "concord", Shards: 4, Frontiers: 4, TracesPages: 0.01, TracesQueries: 1, BatchWindow: attest.DefaultWindow,
 		Cluster: ClusterConfig{Addr: "127.0.0.1:7668", Capacity: 1, Replicas: 2, Lease: 15 * time.Second, Save: 30 * time.Second, Scrub: 24 * time.Hour},
 		Federation: FederationConfig{Addr: "127.0.0.1:7670", Search: true, SearchTimeout: federation.DefaultTimeout,
 			Replicas: replica.DefaultBytes, Audit: replica.DefaultEvery},
@@ -121,6 +124,12 @@ func Defaults() Config {
 const MaxPartitions = 64
 
 var operatorName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+
+// Bounds of BatchWindow: a transaction costs the ledger more than a capture, and who waits for a receipt should live to see it.
+const (
+	minBatchWindow = 100 * time.Millisecond
+	maxBatchWindow = time.Hour
+)
 
 // Validate says what is wrong and what to write instead.
 func (c *Config) Validate() error {
@@ -144,6 +153,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Crawl.Concurrency < 1 || c.Crawl.Concurrency > 4096 {
 		return concord.Errorf(concord.Invalid, "crawl concurrency must lie between 1 and 4096, not %d", c.Crawl.Concurrency)
+	}
+	if c.BatchWindow < minBatchWindow || c.BatchWindow > maxBatchWindow {
+		return concord.Errorf(concord.Invalid, "batch_window must lie between %v and %v, not be %v", minBatchWindow, maxBatchWindow, c.BatchWindow)
 	}
 	if err := c.validateCluster(); err != nil {
 		return err

@@ -110,7 +110,12 @@ type running struct {
 
 func runNode(t *testing.T, dir string) *running {
 	t.Helper()
-	n, err := Open(t.Context(), testConfig(dir))
+	return runConfigured(t, testConfig(dir))
+}
+
+func runConfigured(t *testing.T, cfg Config) *running {
+	t.Helper()
+	n, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

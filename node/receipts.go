@@ -127,7 +127,7 @@ func (r receipts) Policy() string { return r.n.book().Policy() }
 func (r receipts) Attested(ctx context.Context, captureID string) (web.AttestState, error) {
 	proof, err := r.Receipt(ctx, captureID)
 	if concord.KindOf(err) == concord.Unavailable {
-		return web.AttestState{Wait: attest.DefaultWindow}, nil
+		return web.AttestState{Wait: r.n.cfg.BatchWindow}, nil
 	}
 	if err != nil {
 		return web.AttestState{}, err
