@@ -114,6 +114,7 @@ type Chain struct {
 	stirred    bool      // the newest heads have signatures that the others may not have
 	notBefore  time.Time // of the block that came from late
 
+	waits   atomic.Pointer[string] // why consensus does not run now; nil: it may
 	waiters waiters
 	grown   chan struct{} // capacity 1: the log may have grown beyond head
 	started chan struct{} // closed when Run has started consensus

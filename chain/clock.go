@@ -30,12 +30,14 @@ func aheadOfClock(reason string) (at time.Time, ok bool) {
 func (c *Chain) awaitClock(ctx context.Context) bool {
 	at := c.notBefore.Add(-clockTolerance)
 	c.notBefore = time.Time{}
+	why := "this machine's clock is behind a block that the other operators agree on, of " + at.Add(clockTolerance).UTC().Format(time.RFC3339) + ": set the clock right; the ledger then goes on by itself"
+	c.waits.Store(&why)
+	defer c.waits.Store(nil)
 	look := time.NewTicker(tendEvery)
 	defer look.Stop()
 	for n := 0; time.Now().Round(0).Before(at); n++ {
 		if n%60 == 0 {
-			c.cfg.Logger.Warn("the ledger waits: this machine's clock is behind a block that the others agree on. Set the clock right; it then goes on by itself",
-				"behind", time.Until(at.Add(clockTolerance)).Round(time.Second))
+			c.cfg.Logger.Warn("the ledger waits: "+why, "behind", time.Until(at.Add(clockTolerance)).Round(time.Second))
 		}
 		select {
 		case <-ctx.Done():

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -126,6 +127,11 @@ func TestBlockAheadOfTheClock(t *testing.T) {
 	if e := c.running.Load(); e == before || time.Until(at) < clockTolerance/2 {
 		t.Fatalf("consensus goes on as if nothing was: %p", e)
 	}
+	for end := time.Now().Add(10 * time.Second); !strings.Contains(c.Status().Waits, "clock is behind"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("nobody is told what it waits for: %+v", c.Status())
+		}
+	}
 	next, _ := attestation(t, c, cfg.Keys, 2, digest)
 	for end := time.Now().Add(20 * time.Second); ; {
 		if _, err = c.Submit(t.Context(), next); concord.KindOf(err) != concord.Unavailable || time.Now().After(end) {
@@ -133,8 +139,8 @@ func TestBlockAheadOfTheClock(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	if err != nil {
-		t.Errorf("when the clock is right again: %v", err)
+	if s := c.Status(); err != nil || s.Waits != "" {
+		t.Errorf("when the clock is right again: %v, waits %q", err, s.Waits)
 	}
 	if now := time.Now(); now.Before(at.Add(-clockTolerance)) {
 		t.Errorf("it went on %v before the clock allows", at.Add(-clockTolerance).Sub(now))

@@ -30,6 +30,7 @@ type Status struct {
 	Agreed  uint64   `json:"agreed"`            // entries under the newest checkpoint with a quorum of cosignatures
 	Up      []string `json:"up,omitempty"`      // other operators whose nodes are connected
 	Barred  string   `json:"barred,omitempty"`  // why this node votes no more
+	Waits   string   `json:"waits,omitempty"`   // why consensus does not run on this node for now
 	Lapsed  []string `json:"lapsed,omitempty"`  // what this operator proposed that came to nothing, with the reason
 }
 
@@ -55,6 +56,9 @@ func (c *Chain) Status() Status {
 			}
 			slices.Sort(s.Up)
 		}
+	}
+	if why := c.waits.Load(); why != nil {
+		s.Waits = *why
 	}
 	if a := c.agreed.Load(); a != nil {
 		s.Agreed = a.Size

@@ -151,7 +151,7 @@ func ballot(b chain.Ballot, err error) (web.FederationBallot, error) {
 func (f members) Status(context.Context) (web.FederationStatus, error) {
 	st := f.c.Status()
 	s := web.FederationStatus{State: web.FederationAlone, Chain: st.Chain, Origin: st.Origin, Self: st.Operator, Height: st.Height, Size: st.Size,
-		Agreed: st.Agreed, Time: st.LastBlock, Epoch: st.Epoch, Voters: st.Validators, Need: chain.Quorum(st.Validators), Barred: st.Barred, Error: st.Halted, Lapsed: st.Lapsed}
+		Agreed: st.Agreed, Time: st.LastBlock, Epoch: st.Epoch, Voters: st.Validators, Need: chain.Quorum(st.Validators), Barred: st.Barred, Waits: st.Waits, Error: st.Halted, Lapsed: st.Lapsed}
 	active := 0
 	for _, m := range f.c.Members() {
 		fm := web.FederationMember{Name: m.Name, State: m.Status, Power: m.Power, URL: m.URL, Cosigned: m.Cosigned,

@@ -96,6 +96,18 @@ func TestSearchCall(t *testing.T) {
 	}
 }
 
+// A node whose clock is behind says that, and not that the others are away.
+func TestLedgerWaitsForTheClock(t *testing.T) {
+	f := newMemoryFederation(newLibrary())
+	f.status.State, f.status.VotersUp, f.status.Waits = FederationHalted, 0, "this machine's clock is behind"
+	c := f.client(t)
+	for _, path := range []string{"/federation", "/ledger"} {
+		page := c.get(path, 200)
+		holds(t, path, page, "The ledger waits on this node:", "clock is behind")
+		lacks(t, path, page, "voters are connected")
+	}
+}
+
 // While the ledger stands still a receipt is not "available in 4 s": the API says what it waits for, and what there is at once.
 func TestReceiptWhileHalted(t *testing.T) {
 	f := newMemoryFederation(newLibrary())

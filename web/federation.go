@@ -49,6 +49,7 @@ type FederationStatus struct {
 	VotersUp int       `json:"votersUp" doc:"Voters that are connected to this node, itself included."`
 	Decide   int       `json:"decide" doc:"Signatures that a decision needs."`
 	Barred   string    `json:"barred,omitempty" doc:"Why this node votes no more."`
+	Waits    string    `json:"waits,omitempty" doc:"Why the ledger does not run on this node for now."`
 	Error    string    `json:"error,omitempty" doc:"Why the ledger stopped on this node."`
 
 	Lapsed []string `json:"lapsed" nullable:"false" doc:"What this operator proposed that came to nothing since its node started, with the reason."`

@@ -88,10 +88,12 @@ func (s *Server) federationPage(w http.ResponseWriter, r *http.Request) {
 
 // Words says in a sentence how the ledger is.
 func (st *FederationStatus) Words() string {
-	switch st.State {
-	case FederationAlone:
+	switch {
+	case st.Waits != "":
+		return "the ledger waits on this node: " + st.Waits
+	case st.State == FederationAlone:
 		return st.Self + " is the only operator of this ledger"
-	case FederationHalted:
+	case st.State == FederationHalted:
 		return fmt.Sprintf("halted: %d of %s up as seen from here, %d must be; it goes on by itself", st.VotersUp, plural(st.Voters, "voter is", "voters are"), st.Need)
 	}
 	return fmt.Sprintf("running: %d of %s up, %d must be", st.VotersUp, plural(st.Voters, "voter is", "voters are"), st.Need)

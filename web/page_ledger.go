@@ -154,6 +154,8 @@ func (s *Server) ledgerState(ctx context.Context) (words string, good bool) {
 		return sentence(problemOf(err).Detail), false
 	case st.Error != "":
 		return sentence("the ledger has stopped on this node: " + st.Error), false
+	case st.Waits != "":
+		return sentence(st.Words()), false
 	case st.State == FederationHalted:
 		return "The ledger stands still: " + number(st.VotersUp) + " of " + number(st.Voters) + " voters are connected and " + number(st.Need) +
 			" are needed. Crawling and searching go on; receipts come at a lower level, and the ledger goes on by itself when enough are back.", false

@@ -14,10 +14,12 @@ import (
 
 func printFederation(w io.Writer, st *web.FederationStatus) {
 	fmt.Fprintf(w, "ledger    %s, log %s\n", printable(st.Chain), printable(st.Origin))
-	switch st.State {
-	case web.FederationAlone:
+	switch {
+	case st.Waits != "":
+		fmt.Fprintf(w, "state     WAITS: %s\n", printable(st.Waits))
+	case st.State == web.FederationAlone:
 		fmt.Fprintf(w, "state     %s is the only operator; see concord federation --help\n", printable(st.Self))
-	case web.FederationHalted:
+	case st.State == web.FederationHalted:
 		fmt.Fprintf(w, "state     HALTED: %d of %d voters are up as seen from here, %d must be; it goes on by itself\n", st.VotersUp, st.Voters, st.Need)
 	default:
 		fmt.Fprintf(w, "state     running: %d of %d voters are up, %d must be\n", st.VotersUp, st.Voters, st.Need)
