@@ -37,7 +37,7 @@ test: build
 
 # All but the packages that start no goroutine and share nothing, whose tests are mostly arithmetic.
 race:
-	$(GO) test -race $$($(GO) list ./... | grep -vE '^concord/(pack|page|query|receipt|text|weburl)$$')
+	$(GO) test -race $$($(GO) list ./... | grep -vE '^concord/(bench.*|cmd/concord-bench|note|pack|page|query|receipt|text|weburl)$$')
 	$(GO) test -race -tags e2e -run 'TestMetricsAreThere|TestImportIntoCluster' ./node
 
 # Whole systems: thousands of pages, kill -9, clusters whose machines and wires fail, damaged files, a real browser. Needs the web pages that
