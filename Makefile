@@ -3,7 +3,7 @@
 GO ?= go
 BIN := bin/concord
 
-.PHONY: build demo demo-stop demo-cluster demo-cluster-stop demo-federation test race e2e e2e-hosts e2e-packages lint fuzz bench bench-index bench-cluster bench-ledger microbench clean
+.PHONY: build demo demo-stop demo-cluster demo-cluster-stop demo-federation test race e2e e2e-hosts e2e-loopback e2e-packages lint fuzz bench bench-index bench-cluster bench-ledger microbench clean
 
 build: $(BIN)
 
@@ -43,14 +43,21 @@ race:
 # Whole systems: thousands of pages, kill -9, clusters whose machines and wires fail, damaged files, a real browser. Needs the web pages that
 # .ci/run fetches (CONCORD_SITES). About an hour; E2E=-short leaves out what takes longest, and E2E='-run Cluster -cluster-pages 20000' is for
 # one part: e2e/cluster_test.go, federation_test.go and field_test.go have the flags.
-# Two halves, which may run side by side: make -j2 --output-sync e2e.
-e2e: e2e-hosts e2e-packages
+# Three parts, which may run side by side: make -j2 --output-sync e2e.
+e2e: e2e-hosts e2e-loopback e2e-packages
+
+# Tests on hosts of their own, which are network namespaces.
+ON_HOSTS := '^Test(Nemesis|PowerCut|ClusterAvailability|Twins|DamagedOperator|Replicas)'
+ASKED := $(findstring -run,$(E2E))
 
 e2e-hosts: build
-	$(GO) test -count=1 -timeout 90m -tags e2e -v ./e2e/ $(E2E)
+	$(GO) test -count=1 -timeout 90m -tags e2e -v $(if $(ASKED),,-run $(ON_HOSTS)) ./e2e/ $(E2E)
+
+e2e-loopback: build
+	$(if $(ASKED),,$(GO) test -count=1 -timeout 90m -tags e2e -v -skip $(ON_HOSTS) ./e2e/ $(E2E))
 
 e2e-packages:
-	$(if $(findstring -run,$(E2E)),,$(GO) test -count=1 -timeout 60m -tags e2e -v $(findstring -short,$(E2E)) ./bus ./chain ./node ./witness)
+	$(if $(ASKED),,$(GO) test -count=1 -timeout 60m -tags e2e -v $(findstring -short,$(E2E)) ./bus ./chain ./node ./witness)
 
 lint:
 	$(GO) vet ./...
