@@ -29,7 +29,7 @@ var floors = map[string]int{
 	"concord/bench/scale": 1, "concord/bench/game": 3, "concord/cmd/concord-bench": 6, "concord/bench/peers/bleve": 7, "concord/bench/peers/tessera": 7,
 
 	"concord/cmd/concord": 6, "concord/bench": 6, "concord/bench/colly": 7, "concord/pack/asm": 7, "concord/e2e": 6,
-	"concord/e2e/loopweb": 4, "concord/e2e/loopweb/serve": 5, "concord/e2e/nemesis": 5, "concord/e2e/outsidewitness": 7,
+	"concord/e2e/loopweb": 4, "concord/e2e/ports": 1, "concord/e2e/loopweb/serve": 5, "concord/e2e/nemesis": 5, "concord/e2e/outsidewitness": 7,
 }
 
 // fences names the one package, with those below it, that may know each engine.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"concord/e2e/ports"
 	api "concord/web"
 )
 
@@ -67,23 +67,7 @@ func startNodes(ctx context.Context, c config, n, copies int, env []string) (lis
 }
 
 // freePorts returns an address whose port and the one after it are free: a node with a cluster address uses both.
-func freePorts() (string, error) {
-	const tries = 100
-	for range tries {
-		a, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return "", err
-		}
-		port := a.Addr().(*net.TCPAddr).Port
-		b, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+1)))
-		a.Close()
-		if err == nil {
-			b.Close()
-			return a.Addr().String(), nil
-		}
-	}
-	return "", fmt.Errorf("no two free ports in a row on 127.0.0.1")
-}
+func freePorts() (string, error) { return ports.Free("127.0.0.1", 2) }
 
 func (n *process) token(uses int) (string, error) {
 	body, err := json.Marshal(api.TokenSpec{Life: time.Hour, Uses: uses})

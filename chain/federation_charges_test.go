@@ -65,7 +65,7 @@ func TestFederationTwoAttestations(t *testing.T) {
 			f.attest(dave)
 			f.agree()
 			f.connected()
-			seq, _, err := dave.Next(dave.name)
+			seq, _, err := dave.next(patience)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +118,7 @@ func TestFederationTwoReports(t *testing.T) {
 			defer cancel()
 			sign := func(p *party, body func(ledger.Head) ledger.Body) []byte {
 				t.Helper()
-				seq, _, err := p.Next(p.name)
+				seq, _, err := p.next(patience)
 				if err != nil {
 					t.Fatal(err)
 				}

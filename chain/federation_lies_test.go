@@ -81,7 +81,7 @@ func (f *federation) once(p *party) (txs int) {
 // attestations signs several transactions of a party that follow one another.
 func (f *federation) attestations(p *party, chain string, from uint64, count int) (list [][]byte) {
 	f.t.Helper()
-	_, prev, err := p.Next(p.name)
+	_, prev, err := p.next(patience)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestFederationReplays(t *testing.T) {
 	f.agree()
 	f.connected()
 	before := f.once(alice)
-	seq, _, err := bob.Next(bob.name)
+	seq, _, err := bob.next(patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestFederationReplays(t *testing.T) {
 		dave.send(mempool.MempoolChannel, old...)
 		dave.send(mempool.MempoolChannel, elsewhere...)
 	}
-	if seq, _, err = dave.Next(dave.name); err != nil {
+	if seq, _, err = dave.next(patience); err != nil {
 		t.Fatal(err)
 	}
 	own := f.attestations(dave, dave.ID(), seq, 8)
@@ -162,7 +162,7 @@ func TestFederationSpam(t *testing.T) {
 	runtime.GC()
 	var start, end runtime.MemStats
 	runtime.ReadMemStats(&start)
-	seq, _, err := dave.Next(dave.name)
+	seq, _, err := dave.next(patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -375,7 +375,7 @@ func TestFederationFalseProposals(t *testing.T) {
 	alice, bob, dave := f.list[0], f.list[1], f.list[3]
 	taken, _ := f.attest(alice)
 	f.agree()
-	seq, _, err := bob.Next(bob.name)
+	seq, _, err := bob.next(patience)
 	if err != nil {
 		t.Fatal(err)
 	}

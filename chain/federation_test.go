@@ -177,12 +177,18 @@ func (f *federation) attest(p *party) (tx []byte, index uint64) {
 	return tx, index
 }
 
+// next is Next of an operator whose node may have to catch up first.
+func (p *party) next(within time.Duration) (seq uint64, prev concord.Digest, err error) {
+	for end := time.Now().Add(within); ; time.Sleep(20 * time.Millisecond) {
+		if seq, prev, err = p.Next(p.name); concord.KindOf(err) != concord.Unavailable || time.Now().After(end) {
+			return seq, prev, err
+		}
+	}
+}
+
 func (p *party) attest(t testing.TB, within time.Duration) (tx []byte, index uint64, err error) {
 	t.Helper()
-	seq, prev, err := p.Next(p.name)
-	for end := time.Now().Add(within); concord.KindOf(err) == concord.Unavailable && time.Now().Before(end); seq, prev, err = p.Next(p.name) {
-		time.Sleep(20 * time.Millisecond) // it catches up
-	}
+	seq, prev, err := p.next(within)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -450,7 +456,7 @@ func (f *federation) receiptOf(p *party) func() []byte {
 	f.t.Helper()
 	d := concord.Sum([]byte("page of " + p.name))
 	e := concord.Entry{Time: 1_795_320_042, Status: 200, Raw: d, Text: d, Profile: "text-1", Record: d, URL: "https://example.com/" + p.name}
-	seq, prev, err := p.Next(p.name)
+	seq, prev, err := p.next(patience)
 	if err != nil {
 		f.t.Fatal(err)
 	}

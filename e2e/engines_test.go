@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,16 +31,22 @@ const (
 func operatorNATS(t *testing.T) string {
 	t.Helper()
 	var routes, urls []string
-	var ports []int
 	for range 3 {
-		ports = append(ports, freePorts(t))
-		routes = append(routes, loopback(ports[len(ports)-1]))
+		routes = append(routes, freeAddr(t))
 	}
-	for i, port := range ports {
+	for i, route := range routes {
+		_, port, err := net.SplitHostPort(route)
+		if err != nil {
+			t.Fatal(err)
+		}
+		number, err := strconv.Atoi(port)
+		if err != nil {
+			t.Fatal(err)
+		}
 		opts := &server.Options{ServerName: fmt.Sprintf("operator-%d", i), Host: loopbackHost, Port: -1, NoSigs: true, NoLog: true, JetStream: true,
 			StoreDir: t.TempDir(), SyncAlways: true, MaxPayload: 8 << 20, JetStreamMaxStore: 16 << 30, JetStreamMaxMemory: 64 << 20,
 			Username: natsUser, Password: natsPassword,
-			Cluster: server.ClusterOpts{Name: "operator", Host: loopbackHost, Port: port}, Routes: server.RoutesFromStr("nats://" + strings.Join(routes, ",nats://"))}
+			Cluster: server.ClusterOpts{Name: "operator", Host: loopbackHost, Port: number}, Routes: server.RoutesFromStr("nats://" + strings.Join(routes, ",nats://"))}
 		srv, err := server.NewServer(opts)
 		if err != nil {
 			t.Fatal(err)
@@ -66,7 +73,7 @@ func operatorS3(t *testing.T) (place string) {
 			t.Skip("SKIPPED: there is no S3 server; blobs in one were not tried: run: go build -C e2e/s3server -o ../../bin/versitygw github.com/versity/versitygw/cmd/versitygw")
 		}
 	}
-	addr, root := loopback(freePorts(t)), t.TempDir()
+	addr, root := freeAddr(t), t.TempDir()
 	if err := os.Mkdir(filepath.Join(root, s3Bucket), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +173,7 @@ func TestOwnEnginesRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	const wrong = "not-the-password-42"
-	for name, addr := range map[string]string{"wrong password": good.Host, "no server": loopback(freePorts(t))} {
+	for name, addr := range map[string]string{"wrong password": good.Host, "no server": freeAddr(t)} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t, "node-1", "CONCORD_NATS=nats://"+natsUser+":"+wrong+"@"+addr)
 			m.up()

@@ -6,8 +6,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +15,7 @@ import (
 	"time"
 
 	"concord/durable"
+	"concord/e2e/ports"
 	"concord/web"
 )
 
@@ -33,7 +32,7 @@ type machine struct {
 // newMachine makes a node with a name and addresses; nothing runs yet.
 func newMachine(t testing.TB, name string, env ...string) *machine {
 	t.Helper()
-	m := &machine{node: newNode(t), name: name, http: loopback(freePorts(t)), cluster: loopback(freePorts(t))}
+	m := &machine{node: newNode(t), name: name, http: freeAddr(t), cluster: freeAddr(t)}
 	m.addr = "http://" + m.http
 	m.env = append([]string{"CONCORD_NODE=" + name, "CONCORD_CLUSTER__LEASE=5s", "CONCORD_CLUSTER__SAVE=2s", "CONCORD_CRAWL__HANDOVER=1s"}, env...)
 	return m
@@ -51,26 +50,14 @@ func named(t testing.TB, count int, env ...string) []*machine {
 // loopbackHost is an address of this process's own, so that tests that run at the same time do not take each other's ports.
 var loopbackHost = fmt.Sprintf("127.%d.%d.1", 100+os.Getpid()/250%100, 1+os.Getpid()%250)
 
-func loopback(port int) string { return fmt.Sprintf("%s:%d", loopbackHost, port) }
-
-// freePorts finds a port that is free with the one after it, below those that the system gives to clients.
-func freePorts(t testing.TB) int {
+// freeAddr is an address whose port and the one after it are free.
+func freeAddr(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		port := 18000 + 2*rand.IntN(6000)
-		a, errA := net.Listen("tcp", loopback(port))
-		b, errB := net.Listen("tcp", loopback(port+1))
-		for _, l := range []net.Listener{a, b} {
-			if l != nil {
-				l.Close()
-			}
-		}
-		if errA == nil && errB == nil {
-			return port
-		}
+	addr, err := ports.Free(loopbackHost, 2)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free ports")
-	return 0
+	return addr
 }
 
 // up starts the process and does not wait.

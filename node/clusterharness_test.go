@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -113,28 +112,6 @@ func (c *testCluster) gather() {
 		c.start(i)
 	}
 	c.settled()
-}
-
-// freePorts returns an address on loopback whose port and those after it are free.
-func freePorts(t *testing.T, n int) string {
-	t.Helper()
-	for range 100 {
-		port := 20_000 + rand.IntN(20_000)
-		free := true
-		for k := range n {
-			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+k)))
-			if err != nil {
-				free = false
-				break
-			}
-			l.Close()
-		}
-		if free {
-			return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		}
-	}
-	t.Fatal("no free ports")
-	return ""
 }
 
 // start starts a node and does not wait.

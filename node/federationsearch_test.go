@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -37,19 +36,9 @@ type partner struct {
 func partnerConfig(t *testing.T, name string) Config {
 	t.Helper()
 	cfg := testConfig(shortDir(t))
-	cfg.Operator, cfg.Chain, cfg.HTTP = name+".example", "net-1", freeAddr(t)
-	cfg.Federation.Addr, cfg.Federation.AllowPrivate, cfg.Federation.SearchTimeout = freeAddr(t), true, 5*time.Second
+	cfg.Operator, cfg.Chain, cfg.HTTP = name+".example", "net-1", freePorts(t, 1)
+	cfg.Federation.Addr, cfg.Federation.AllowPrivate, cfg.Federation.SearchTimeout = freePorts(t, 1), true, 5*time.Second
 	return cfg
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // startPartner runs a node until the test ends.

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"concord/e2e/ports"
 	"concord/receipt"
 	"concord/shard"
 )
@@ -67,6 +68,16 @@ func child(dir string) int {
 		return 1
 	}
 	return 0
+}
+
+// freePorts returns an address on loopback whose port and those after it, n in all, are free.
+func freePorts(t *testing.T, n int) string {
+	t.Helper()
+	addr, err := ports.Free("127.0.0.1", n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
 }
 
 // testConfig is a node that is as quick as a loopback site allows.
