@@ -151,6 +151,12 @@ for n in $names; do
 	echo "$n.tlog-proof: $size bytes, $k of 4 operators cosigned"
 done
 
+kept() { # bob has as many batches of dave as dave has attested
+	own=$(as dave federation status | sed -n 's/^replicas .* \([0-9][0-9]*\) own,.*/\1/p')
+	[ "$own" -ge 1 ] && as bob federation status | grep -q "^dave.example  *$own batches here"
+}
+until_true "bob keeps the entries of dave's batches" kept
+
 say "one of four stops: the ledger goes on"
 stop dave
 before=$(field alice size)
