@@ -115,10 +115,11 @@ func (c *testCluster) damageFile(t *testing.T, victim int, kind string, s site, 
 	if strings.Contains(said, "panic:") || strings.Contains(said, "goroutine ") {
 		t.Errorf("panic:\n%s", tail(said))
 	}
-	var warned []string
-	if st, ok := other.cluster(); ok {
-		warned = slices.DeleteFunc(st.Warnings, func(w string) bool { return !strings.Contains(w, "damaged copy") })
+	damagedCopies := func() (list []string) {
+		st, _ := other.cluster()
+		return slices.DeleteFunc(st.Warnings, func(w string) bool { return !strings.Contains(w, "damaged copy") })
 	}
+	warned, restored := damagedCopies(), false
 	lines := strings.Split(strings.TrimSpace(said), "\n")
 	t.Logf("up %v, runs %v, warnings %q, says: %s", up, p.runs(), warned, lines[len(lines)-1])
 	switch {
@@ -147,9 +148,15 @@ func (c *testCluster) damageFile(t *testing.T, victim int, kind string, s site, 
 				t.Fatal(err)
 			}
 			c.start(victim)
+			restored = true
 		}
 	}
 	c.settled()
+	if restored && len(damagedCopies()) > 0 { // by the file before this one, and noticed since
+		c.stop(victim)
+		c.rejoin(t, victim)
+		c.settled()
+	}
 	c.whole(c.nodes[victim], s, policy)
 	c.await("the copies are whole again", func() bool {
 		st, ok := other.cluster()
