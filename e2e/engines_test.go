@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -35,18 +35,10 @@ func operatorNATS(t *testing.T) string {
 		routes = append(routes, freeAddr(t))
 	}
 	for i, route := range routes {
-		_, port, err := net.SplitHostPort(route)
-		if err != nil {
-			t.Fatal(err)
-		}
-		number, err := strconv.Atoi(port)
-		if err != nil {
-			t.Fatal(err)
-		}
 		opts := &server.Options{ServerName: fmt.Sprintf("operator-%d", i), Host: loopbackHost, Port: -1, NoSigs: true, NoLog: true, JetStream: true,
 			StoreDir: t.TempDir(), SyncAlways: true, MaxPayload: 8 << 20, JetStreamMaxStore: 16 << 30, JetStreamMaxMemory: 64 << 20,
 			Username: natsUser, Password: natsPassword,
-			Cluster: server.ClusterOpts{Name: "operator", Host: loopbackHost, Port: number}, Routes: server.RoutesFromStr("nats://" + strings.Join(routes, ",nats://"))}
+			Cluster: server.ClusterOpts{Name: "operator", Host: loopbackHost, Port: int(netip.MustParseAddrPort(route).Port())}, Routes: server.RoutesFromStr("nats://" + strings.Join(routes, ",nats://"))}
 		srv, err := server.NewServer(opts)
 		if err != nil {
 			t.Fatal(err)

@@ -115,11 +115,12 @@ func (c *testCluster) damageFile(t *testing.T, victim int, kind string, s site, 
 	if strings.Contains(said, "panic:") || strings.Contains(said, "goroutine ") {
 		t.Errorf("panic:\n%s", tail(said))
 	}
-	damagedCopies := func() (list []string) {
-		st, _ := other.cluster()
-		return slices.DeleteFunc(st.Warnings, func(w string) bool { return !strings.Contains(w, "damaged copy") })
+	damagedCopies := func() (warnings []string, known bool) {
+		st, known := other.cluster()
+		return slices.DeleteFunc(st.Warnings, func(w string) bool { return !strings.Contains(w, "damaged copy") }), known
 	}
-	warned, restored := damagedCopies(), false
+	warned, _ := damagedCopies()
+	restored := false
 	lines := strings.Split(strings.TrimSpace(said), "\n")
 	t.Logf("up %v, runs %v, warnings %q, says: %s", up, p.runs(), warned, lines[len(lines)-1])
 	switch {
@@ -152,15 +153,15 @@ func (c *testCluster) damageFile(t *testing.T, victim int, kind string, s site, 
 		}
 	}
 	c.settled()
-	if restored && len(damagedCopies()) > 0 { // by the file before this one, and noticed since
+	if late, _ := damagedCopies(); restored && len(late) > 0 { // by the file before this one, and noticed since
 		c.stop(victim)
 		c.rejoin(t, victim)
 		c.settled()
 	}
 	c.whole(c.nodes[victim], s, policy)
 	c.await("the copies are whole again", func() bool {
-		st, ok := other.cluster()
-		return ok && !slices.ContainsFunc(st.Warnings, func(w string) bool { return strings.Contains(w, "damaged copy") })
+		left, known := damagedCopies()
+		return known && len(left) == 0
 	})
 }
 
