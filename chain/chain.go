@@ -113,6 +113,7 @@ type Chain struct {
 	charges    charges   // what this node knows against members
 	stirred    bool      // the newest heads have signatures that the others may not have
 	notBefore  time.Time // of the block that came from late
+	awaited    time.Time // when the clock was last waited for
 
 	waits   atomic.Pointer[string] // why consensus does not run now; nil: it may
 	waiters waiters
@@ -123,7 +124,7 @@ type Chain struct {
 	unsigned []head // committed, not signed yet
 	halted   error  // why the chain stopped; Run returns it
 	failed   chan struct{}
-	late     chan time.Time // of a block that the others agreed on and this machine's clock does not allow: it ended consensus
+	late     chan time.Time // of a block that the others agreed on and this machine's clock does not allow: consensus must wait
 }
 
 // Open opens the chain of a directory; on first use it founds one: keys of the validator, a genesis file with the

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -149,4 +150,82 @@ func TestBlockAheadOfTheClock(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// A node whose clock is behind is started while the others are ahead of it: it fetches a block that its clock does not allow. It says that it waits for its
+// clock, and goes on with the same peers as soon as the clock is there.
+func TestBlockAheadOfTheClockIsFetched(t *testing.T) {
+	t.Parallel()
+	f := newFederation(t, 2)
+	alice, bob := f.list[0], f.list[1]
+	f.attest(alice)
+	f.agree()
+	bob.halt(t)
+	alice.halt(t)
+	at := time.Now().Add(clockTolerance + 20*time.Second).Truncate(time.Millisecond)
+	size := decideAt(t, alice.cfg, at)
+	alice.running = start(t, alice.cfg)
+	bob.running = start(t, bob.cfg)
+	allowed := at.Add(-clockTolerance)
+	f.until("bob says that its clock is behind", func() bool { return strings.Contains(bob.Status().Waits, "clock is behind") })
+	if now := time.Now(); !now.Before(allowed) {
+		t.Fatalf("that came %v after the clock was there: nothing was tried", now.Sub(allowed))
+	}
+	f.until("bob has all of alice's log", func() bool { return bob.Status().Size == size })
+	late := time.Since(allowed)
+	if late < 0 || late > 30*time.Second { // CometBFT would fetch nothing for a minute
+		t.Errorf("bob had the block %v after its clock allowed it", late)
+	}
+	f.agree()
+	if s := bob.Status(); s.Waits != "" || s.Halted != "" {
+		t.Errorf("bob, when its clock is right: %+v", s)
+	}
+	t.Logf("bob had the block %v after its clock allowed it", late)
+}
+
+// decideAt puts two transactions into the log of an only voter that does not run, the second in a block of some time, and returns how many entries
+// there are then. For who fetches it, its own clock is behind.
+func decideAt(t *testing.T, cfg Config, at time.Time) (size uint64) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := Open(cfg)
+	must(err)
+	e, err := newEngine(c)
+	must(err)
+	defer func() { must(errors.Join(e.stop(), c.Close())) }()
+	blocks, states := e.node.BlockStore(), cmtstate.NewStore(e.dbs[1], cmtstate.StoreOptions{}) // the order of NewNode
+	state, err := states.Load()
+	must(err)
+	executor := cmtstate.NewBlockExecutor(states, logger{c, cfg.Logger}, e.node.ProxyApp().Consensus(), &mempool.NopMempool{},
+		cmtstate.EmptyEvidencePool{}, blocks) // which allows any time
+	pv := c.validator.Load().pv
+	last := blocks.LoadSeenCommit(state.LastBlockHeight)
+	for i, voted := range []time.Time{at, at.Add(time.Millisecond), at.Add(2 * time.Millisecond)} { // the last block is empty, as after each that is not
+		var txs []cmttypes.Tx
+		if i < 2 {
+			m := c.machine.Load().State().Member(testOperator)
+			tx, _ := attestation(t, c, cfg.Keys, m.Seq+1, m.LastRoot)
+			txs = append(txs, tx)
+		}
+		height := state.LastBlockHeight + 1
+		block, err := state.MakeBlock(height, txs, last, nil, pv.GetAddress())
+		must(err)
+		parts, err := block.MakePartSet(cmttypes.BlockPartSizeBytes)
+		must(err)
+		id := cmttypes.BlockID{Hash: block.Hash(), PartSetHeader: parts.Header()}
+		vote := &cmttypes.Vote{Type: cmtproto.PrecommitType, Height: height, BlockID: id, Timestamp: voted, ValidatorAddress: pv.GetAddress()}
+		v := vote.ToProto()
+		must(pv.SignVote(state.ChainID, v))
+		vote.Signature = v.Signature
+		last = &cmttypes.Commit{Height: height, BlockID: id, Signatures: []cmttypes.CommitSig{vote.CommitSig()}}
+		blocks.SaveBlock(block, parts, last)
+		state, err = executor.ApplyBlock(state, id, block)
+		must(err)
+	}
+	return c.machine.Load().Size()
 }

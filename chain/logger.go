@@ -18,6 +18,9 @@ type nodeKey = p2p.NodeKey
 // else tells.
 const consensusFailure = "CONSENSUS FAILURE!!!"
 
+// fetchFailure is what CometBFT logs of a block that it fetched, with the commit that decided it, and does not take.
+const fetchFailure = "Error in validation"
+
 // logger passes CometBFT's messages on, two levels quieter: what it calls information is for debugging, and most of its
 // errors are about peers that went away.
 type logger struct {
@@ -38,7 +41,8 @@ func (l logger) log(at slog.Level, m string, kv []any) {
 }
 
 func (l logger) Error(msg string, kv ...any) {
-	if strings.Contains(msg, consensusFailure) {
+	ended := strings.Contains(msg, consensusFailure)
+	if ended || msg == fetchFailure {
 		reason := failureReason(kv)
 		if at, ok := aheadOfClock(reason); ok {
 			select {
@@ -47,8 +51,10 @@ func (l logger) Error(msg string, kv ...any) {
 			}
 			return
 		}
-		l.c.fail(concord.Errorf(concord.Internal, "consensus failed: %s", reason))
-		return
+		if ended {
+			l.c.fail(concord.Errorf(concord.Internal, "consensus failed: %s", reason))
+			return
+		}
 	}
 	l.log(slog.LevelDebug, msg, kv)
 }

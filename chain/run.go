@@ -34,6 +34,10 @@ func (c *Chain) Run(ctx context.Context) error {
 // runEngine runs consensus until ctx ends, or until it must start anew: because there are others now to talk to, with another key, or
 // when the clock is right again.
 func (c *Chain) runEngine(ctx context.Context, first bool) (again bool, err error) {
+	select {
+	case <-c.late: // said by the engine before, on its way to its end
+	default:
+	}
 	e, err := startEngine(c)
 	if err != nil {
 		return false, err
