@@ -9,7 +9,8 @@
 //
 //   - Entries, hashes, state and height are written in one synced batch when a block is committed, never before, so the
 //     store is never ahead of consensus.
-//   - A transaction that Submit acknowledged is in the log, on disk, and under a checkpoint that was signed.
+//   - A transaction that Submit acknowledged is in the log, on disk, and under a checkpoint that was signed. A checkpoint that a crash took is
+//     signed again, of the same head, at the next start.
 //   - The cosigning key signs one root for a size, and never a smaller size after a larger one: what it signed last is on
 //     disk before the signature leaves.
 //   - An idle chain makes no blocks. One of a single operator opens no port.

@@ -70,7 +70,21 @@ func TestKill(t *testing.T) {
 		killChild(t, exe, dir, acked, 5+7*round)
 	}
 	cfg := testConfig(t, dir)
+	signed := lastCosigned(t, cfg)
 	c := start(t, cfg)
+	for end := time.Now().Add(patience); c.Checkpoint().Size < c.Status().Size; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the newest head is not signed: %+v", c.Status())
+		}
+	}
+	if root, err := c.store.root(signed.Size); err != nil || root != signed.Root {
+		t.Errorf("the log has another root of %d entries than was cosigned before the kill: %v", signed.Size, err)
+	}
+	for _, index := range acked {
+		if index >= signed.Size {
+			t.Errorf("entry %d was acknowledged, and no head that has it cosigned", index)
+		}
+	}
 	submitNext(t, c.Chain, cfg.Keys)
 	count := map[string]int{}
 	list, err := c.Entries(0, MaxEntries)

@@ -60,8 +60,18 @@ func (c *Chain) headOf(m *ledger.Machine) head {
 // sign signs what the log has grown by, stores the checkpoints, and wakes those who wait for them.
 func (c *Chain) sign() error {
 	list := c.takeHeads()
-	if now := c.headOf(c.machine.Load()); len(list) == 0 && c.unsignedHere(now.Size) {
-		list = []head{now} // committed before the last stop
+	if len(list) == 0 {
+		now := c.headOf(c.machine.Load())
+		unsigned, err := c.unsignedHere(now.Size)
+		if err != nil {
+			return err
+		}
+		if unsigned { // committed before the last stop, perhaps with empty blocks after it
+			if now.height, now.time, _, err = c.blockEnd(now.Size); err != nil {
+				return err
+			}
+			list = []head{now}
+		}
 	}
 	for _, h := range list {
 		if err := c.signHead(h); err != nil {
@@ -89,15 +99,23 @@ func (c *Chain) mayCosign() error {
 	return nil
 }
 
-// unsignedHere reports whether this node has yet to sign the head of a size. That others have signed it, and were heard of before this node
-// came to it, changes nothing.
-func (c *Chain) unsignedHere(size uint64) bool {
-	return size > c.signed().Size || size > c.signer.last.Size
+// unsignedHere reports whether this node has yet to sign the head of a size, or what it signed is not in the store, as after a power cut. That others
+// have signed it, and were heard of before this node came to it, changes nothing.
+func (c *Chain) unsignedHere(size uint64) (bool, error) {
+	if size > c.signer.last.Size {
+		return true, nil
+	}
+	own, err := c.store.cosignedBy(c.cfg.Operator)
+	return own == nil || size > own.Size, err
 }
 
 // signHead signs one head and tells the others.
 func (c *Chain) signHead(h head) error {
-	if c.mayCosign() != nil || !c.unsignedHere(h.Size) {
+	unsigned, err := c.unsignedHere(h.Size)
+	if err != nil {
+		return err
+	}
+	if c.mayCosign() != nil || !unsigned {
 		return c.takeEarly(h.Size)
 	}
 	if ok, err := c.reached(h); err != nil || !ok {
@@ -109,7 +127,7 @@ func (c *Chain) signHead(h head) error {
 	}
 	own, err := note.Parse(n)
 	if err == nil {
-		_, err = c.merge(h, own.Sigs, true)
+		_, err = c.merge(h, own.Sigs)
 	}
 	if err != nil {
 		return fmt.Errorf("store checkpoint: %w", err)
@@ -196,7 +214,7 @@ func (c *Chain) takeHead(data []byte) error {
 	if err != nil || !ok {
 		return err
 	}
-	fresh, err := c.merge(head{cp, height, at}, c.dropBackdated(sigs, at), false)
+	fresh, err := c.merge(head{cp, height, at}, c.dropBackdated(sigs, at))
 	if err == nil && fresh {
 		c.stirred = true
 		c.wakeWaiters()
@@ -248,8 +266,8 @@ func (c *Chain) blockEnd(size uint64) (height, unix int64, ok bool, err error) {
 	return list[0].height, list[0].time.Unix(), true, nil
 }
 
-// merge adds signatures to the checkpoint of a head, and reports whether any was new. Those of this node are synced.
-func (c *Chain) merge(h head, sigs []note.Sig, sync bool) (fresh bool, err error) {
+// merge adds signatures to the checkpoint of a head, and reports whether any was new.
+func (c *Chain) merge(h head, sigs []note.Sig) (fresh bool, err error) {
 	n := &note.Note{Text: h.String()}
 	old, err := c.store.checkpointAt(h.Size)
 	if err != nil {
@@ -269,7 +287,7 @@ func (c *Chain) merge(h head, sigs []note.Sig, sync bool) (fresh bool, err error
 		return false, nil
 	}
 	cp := concord.Checkpoint{Origin: h.Origin, Size: h.Size, Root: h.Root, Height: h.height, Time: time.Unix(h.time, 0).UTC(), Note: string(n.Bytes())}
-	if err := c.store.putCheckpoint(cp, n.Sigs, len(c.outsideSigs(n)) > 0, sync); err != nil {
+	if err := c.store.putCheckpoint(cp, n.Sigs, len(c.outsideSigs(n)) > 0); err != nil {
 		return false, err
 	}
 	if cp.Size >= c.signed().Size {

@@ -305,8 +305,9 @@ func (s *store) lastTime() (t time.Time, err error) {
 	return t, err
 }
 
-// putCheckpoint keeps a signed checkpoint, durably if sync is set, and remembers who cosigned it, and whether somebody from outside did.
-func (s *store) putCheckpoint(cp concord.Checkpoint, sigs []note.Sig, anchored, sync bool) error {
+// putCheckpoint keeps a signed checkpoint, and remembers who cosigned it, and whether somebody from outside did. It is durable with the next block only:
+// this node's signature is made again from the log at the next start, and the others hold theirs.
+func (s *store) putCheckpoint(cp concord.Checkpoint, sigs []note.Sig, anchored bool) error {
 	w := s.db.NewBatch()
 	defer w.Close()
 	err := w.Set(key(keyCheckpoint, cp.Size), rawEntry{cp.Height, cp.Time, []byte(cp.Note)}.stamped(), nil)
@@ -324,9 +325,6 @@ func (s *store) putCheckpoint(cp concord.Checkpoint, sigs []note.Sig, anchored, 
 	}
 	if err != nil {
 		return err
-	}
-	if sync {
-		return w.Commit(pebble.Sync)
 	}
 	return w.Commit(pebble.NoSync)
 }
