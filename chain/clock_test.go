@@ -173,7 +173,7 @@ func TestBlockAheadOfTheClockIsFetched(t *testing.T) {
 	}
 	f.until("bob has all of alice's log", func() bool { return bob.Status().Size == size })
 	late := time.Since(allowed)
-	if late < 0 || late > 30*time.Second { // CometBFT would fetch nothing for a minute
+	if late < 0 || late > 50*time.Second { // CometBFT would fetch nothing for a minute
 		t.Errorf("bob had the block %v after its clock allowed it", late)
 	}
 	f.agree()
