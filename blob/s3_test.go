@@ -19,6 +19,7 @@ import (
 
 	"concord"
 	"concord/blob/blobtest"
+	"concord/e2e/ports"
 )
 
 const (
@@ -45,12 +46,11 @@ func startS3(t testing.TB) *s3Server {
 				"of the repository, or set CONCORD_TEST_S3=s3://bucket/prefix?endpoint=… and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY")
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := ports.Free("127.0.0.1", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &s3Server{root: t.TempDir(), addr: l.Addr().String()}
-	l.Close()
+	s := &s3Server{root: t.TempDir(), addr: addr}
 	s.process = exec.Command(bin, "--port", s.addr, "--access", testAccess, "--secret", testSecret, "--region", "us-east-1", "--quiet", "posix", s.root)
 	if err := s.process.Start(); err != nil {
 		t.Fatal(err)

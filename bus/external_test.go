@@ -2,12 +2,12 @@ package bus
 
 import (
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"concord"
+	"concord/e2e/ports"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -149,12 +149,11 @@ func TestExternalCluster(t *testing.T) {
 
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := ports.Free("127.0.0.1", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return addr
 }
 
 func TestExternalRefusals(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"concord"
+	"concord/e2e/ports"
 	"concord/ledger"
 	"concord/note"
 	"concord/receipt"
@@ -41,12 +41,11 @@ var partyNames = []string{"alice", "bob", "carol", "dave", "erin", "frank", "gra
 
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := ports.Free("127.0.0.1", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 func partyConfig(t testing.TB, name, origin string) Config {

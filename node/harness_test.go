@@ -71,7 +71,7 @@ func child(dir string) int {
 }
 
 // freePorts returns an address on loopback whose port and those after it, n in all, are free.
-func freePorts(t *testing.T, n int) string {
+func freePorts(t testing.TB, n int) string {
 	t.Helper()
 	addr, err := ports.Free("127.0.0.1", n)
 	if err != nil {

@@ -3,13 +3,13 @@
 package witness
 
 import (
-	"net"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"concord"
 	"concord/chain"
+	"concord/e2e/ports"
 	"concord/ledger"
 	"concord/note"
 	"concord/receipt"
@@ -17,12 +17,11 @@ import (
 
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := ports.Free("127.0.0.1", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 // four runs the chains of four operators on loopback, with a vote each; their witnesses are open and do not run yet.
