@@ -35,9 +35,10 @@ test: build
 	$(GO) vet ./...
 	$(GO) test ./...
 
-# All but the packages that start no goroutine and share nothing, whose tests are mostly arithmetic.
+# All but the packages that start no goroutine and share nothing, whose tests are mostly arithmetic. Beside other work a package may need
+# more than the ten minutes it has otherwise.
 race:
-	$(GO) test -race $$($(GO) list ./... | grep -vE '^concord/(bench.*|cmd/concord-bench|note|pack|page|query|receipt|text|weburl)$$')
+	$(GO) test -race -timeout 30m $$($(GO) list ./... | grep -vE '^concord/(bench.*|cmd/concord-bench|note|pack|page|query|receipt|text|weburl)$$')
 	$(GO) test -race -tags e2e -run 'TestMetricsAreThere|TestImportIntoCluster' ./node
 
 # Whole systems: thousands of pages, kill -9, clusters whose machines and wires fail, damaged files, a real browser. Needs the web pages that
