@@ -61,6 +61,7 @@ type Node struct {
 	operators    *federation.Federation // asks the other operators; nil: nobody does
 	replicas     *replica.Keeper        // nil where another node keeps the ledger
 	askers       *askers                // whom it asks
+	batchTexts   batchTexts             // own batches that other nodes are reading
 	anchor       *anchor.Anchor         // asks witnesses from outside; nil: there are none
 	witness      *witness.Witness       // nil where another node keeps the ledger
 	texts        *texts                 // what other operators' witnesses saw

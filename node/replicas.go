@@ -99,11 +99,11 @@ func (p *askers) Get(ctx context.Context, operator, path string, params url.Valu
 	return nil, concord.Errorf(concord.Unavailable, "it is no operator that can be asked any more")
 }
 
-// batchText returns the text of an own batch, from whichever node attests, piece by piece.
+// batchText returns the text of an own batch, from whichever node attests: from here at once, from another piece by piece.
 func (n *Node) batchText(ctx context.Context, attest []byte) (text []byte, err error) {
 	for {
 		q := batchQuestion{attest, len(text)}
-		p, err := fromAttestor(ctx, n, serviceBatchText, q, func() (ledgerPiece, error) { return n.batchTextHere(q) })
+		p, err := fromAttestor(ctx, n, serviceBatchText, q, func() (ledgerPiece, error) { return n.batchRestHere(q) })
 		if err != nil {
 			return nil, err
 		}
@@ -111,14 +111,4 @@ func (n *Node) batchText(ctx context.Context, attest []byte) (text []byte, err e
 			return text, nil
 		}
 	}
-}
-
-func (n *Node) batchTextHere(q batchQuestion) (ledgerPiece, error) {
-	a, release, ok := n.attestor.get()
-	if !ok {
-		return ledgerPiece{}, errAttestorAway()
-	}
-	defer release()
-	text, err := a.Text(q.Attest)
-	return pieceOf(text, q.From), err
 }
