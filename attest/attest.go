@@ -48,7 +48,9 @@ type Config struct {
 	Keys     *note.Keys // the op key signs
 	Operator string
 	Window   time.Duration // how long a batch stays open after its first capture; default DefaultWindow
-	MaxBatch int           // captures of a batch at most; default DefaultMaxBatch
+	// MaxWindow is up to where that grows while captures come slowly and nobody asks for their receipts (see window); less than Window: it does not.
+	MaxWindow time.Duration
+	MaxBatch  int // captures of a batch at most; default DefaultMaxBatch
 	// Keep puts a batch on record outside the store, durably, before it is attested, so that receipts can be made again
 	// when the store is lost: the attest transaction and the IDs of its captures, in order. Nil: nobody does.
 	Keep   func(attest []byte, captures []string) error
@@ -62,8 +64,11 @@ type Config struct {
 }
 
 const (
-	// DefaultWindow keeps receipts within a few seconds of the fetch, and transactions below one in two seconds.
+	// DefaultWindow keeps receipts within a few seconds of being asked for, and transactions below one in two seconds.
 	DefaultWindow = 2 * time.Second
+	// DefaultMaxWindow is what nodes use: a slow crawl that never ends then writes some 2 to 5 GB of ledger a year, and a log that proves when a
+	// page was seen proves it to the minute.
+	DefaultMaxWindow = time.Minute
 	// DefaultMaxBatch makes paths of at most 12 hashes and bounds the memory of an open batch to a few MB.
 	DefaultMaxBatch = 4096
 	// maxMaxBatch keeps one store write below 100 MB with the longest URLs.
@@ -83,8 +88,8 @@ func (c *Config) Validate() error {
 		return concord.Errorf(concord.Invalid, "attest config: Log, Ledger and Logger must be set")
 	case c.Keys == nil || c.Keys.Op == nil || c.Keys.Op.Key().Name != c.Operator:
 		return concord.Errorf(concord.Invalid, "attest config: the op key is missing or not that of %q", c.Operator)
-	case c.Window < 0 || c.MaxBatch < 1 || c.MaxBatch > maxMaxBatch:
-		return concord.Errorf(concord.Invalid, "attest config: Window must not be negative, MaxBatch from 1 to %d", maxMaxBatch)
+	case c.Window < 0 || c.MaxWindow < 0 || c.MaxBatch < 1 || c.MaxBatch > maxMaxBatch:
+		return concord.Errorf(concord.Invalid, "attest config: Window and MaxWindow must not be negative, MaxBatch from 1 to %d", maxMaxBatch)
 	}
 	return nil
 }
@@ -100,9 +105,9 @@ type Attestor struct {
 	waiting map[string]struct{} // IDs in open and in the batch being written
 	pos     uint64              // newest message whose captures are all in open or stored
 	moved   time.Time           // when pos last left the stored position
-	since   time.Time           // first capture of the open batch
+	window  window              // how long the open batch stays open
 	ended   bool                // Run ends: apply must not wait
-	arrived chan struct{}       // capacity 1: open changed
+	arrived chan struct{}       // capacity 1: the open batch may be due at another time
 	stats   Stats
 }
 
@@ -140,7 +145,7 @@ func Open(cfg Config) (*Attestor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open attestor: %w", err)
 	}
-	a := &Attestor{cfg: cfg, store: st, waiting: map[string]struct{}{}, arrived: make(chan struct{}, 1)}
+	a := &Attestor{cfg: cfg, store: st, waiting: map[string]struct{}{}, window: newWindow(&cfg), arrived: make(chan struct{}, 1)}
 	a.room = sync.NewCond(&a.mu)
 	if err := a.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open attestor: %w", err), st.close())
@@ -253,6 +258,7 @@ func (a *Attestor) reset(ended bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.open, a.waiting, a.ended, a.pos, a.stats.Pending = nil, map[string]struct{}{}, ended, a.stats.Position, 0
+	a.window = newWindow(&a.cfg)
 	a.room.Broadcast()
 }
 
@@ -295,7 +301,7 @@ func (a *Attestor) add(c *concord.Capture, seq uint64) error {
 		a.moved = time.Now()
 	}
 	a.pos = seq
-	if len(a.open) == 1 || len(a.open) >= a.cfg.MaxBatch || len(a.open) == 0 {
+	if n := len(a.open); n <= 1 || n == a.window.ample || n >= a.cfg.MaxBatch {
 		a.signal()
 	}
 	return nil
@@ -313,9 +319,7 @@ func (a *Attestor) take(c *concord.Capture) {
 		a.cfg.Logger.Warn("a capture cannot be attested", "capture", concord.Clip(c.ID, maxID), "url", concord.Clip(c.URL, 200), "reason", err)
 		return
 	}
-	if len(a.open) == 0 {
-		a.since = time.Now()
-	}
+	a.window.take(time.Now(), len(a.open) == 0)
 	it := item{id: c.ID, entry: e, page: a.cfg.Trace.Page(c.ID)}
 	if it.page != nil {
 		it.at = time.Now()

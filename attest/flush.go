@@ -76,7 +76,7 @@ func (a *Attestor) due() (wait time.Duration, due bool) {
 	case len(a.open) >= a.cfg.MaxBatch:
 		return 0, true
 	case len(a.open) > 0:
-		wait = a.cfg.Window - time.Since(a.since)
+		wait = a.window.left(time.Now(), len(a.open))
 		return max(wait, 0), wait <= 0
 	case a.pos > a.stats.Position:
 		wait = a.cfg.Window - time.Since(a.moved)
@@ -91,6 +91,9 @@ func (a *Attestor) flush(ctx context.Context) error {
 	items, pos := a.open, a.pos
 	a.open = nil
 	a.stats.Pending += len(items)
+	if len(items) > 0 {
+		a.window.close(len(items))
+	}
 	a.room.Broadcast()
 	a.mu.Unlock()
 	if len(items) == 0 {

@@ -13,7 +13,8 @@ import (
 
 // Receipt builds the receipt of a capture under the earliest checkpoint that covers it and has the cosignatures it can have, so that the
 // cosigners' time says as closely as can be by when it was in the log. Asked again later it may be of a higher level. Errors: Unavailable while its batch is open or on
-// its way, with the seconds to wait; NotFound for a capture that the attestor has not seen.
+// its way, with the seconds to wait; NotFound for a capture that the attestor has not seen. Asking for it closes an open batch that is kept open
+// longer than Config.Window.
 func (a *Attestor) Receipt(ctx context.Context, captureID string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, concord.Errorf(concord.Unavailable, "receipt of capture %s: %w", concord.Clip(captureID, maxID), err)
@@ -87,14 +88,16 @@ func Promise(c *concord.Capture, l Ledger, keys *note.Keys, operator string) ([]
 	return receipt.BuildPromise(receipt.Promise{Entry: e, Note: n, Admit: admit})
 }
 
-// whyNot explains why a capture has no batch yet.
+// whyNot explains why a capture has no batch yet, and has the batch closed soon: somebody waits for it.
 func (a *Attestor) whyNot(id string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if _, ok := a.waiting[id]; !ok {
 		return concord.Errorf(concord.NotFound, "the attestor has not seen this capture")
 	}
-	left := a.cfg.Window - time.Since(a.since)
+	a.window.asked = true
+	a.signal()
+	left := a.window.left(time.Now(), len(a.open))
 	seconds := max(1, int(math.Ceil(left.Seconds()))+1)
 	return concord.Errorf(concord.Unavailable, "its batch is still open; try again in about %d seconds", seconds)
 }

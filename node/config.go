@@ -30,8 +30,10 @@ type Config struct {
 	Shards    int         `koanf:"shards"`    // partitions of the index; fixed when the data directory is made
 	Frontiers int         `koanf:"frontiers"` // partitions of the frontier; fixed likewise
 	Crawl     CrawlConfig `koanf:"crawl"`
-	// BatchWindow is how long captures are gathered before they are attested together; the same on all nodes.
-	BatchWindow time.Duration `koanf:"batch_window"`
+	// BatchWindow is how long captures are gathered before they are attested together, BatchWindowMax how long while they come slowly and nobody asks
+	// for their receipts (less than BatchWindow: no longer than that); the same on all nodes.
+	BatchWindow    time.Duration `koanf:"batch_window"`
+	BatchWindowMax time.Duration `koanf:"batch_window_max"`
 
 	Node    string        `koanf:"node"`    // name of this node in its cluster; empty: one is made up
 	Cluster ClusterConfig `koanf:"cluster"` // for an operator with several machines
@@ -107,7 +109,8 @@ type CrawlConfig struct {
 // Defaults are those of one person on one machine.
 func Defaults() Config {
 	return Config{
-		HTTP: "127.0.0.1:7667", Operator: defaultOperator(), Chain: "concord", Shards: 4, Frontiers: 4, TracesPages: 0.01, TracesQueries: 1, BatchWindow: attest.DefaultWindow,
+		HTTP: "127.0.0.1:7667", Operator: defaultOperator(), Chain: "concord", Shards: 4, Frontiers: 4, TracesPages: 0.01, TracesQueries: 1,
+		BatchWindow: attest.DefaultWindow, BatchWindowMax: attest.DefaultMaxWindow,
 		Cluster: ClusterConfig{Addr: "127.0.0.1:7668", Capacity: 1, Replicas: 2, Lease: 15 * time.Second, Save: 30 * time.Second, Scrub: 24 * time.Hour},
 		Federation: FederationConfig{Addr: "127.0.0.1:7670", Search: true, SearchTimeout: federation.DefaultTimeout,
 			Replicas: replica.DefaultBytes, Audit: replica.DefaultEvery},
@@ -125,7 +128,7 @@ const MaxPartitions = 64
 
 var operatorName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 
-// Bounds of BatchWindow: a transaction costs the ledger more than a capture, and who waits for a receipt should live to see it.
+// Bounds of BatchWindow and BatchWindowMax: a transaction costs the ledger more than a capture, and who waits for a receipt should live to see it.
 const (
 	minBatchWindow = 100 * time.Millisecond
 	maxBatchWindow = time.Hour
@@ -156,6 +159,9 @@ func (c *Config) Validate() error {
 	}
 	if c.BatchWindow < minBatchWindow || c.BatchWindow > maxBatchWindow {
 		return concord.Errorf(concord.Invalid, "batch_window must lie between %v and %v, not be %v", minBatchWindow, maxBatchWindow, c.BatchWindow)
+	}
+	if c.BatchWindowMax < minBatchWindow || c.BatchWindowMax > maxBatchWindow {
+		return concord.Errorf(concord.Invalid, "batch_window_max must lie between %v and %v, not be %v", minBatchWindow, maxBatchWindow, c.BatchWindowMax)
 	}
 	if err := c.validateCluster(); err != nil {
 		return err

@@ -271,7 +271,8 @@ func (n *Node) attestConfig() attest.Config {
 	if n.chain == nil {
 		l = attestedLedger{n.remoteLedger, n.followKeys}
 	}
-	return attest.Config{Dir: n.path("attest"), Log: n.captures, Ledger: l, Keys: n.keys, Operator: n.layout.Operator, Window: n.cfg.BatchWindow, Keep: n.keepBatch, Trace: n.tracer, Logger: n.log("attest")}
+	return attest.Config{Dir: n.path("attest"), Log: n.captures, Ledger: l, Keys: n.keys, Operator: n.layout.Operator, Window: n.cfg.BatchWindow, MaxWindow: n.cfg.BatchWindowMax,
+		Keep: n.keepBatch, Trace: n.tracer, Logger: n.log("attest")}
 }
 
 func (n *Node) runAttestor(ctx context.Context, fence uint64) error {

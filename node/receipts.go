@@ -123,7 +123,8 @@ func (r receipts) Promise(ctx context.Context, captureID string) ([]byte, error)
 
 func (r receipts) Policy() string { return r.n.book().Policy() }
 
-// Attested implements web.Receipts. A receipt is cheap to build, so asking for it is the test.
+// Attested implements web.Receipts. A receipt is cheap to build, so asking for it is the test; it also has the batch closed after BatchWindow at the
+// latest, however long it would have stayed open.
 func (r receipts) Attested(ctx context.Context, captureID string) (web.AttestState, error) {
 	proof, err := r.Receipt(ctx, captureID)
 	if concord.KindOf(err) == concord.Unavailable {

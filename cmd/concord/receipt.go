@@ -18,8 +18,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// receiptPatience is how long `concord receipt` waits for a receipt that is on its way: a batch is closed two seconds
-// after its first capture, and the ledger takes it in milliseconds.
+// receiptPatience is how long `concord receipt` waits for a receipt that is on its way: a batch that somebody asks for is closed two
+// seconds after its first capture, and the ledger takes it in milliseconds.
 const receiptPatience = 12 * time.Second
 
 func receiptCommand() *cobra.Command {
