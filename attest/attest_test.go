@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -574,4 +575,34 @@ func (f *takenLedger) Submit(ctx context.Context, tx []byte) (uint64, error) {
 		f.take()
 	}
 	return f.Chain.Submit(ctx, tx)
+}
+
+// The position of a message without a capture is on disk when it is told: the log is given back up to there. A copy of the files is what a kill leaves.
+func TestPositionOutlivesKill(t *testing.T) {
+	dir, killed := t.TempDir(), t.TempDir()
+	log := newMemoryLog()
+	a := startAttestor(t, dir, log, startChain(t, dir), 20*time.Millisecond, 64)
+	if _, err := log.Append(t.Context(), concord.Message{Subject: "capture.1", Data: []byte(`{"anchors":[{"url":"https://example.com/","text":"x"}]}`)}); err != nil {
+		t.Fatal(err)
+	}
+	last, err := log.Last(t.Context(), "capture.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(5 * time.Second); a.Position() != last; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("position %d, the log ends at %d", a.Position(), last)
+		}
+	}
+	if err := os.CopyFS(killed, os.DirFS(filepath.Join(dir, "attest"))); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openStore(killed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if got, err := s.position(); err != nil || got != last {
+		t.Errorf("after a kill the position is %d (%v), before it was %d", got, err, last)
+	}
 }

@@ -125,7 +125,7 @@ func (r *Rebuilder) Close(position uint64) error {
 			return errors.Join(err, r.store.close())
 		}
 	}
-	return errors.Join(r.store.restart(position), r.store.close())
+	return errors.Join(r.store.setPosition(position), r.store.close())
 }
 
 // Restart sets the position of a store that nobody has open: its log began anew. Captures that it has already are
@@ -135,7 +135,7 @@ func Restart(dir string, position uint64) error {
 	if err != nil {
 		return fmt.Errorf("restart attestor: %w", err)
 	}
-	return errors.Join(st.restart(position), st.close())
+	return errors.Join(st.setPosition(position), st.close())
 }
 
 // Known opens a store to ask which captures it has. Call close when done.

@@ -162,9 +162,9 @@ func (s *store) takeOver(fence uint64) error {
 	return s.db.Set([]byte{keyFence}, binary.BigEndian.AppendUint64(nil, fence), pebble.Sync)
 }
 
-// setPosition stores a position that no capture depends on; it need not survive a power cut.
+// setPosition makes a position durable, whatever it was before: the log is given back up to there.
 func (s *store) setPosition(pos uint64) error {
-	return s.db.Set([]byte{keyPosition}, binary.BigEndian.AppendUint64(nil, pos), pebble.NoSync)
+	return s.db.Set([]byte{keyPosition}, binary.BigEndian.AppendUint64(nil, pos), pebble.Sync)
 }
 
 // putBatch makes a new batch durable, with its lines, places and the position it reaches, all or nothing.
@@ -296,9 +296,4 @@ func (s *store) leaves(number uint64) ([]concord.Digest, error) {
 		copy(list[i][:], v[32*i:])
 	}
 	return list, nil
-}
-
-// restart stores a position durably, whatever it was before.
-func (s *store) restart(pos uint64) error {
-	return s.db.Set([]byte{keyPosition}, binary.BigEndian.AppendUint64(nil, pos), pebble.Sync)
 }
