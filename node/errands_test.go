@@ -56,6 +56,9 @@ func TestErrands(t *testing.T) {
 		if err != nil || len(list) != 1 || list[0].State != web.NotarisedLogged || list[0].FirstFrom != ledgerOperatorName {
 			t.Fatalf("notarised: %+v, %v", list, err)
 		}
+		for _, err := keeper.notary().DocumentReceipt(ctx, doc); concord.KindOf(err) == concord.Unavailable; _, err = keeper.notary().DocumentReceipt(ctx, doc) {
+			time.Sleep(time.Millisecond) // until a checkpoint covers it
+		}
 		same := func(what string, f func(n *Node) (any, error)) {
 			t.Helper()
 			here, herr := f(keeper)

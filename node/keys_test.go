@@ -49,6 +49,9 @@ func TestAttestedLedgerFollowsKeys(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	seq, prev, err := l.Next(ledgerOperatorName)
+	for ; concord.KindOf(err) == concord.Unavailable && ctx.Err() == nil; seq, prev, err = l.Next(ledgerOperatorName) {
+		time.Sleep(time.Millisecond) // until this node's copy of the ledger has the new key
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
