@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"concord/bench/game"
 )
 
 // clusterResults is everything that `bench -cluster` measures.
@@ -264,7 +266,7 @@ func (r *clusterRun) crawl(ctx context.Context, l nodes, spec webSpec) error {
 	if err != nil {
 		return err
 	}
-	began, busy := time.Now(), busyTime()
+	began, busy := time.Now(), game.BusyTime()
 	id, err := l[0].start(w.seeds)
 	if err != nil {
 		return err
@@ -288,7 +290,7 @@ func (r *clusterRun) crawl(ctx context.Context, l nodes, spec webSpec) error {
 	pages := float64(max(r.Pages, 1))
 	used := cpuBetween(before, after)
 	r.Work = max(used-sum(r.Idle)*wall, 0) * 1000 / pages
-	r.Others = max((busyTime()-busy).Seconds()-used, 0) / wall
+	r.Others = max((game.BusyTime()-busy).Seconds()-used, 0) / wall
 	for i, n := range l {
 		r.CPU = append(r.CPU, (after[i].CPU-before[i].CPU).Seconds()*1000/pages)
 		r.Written = append(r.Written, float64(after[i].Written-before[i].Written)/pages)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"concord/bench/game"
 )
 
 // setting is one web crawled under one politeness by everybody.
@@ -189,14 +191,14 @@ type account struct {
 
 func newAccount(w *web) *account {
 	own, _ := cpuOf(w.cmd.Process.Pid)
-	return &account{web: w, began: time.Now(), busy: busyTime(), own: own}
+	return &account{web: w, began: time.Now(), busy: game.BusyTime(), own: own}
 }
 
 func (a *account) end(use usage) {
 	wall := time.Since(a.began).Seconds()
 	own, _ := cpuOf(a.web.cmd.Process.Pid)
 	a.Web = (own - a.own).Seconds() / wall
-	a.Others = max((busyTime()-a.busy-(own-a.own)-use.CPU).Seconds()/wall, 0)
+	a.Others = max((game.BusyTime()-a.busy-(own-a.own)-use.CPU).Seconds()/wall, 0)
 }
 
 func runOf(name, what string, seen *webStats, use usage, want []string, acc *account) crawlRun {

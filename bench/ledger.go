@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"concord/bench/game"
 )
 
 // ledgerResults is everything that `bench -ledger` measures.
@@ -134,13 +136,13 @@ func runLedger(ctx context.Context, c config) error {
 		}
 		now := begin(p)
 		now.Small = c.small
-		busy, began := busyTime(), time.Now()
+		busy, began := game.BusyTime(), time.Now()
 		if err := measureLedger(ctx, c, p, res); err != nil { // the other parts are worth having all the same
 			logf("%s: %v", p, err)
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", p, err))
 			continue
 		}
-		logf("%s took %.0f s, the machine was %.0f %% busy", p, time.Since(began).Seconds(), 100*(busyTime()-busy).Seconds()/time.Since(began).Seconds()/float64(res.Machine.Cores))
+		logf("%s took %.0f s, the machine was %.0f %% busy", p, time.Since(began).Seconds(), 100*(game.BusyTime()-busy).Seconds()/time.Since(began).Seconds()/float64(res.Machine.Cores))
 		res.Ran[p] = now
 		if err := saveJSON(c.raw, res); err != nil {
 			return err

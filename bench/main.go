@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"concord/bench/game"
 )
 
 // parts are what can be measured, in the order of the report.
@@ -156,11 +158,7 @@ func run(ctx context.Context, c config) error {
 
 // begin says when and of what a part is measured.
 func begin(part string) stamp {
-	const look = 2 * time.Second
-	busy := busyTime()
-	time.Sleep(look)
-	busy = busyTime() - busy
-	s := stamp{At: time.Now().UTC().Truncate(time.Second), BusyBefore: busy.Seconds() / look.Seconds(), Revision: revision()}
+	s := stamp{At: time.Now().UTC().Truncate(time.Second), BusyBefore: game.BusyBefore(), Revision: revision()}
 	logf("%s: %.1f processors were busy before it", part, s.BusyBefore)
 	return s
 }

@@ -123,20 +123,6 @@ func cpuOf(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * clockTick, err
 }
 
-// busyTime is how long all processors together have worked since the machine started, for whomever.
-func busyTime() time.Duration {
-	data, _ := os.ReadFile("/proc/stat")
-	first, _, _ := strings.Cut(string(data), "\n")
-	var busy int64
-	for i, f := range strings.Fields(first) {
-		const idle, wait, guest = 4, 5, 9 // fields that are no work, or counted before
-		if n, err := strconv.ParseInt(f, 10, 64); err == nil && i != idle && i != wait && i < guest {
-			busy += n
-		}
-	}
-	return time.Duration(busy) * clockTick
-}
-
 // diskUse returns the bytes of files under each directory of dir, by name.
 func diskUse(dir string) map[string]int64 {
 	use := map[string]int64{}

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,10 +32,25 @@ func Machine() string {
 	return fmt.Sprintf("%s, %d cores, %d GiB, Linux %s", cpu, runtime.NumCPU(), memory, unix.ByteSliceToString(u.Release[:]))
 }
 
-// loadAverage is the number of processes that wanted a processor during the last minute, 0 where it is not known.
-func loadAverage() (load float64) {
-	if data, err := os.ReadFile("/proc/loadavg"); err == nil {
-		fmt.Sscan(string(data), &load)
+// BusyTime is how long all processors together have worked since the machine started, for whomever; 0 where it is not known.
+func BusyTime() time.Duration {
+	data, _ := os.ReadFile("/proc/stat")
+	first, _, _ := strings.Cut(string(data), "\n")
+	var busy int64
+	for i, f := range strings.Fields(first) {
+		const idle, wait, guest = 4, 5, 9 // fields that are no work, or counted before
+		if n, err := strconv.ParseInt(f, 10, 64); err == nil && i != idle && i != wait && i < guest {
+			busy += n
+		}
 	}
-	return load
+	const tick = 10 * time.Millisecond // the unit on every Linux that Go runs on
+	return time.Duration(busy) * tick
+}
+
+// BusyBefore waits for two seconds and returns how many processors worked meanwhile.
+func BusyBefore() float64 {
+	const look = 2 * time.Second
+	busy := BusyTime()
+	time.Sleep(look)
+	return (BusyTime() - busy).Seconds() / look.Seconds()
 }

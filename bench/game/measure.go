@@ -25,7 +25,7 @@ type Run struct {
 	Engine    string            `json:"engine"`
 	Version   string            `json:"version"`
 	At        time.Time         `json:"at"`
-	Load      float64           `json:"load"`  // of the machine, one minute before
+	Busy      float64           `json:"busy"`  // processors that worked before
 	Empty     time.Duration     `json:"empty"` // the median round trip of a command that does nothing
 	Open      time.Duration     `json:"open"`  // from the start of the process to its first answer
 	Peak      int64             `json:"peak"`  // largest resident set, bytes
@@ -50,7 +50,7 @@ func Measure(ctx context.Context, p Protocol, queries []Query, argv ...string) (
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer pin(p.CPU)()
-	run := &Run{At: time.Now().UTC().Truncate(time.Second), Commands: map[string][]Took{}, Load: loadAverage()}
+	run := &Run{At: time.Now().UTC().Truncate(time.Second), Commands: map[string][]Took{}, Busy: BusyBefore()}
 	began := time.Now()
 	c, err := StartChild(ctx, pinned(p.CPU, argv)...)
 	if err != nil {

@@ -90,10 +90,10 @@ func (r *report) head(b *strings.Builder) {
 	if len(r.missing) > 0 {
 		fmt.Fprintf(b, "Not built on this machine, and missing from the comparison: %s.\n\n", strings.Join(r.missing, ", "))
 	}
-	b.WriteString("| engine | version | measured | load average before | first answer after start, ms |\n|---|---|---|--:|--:|\n")
+	b.WriteString("| engine | version | measured | processors busy before | first answer after start, ms |\n|---|---|---|--:|--:|\n")
 	for _, c := range r.corpora {
 		for i, run := range c.runs {
-			fmt.Fprintf(b, "| %s | %s, %s | %s | %.1f | %.1f |\n", run.Engine, r.field[i].version, c.name, run.At.Format("2006-01-02 15:04 UTC"), run.Load, float64(run.Open)/float64(time.Millisecond))
+			fmt.Fprintf(b, "| %s | %s, %s | %s | %.1f | %.1f |\n", run.Engine, r.field[i].version, c.name, run.At.Format("2006-01-02 15:04 UTC"), run.Busy, float64(run.Open)/float64(time.Millisecond))
 		}
 	}
 }
