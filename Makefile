@@ -57,8 +57,12 @@ e2e-hosts: build
 e2e-loopback: build
 	$(if $(ASKED),,$(GO) test -count=1 -timeout 90m -tags e2e -v -skip $(ON_HOSTS) ./e2e/ $(E2E))
 
+# The other tests of these packages are those of `make test`.
+PACKAGES := bus chain node witness
+SLOW = $$(grep -l '^//go:build e2e' $(PACKAGES:%=%/*_test.go) | xargs sed -n 's/^func \(Test[^(]*\)(.*/\1/p' | paste -sd '|' -)
+
 e2e-packages:
-	$(if $(ASKED),,$(GO) test -count=1 -timeout 60m -tags e2e -v $(findstring -short,$(E2E)) ./bus ./chain ./node ./witness)
+	$(if $(ASKED),,$(GO) test -count=1 -timeout 60m -tags e2e -v $(findstring -short,$(E2E)) -run "^($(SLOW))$$" $(PACKAGES:%=./%))
 
 lint:
 	$(GO) vet ./...
