@@ -37,6 +37,9 @@ type engine struct {
 	node      *node.Node
 	networked bool          // it listens, and has peers
 	quit      chan struct{} // closed when it is to end
+	running   atomic.Bool
+	broken    bool        // its start ended in a panic: it cannot be stopped in order
+	fail      func(error) // says what was found damaged while it ran
 	mu        sync.Mutex
 	dbs       []dbm.DB
 }
@@ -76,7 +79,7 @@ func newEngine(c *Chain) (*engine, error) {
 			nodeKey = next
 		}
 	}
-	e := &engine{networked: c.networked(), quit: make(chan struct{})}
+	e := &engine{networked: c.networked(), quit: make(chan struct{}), fail: c.fail}
 	cfg := engineConfig(f.home)
 	cfg.Moniker = c.cfg.Operator
 	if e.networked {
@@ -115,12 +118,23 @@ func (e *engine) checkSigned(me cmttypes.Address, signed int64) error {
 	return concord.Errorf(concord.Conflict, "the validator's state has signed up to height %d, but block %d is stored: the state is older than it was. It must never be restored from a backup", signed, stored)
 }
 
-// start starts consensus: with a port, or only what needs none.
-func (e *engine) start() error {
+// start starts consensus: with a port, or only what needs none. Its panics, which damaged stores cause, are errors.
+func (e *engine) start() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.broken = true
+			err = concord.Errorf(concord.Corrupt, "the files of consensus in %s are damaged: %v", e.node.Config().RootDir, p)
+		}
+	}()
+	start := e.node.Switch().Start
 	if e.networked {
-		return e.node.Start()
+		start = e.node.Start
 	}
-	return e.node.Switch().Start()
+	if err := start(); err != nil {
+		return err
+	}
+	e.running.Store(true)
+	return nil
 }
 
 // shareConfig is the configuration of a chain of several.
@@ -222,14 +236,29 @@ func (e *engine) openDB(ctx *cmtcfg.DBContext) (db dbm.DB, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.dbs = append(e.dbs, db)
-	return &lateDB{DB: db}, nil
+	return &lateDB{DB: db, e: e, dir: filepath.Join(ctx.Config.DBDir(), ctx.ID+".db")}, nil
 }
 
-// lateDB is a database that may be read after it was closed: it is empty then. CometBFT closes its stores while the goroutines that
-// serve a peer still sleep; what they read when they wake they would panic over, and the process end with them.
+// lateDB is a database that may be read after it was closed, or when it is damaged: it is empty then. CometBFT closes its stores while the goroutines that
+// serve a peer still sleep; what they read when they wake they would panic over, and the process end with them. Over what is damaged they would panic, too:
+// the chain fails instead, with the database's name.
 type lateDB struct {
 	dbm.DB
+	e      *engine
+	dir    string
 	closed atomic.Bool
+}
+
+// late reports whether what could not be read is to look as if it were not there. While consensus starts it is not: a panic then is an error.
+func (d *lateDB) late(err error) bool {
+	if d.closed.Load() {
+		return true
+	}
+	if !d.e.running.Load() {
+		return false
+	}
+	d.e.fail(concord.Errorf(concord.Corrupt, "the files of consensus in %s are damaged: %w", d.dir, err))
+	return true
 }
 
 func (d *lateDB) Close() error {
@@ -239,7 +268,7 @@ func (d *lateDB) Close() error {
 
 func (d *lateDB) Get(key []byte) ([]byte, error) {
 	v, err := d.DB.Get(key)
-	if err != nil && d.closed.Load() {
+	if err != nil && d.late(err) {
 		return nil, nil
 	}
 	return v, err
@@ -247,7 +276,7 @@ func (d *lateDB) Get(key []byte) ([]byte, error) {
 
 func (d *lateDB) Has(key []byte) (bool, error) {
 	ok, err := d.DB.Has(key)
-	if err != nil && d.closed.Load() {
+	if err != nil && d.late(err) {
 		return false, nil
 	}
 	return ok, err
@@ -289,6 +318,10 @@ func (e *engine) closeDBs() {
 // gone meanwhile.
 func (e *engine) stop() error {
 	close(e.quit)
+	if e.broken {
+		e.closeDBs()
+		return nil
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

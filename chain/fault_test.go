@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -315,6 +316,62 @@ func TestFlippedBytes(t *testing.T) {
 	}
 	if refused < 5 {
 		t.Errorf("%d of %d damaged chains refused to run", refused, len(files))
+	}
+}
+
+// Wherever a table of consensus is damaged, the chain refuses or does not read that place; the process never ends with it.
+func TestDamagedTables(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cfg := testConfig(t, dir)
+	var leaves []concord.Digest
+	for range 3 { // goleveldb writes its log into a table when it is opened the next time
+		c := start(t, cfg)
+		for range 3 {
+			tx, _ := submitNext(t, c.Chain, cfg.Keys)
+			leaves = append(leaves, ledger.LeafHash(tx))
+		}
+		if err := c.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tables, err := filepath.Glob(filepath.Join(cfg.Dir, "engine", "data", "*.db", "*.ldb"))
+	if err != nil || len(tables) < 4 {
+		t.Fatalf("%d tables: %v", len(tables), err)
+	}
+	const places = 5
+	tried, refused := 0, 0
+	for _, table := range tables {
+		rel, _ := filepath.Rel(cfg.Dir, table)
+		for place := range places {
+			bad := cfg
+			bad.Dir = filepath.Join(dir, "copy", strconv.Itoa(tried))
+			if err := os.CopyFS(bad.Dir, os.DirFS(cfg.Dir)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(filesOf(bad.Dir).consKey, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			b, err := os.ReadFile(filepath.Join(bad.Dir, rel))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b[len(b)*(2*place+1)/(2*places)] ^= 0x10
+			if err := os.WriteFile(filepath.Join(bad.Dir, rel), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			tried++
+			if err := tryChain(t, bad, leaves); err != nil {
+				refused++
+				if concord.KindOf(err) != concord.Corrupt || !strings.Contains(err.Error(), filepath.Join("engine", "data")) && !strings.Contains(err.Error(), filepath.Base(rel)) {
+					t.Errorf("%s, place %d: %v", rel, place, err)
+				}
+			}
+		}
+	}
+	t.Logf("%d of %d damaged chains refused to run", refused, tried)
+	if refused == 0 {
+		t.Error("no damage was noticed")
 	}
 }
 

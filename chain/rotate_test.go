@@ -341,7 +341,19 @@ func TestKillWhileRotating(t *testing.T) {
 	}
 	cfg := testConfig(t, dir)
 	c := start(t, cfg)
-	submitNext(t, c.Chain, cfg.Keys)
+	submits := func() bool { // not while a change that the kill cut short is made
+		seq, prev, err := c.Next(testOperator)
+		if err == nil {
+			tx, _ := attestation(t, c.Chain, cfg.Keys, seq, prev)
+			_, err = c.Submit(t.Context(), tx)
+		}
+		return err == nil
+	}
+	for end := time.Now().Add(patience); !submits(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it takes no transaction: %+v", c.Status())
+		}
+	}
 	list, err := c.Entries(0, MaxEntries)
 	if err != nil {
 		t.Fatal(err)
