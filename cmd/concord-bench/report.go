@@ -83,17 +83,26 @@ func (r *report) image(b *strings.Builder, report, name, title string) {
 	fmt.Fprintf(b, "\n![%s](%s)\n", title, filepath.Base(plotFile(report, name)))
 }
 
+// measured are all corpora that were.
+func (r *report) measured() []corpusResult {
+	if r.scaling == nil {
+		return r.corpora
+	}
+	return append(slices.Clone(r.corpora), r.scaling.sizes...)
+}
+
 // head says where, with what and how the run was made.
 func (r *report) head(b *strings.Builder) {
-	fmt.Fprintf(b, "Machine: %s. One thread, servers kept on one processor; at least %s of warm-up a command, %d passes in random order, the best of each query.\n\n",
-		game.Machine(), r.protocol.Warmup, r.protocol.Passes)
+	fmt.Fprintf(b, "Machine: %s. One thread, servers kept on one processor; %d passes in random order, the best of each query.\n\n",
+		game.Machine(), r.protocol.Passes)
 	if len(r.missing) > 0 {
 		fmt.Fprintf(b, "Not built on this machine, and missing from the comparison: %s.\n\n", strings.Join(r.missing, ", "))
 	}
-	b.WriteString("| engine | version | measured | processors busy before | first answer after start, ms |\n|---|---|---|--:|--:|\n")
-	for _, c := range r.corpora {
+	b.WriteString("| engine | version | measured | processors busy before | warm-up a command, s | first answer after start, ms |\n|---|---|---|--:|--:|--:|\n")
+	for _, c := range r.measured() {
 		for i, run := range c.runs {
-			fmt.Fprintf(b, "| %s | %s, %s | %s | %.1f | %.1f |\n", run.Engine, r.field[i].version, c.name, run.At.Format("2006-01-02 15:04 UTC"), run.Busy, float64(run.Open)/float64(time.Millisecond))
+			fmt.Fprintf(b, "| %s | %s, %s | %s | %.1f | %.0f | %.1f |\n", run.Engine, r.field[i].version, c.name, run.At.Format("2006-01-02 15:04 UTC"), run.Busy, run.Warmup.Seconds(),
+				float64(run.Open)/float64(time.Millisecond))
 		}
 	}
 }
