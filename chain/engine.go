@@ -2,6 +2,7 @@ package chain
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,11 +38,11 @@ type engine struct {
 	node      *node.Node
 	networked bool          // it listens, and has peers
 	quit      chan struct{} // closed when it is to end
-	running   atomic.Bool
-	broken    bool        // its start ended in a panic: it cannot be stopped in order
-	fail      func(error) // says what was found damaged while it ran
+	begun     atomic.Bool   // its start has begun: goroutines read its stores
+	broken    bool          // its start ended in a panic: it cannot be stopped in order
+	fail      func(error)   // says what was found damaged since then
 	mu        sync.Mutex
-	dbs       []dbm.DB
+	dbs       []*lateDB
 }
 
 // startEngine starts consensus on the chain's files. A chain of one operator opens no port: CometBFT's node always
@@ -52,7 +53,7 @@ func startEngine(c *Chain) (*engine, error) {
 		return nil, err
 	}
 	if err := e.start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start consensus: %w", err), e.stop())
+		return nil, errors.Join(cmp.Or(c.failure(), fmt.Errorf("start consensus: %w", err)), e.stop())
 	}
 	return e, nil
 }
@@ -126,15 +127,12 @@ func (e *engine) start() (err error) {
 			err = concord.Errorf(concord.Corrupt, "the files of consensus in %s are damaged: %v", e.node.Config().RootDir, p)
 		}
 	}()
+	e.begun.Store(true)
 	start := e.node.Switch().Start
 	if e.networked {
 		start = e.node.Start
 	}
-	if err := start(); err != nil {
-		return err
-	}
-	e.running.Store(true)
-	return nil
+	return start()
 }
 
 // shareConfig is the configuration of a chain of several.
@@ -233,10 +231,11 @@ func (e *engine) openDB(ctx *cmtcfg.DBContext) (db dbm.DB, err error) {
 	if db, err = cmtcfg.DefaultDBProvider(ctx); err != nil {
 		return nil, concord.Errorf(concord.Corrupt, "database %s: %w", ctx.ID, err)
 	}
+	late := &lateDB{DB: db, e: e, dir: filepath.Join(ctx.Config.DBDir(), ctx.ID+".db")}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.dbs = append(e.dbs, db)
-	return &lateDB{DB: db, e: e, dir: filepath.Join(ctx.Config.DBDir(), ctx.ID+".db")}, nil
+	e.dbs = append(e.dbs, late)
+	return late, nil
 }
 
 // lateDB is a database that may be read after it was closed, or when it is damaged: it is empty then. CometBFT closes its stores while the goroutines that
@@ -249,12 +248,13 @@ type lateDB struct {
 	closed atomic.Bool
 }
 
-// late reports whether what could not be read is to look as if it were not there. While consensus starts it is not: a panic then is an error.
+// late reports whether what could not be read is to look as if it were not there. While consensus is opened it is not: one goroutine reads then, and its
+// panic is an error. From the start on there are others, whose panics nobody could catch.
 func (d *lateDB) late(err error) bool {
 	if d.closed.Load() {
 		return true
 	}
-	if !d.e.running.Load() {
+	if !d.e.begun.Load() {
 		return false
 	}
 	d.e.fail(concord.Errorf(concord.Corrupt, "the files of consensus in %s are damaged: %w", d.dir, err))

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -13,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	dbm "github.com/cometbft/cometbft-db"
 	abci "github.com/cometbft/cometbft/abci/types"
+	"github.com/cometbft/cometbft/p2p"
 
 	"concord"
 	"concord/ledger"
@@ -410,6 +413,75 @@ func TestDamagedTables(t *testing.T) {
 	t.Logf("%d of %d damaged chains refused to run", refused, tried)
 	if refused == 0 {
 		t.Error("no damage was noticed")
+	}
+}
+
+// reader is a reactor that reads in a goroutine of its own while it is started.
+type reader struct {
+	*p2p.BaseReactor
+	read func()
+}
+
+func (r reader) OnStart() error {
+	done := make(chan struct{})
+	go func() { defer close(done); r.read() }()
+	<-done
+	return nil
+}
+
+// unreadable is a database whose disk gives nothing back any more.
+type unreadable struct{ dbm.DB }
+
+func (unreadable) Get([]byte) ([]byte, error) { return nil, errUnreadable }
+func (unreadable) Has([]byte) (bool, error)   { return false, errUnreadable }
+
+var errUnreadable = errors.New("input/output error")
+
+// What cannot be read while one part of consensus runs and another still starts does not end the process, and is named.
+func TestUnreadableWhileStarting(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t, t.TempDir())
+	c := start(t, cfg)
+	submitNext(t, c.Chain, cfg.Keys)
+	if err := c.stop(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	e, err := newEngine(again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range e.dbs { // without its other stores its start itself would fail
+		if filepath.Base(d.dir) == "blockstore.db" {
+			d.DB = unreadable{d.DB}
+		}
+	}
+	ran := false
+	r := reader{read: func() {
+		defer func() {
+			if p := recover(); p != nil {
+				t.Errorf("a goroutine panics: %v", p)
+			}
+		}()
+		for h := range e.node.BlockStore().Height() {
+			e.node.BlockStore().LoadBlock(h + 1)
+		}
+		ran = true
+	}}
+	r.BaseReactor = p2p.NewBaseReactor("READER", &r)
+	e.node.Switch().AddReactor("READER", r)
+	if err := e.start(); err != nil || !ran {
+		t.Errorf("start: %v, all blocks were read: %t", err, ran)
+	}
+	if err := again.failure(); concord.KindOf(err) != concord.Corrupt || !strings.Contains(err.Error(), filepath.Join(cfg.Dir, "engine", "data")) {
+		t.Errorf("the chain fails with %v", err)
+	}
+	if err := e.stop(); err != nil {
+		t.Error(err)
 	}
 }
 
