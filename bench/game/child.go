@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -49,6 +50,7 @@ func StartChild(ctx context.Context, argv ...string) (*Child, error) {
 	c.in, c.out = in, out
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = stdin, stdout, &c.errors
 	c.cmd.WaitDelay = closeGrace
+	ResetPeak()
 	err = c.cmd.Start()
 	stdin.Close()
 	stdout.Close()
@@ -128,6 +130,13 @@ func (t *tail) String() string {
 	return string(bytes.TrimSpace(t.said))
 }
 
+// ResetPeak makes the largest resident set of this process begin anew, where the system can. What it says of a child begins with the parent's
+// of the moment when the child was started (exec_mmap in Linux' fs/exec.c).
+func ResetPeak() {
+	debug.FreeOSMemory()
+	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
+}
+
 // Job runs a process to its end with a file as its input and returns its output, its user and system time and its largest resident set.
 func Job(ctx context.Context, stdin string, argv ...string) (out []byte, cpu time.Duration, peak int64, err error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -141,6 +150,7 @@ func Job(ctx context.Context, stdin string, argv ...string) (out []byte, cpu tim
 	}
 	var said tail
 	cmd.Stderr = &said
+	ResetPeak()
 	out, err = cmd.Output()
 	if err != nil {
 		return nil, 0, 0, fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, said.String())

@@ -3,8 +3,10 @@ package game
 import (
 	"bytes"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"concord/query"
 )
@@ -41,19 +43,46 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// A server that only echoes shows that times are taken, answers kept and processes ended.
+// Servers that only echo show that times are taken, answers kept and processes ended.
 func TestMeasure(t *testing.T) {
 	queries := []Query{{"a", "x"}, {"b c", "y"}}
-	p := Protocol{Commands: []string{"COUNT"}, Passes: 2, CPU: 0}
-	run, err := Measure(t.Context(), p, queries, "sed", "-u", "s/COUNT.b.*/UNSUPPORTED/;s/.*a$/5/")
+	p := Protocol{Commands: []string{"COUNT", "TOP_10"}, Passes: 2, Warmup: time.Millisecond, CPU: 0}
+	log := slog.New(slog.DiscardHandler)
+	five := Server{Engine: "five", Argv: []string{"sed", "-u", "s/COUNT.b.*/UNSUPPORTED/;s/.*a$/5/"}}
+	six := Server{Engine: "six", JIT: true, Argv: []string{"sed", "-u", "s/.*/6/"}}
+	runs, err := Measure(t.Context(), p, queries, []Server{five, six}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	took := run.Commands["COUNT"]
-	if took[0].Answer != "5" || took[0].Best <= 0 || took[1].Supported() || run.Empty <= 0 || run.Peak <= 0 {
-		t.Errorf("measured %+v", run)
+	for i, want := range []string{"5 UNSUPPORTED 5 TOP_10\tb c", "6 6 6 6"} {
+		count, top := runs[i].Commands["COUNT"], runs[i].Commands["TOP_10"]
+		if got := strings.Join([]string{count[0].Answer, count[1].Answer, top[0].Answer, top[1].Answer}, " "); got != want {
+			t.Errorf("%s answers %q, want %q", runs[i].Engine, got, want)
+		}
+		if count[0].Best <= 0 || count[0].Best >= time.Hour || runs[i].Empty <= 0 || runs[i].Peak <= 0 || runs[i].Open <= 0 {
+			t.Errorf("measured %+v", runs[i])
+		}
 	}
-	if _, err := Measure(t.Context(), p, queries, "false"); err == nil {
-		t.Error("a server that ends at once is measured")
+	if runs[0].Engine != "five" || runs[1].Engine != "six" || runs[1].Warmup != 5*runs[0].Warmup {
+		t.Errorf("%s warms up for %s, %s for %s", runs[0].Engine, runs[0].Warmup, runs[1].Engine, runs[1].Warmup)
+	}
+	for name, argv := range map[string][]string{"ends at once": {"false"}, "ends later": {"sed", "-u", "3q"}, "is not there": {"/nonexistent/server"}} {
+		if _, err := Measure(t.Context(), p, queries, []Server{five, {Engine: name, Argv: argv}}, log); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("a server that %s: %v", name, err)
+		}
+	}
+}
+
+// A child's largest resident set is its own: not what its parent has, or had.
+func TestPeakIsTheChilds(t *testing.T) {
+	const large = 400 << 20
+	had := make([]byte, large)
+	for i := 0; i < len(had); i += 4 << 10 {
+		had[i] = 1
+	}
+	runtime.KeepAlive(had)
+	had = nil
+	if _, _, peak, err := Job(t.Context(), "", "sed", "p"); err != nil || peak <= 0 || peak > large/2 {
+		t.Errorf("the peak of a small job is %d bytes: %v", peak, err)
 	}
 }

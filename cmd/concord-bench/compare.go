@@ -25,11 +25,7 @@ type contender struct {
 	version string
 }
 
-const (
-	ours = "concord"
-	// jitWarmup is how many times as long as others an engine warms up that compiles itself meanwhile.
-	jitWarmup = 5
-)
+const ours = "concord"
 
 // contenders in the order of tables.
 var contenders = []contender{{name: ours}, {name: "concord-bp", from: ours}, {name: "lucene", peer: "lucene", jit: true},
@@ -78,10 +74,10 @@ func runCompare(ctx context.Context, args []string) error {
 	classes := fs.String("classes", "", "classes of queries; empty: all")
 	commands := fs.String("commands", strings.Join(game.Game.Commands, ","), "commands to measure")
 	rebuild := fs.String("rebuild", "", "engines whose indexes are built again")
-	warmup := fs.Float64("warmup", game.Game.Warmup.Seconds(), fmt.Sprintf("seconds of warm-up for each command, at least; Lucene has %d times as many", jitWarmup))
+	warmup := fs.Float64("warmup", game.Game.Warmup.Seconds(), "seconds of warm-up for each command, at least; Lucene has five times as many")
 	fs.IntVar(&c.protocol.Passes, "passes", game.Game.Passes, "passes over all queries")
 	fs.IntVar(&c.protocol.CPU, "cpu", game.Game.CPU, "processor that servers are kept on; -1: any")
-	fs.BoolVar(&c.reuse, "reuse", false, "measure the first engine and those rebuilt only, and take the others' times from the last run")
+	fs.BoolVar(&c.reuse, "reuse", false, "measure only the engines that are rebuilt, and take the others' times from their last run")
 	sizes := fs.String("scaling", "", "corpora of growing size to measure growth of cost on: 10k,100k,1M")
 	fs.BoolVar(&c.overlap, "overlap", false, "hold the best ten documents against BM25 in floating point")
 	fs.BoolVar(&c.relevance, "relevance", false, "judge the collections, too")
@@ -242,17 +238,16 @@ func (r *corpusResult) mean(command, class string, e int) time.Duration {
 func (c *comparison) corpus(ctx context.Context, name, kind, words string, queries []game.Query, field []*contender) (r corpusResult, err error) {
 	r.name = name
 	fmt.Printf("%s %s\n", name, kind)
-	for i, e := range field {
+	for _, e := range field {
 		dir, b, err := c.work.index(ctx, e, name, words, slices.Contains(c.rebuild, e.name))
 		if err != nil {
 			return r, err
 		}
 		fmt.Printf("  %-10s %8d documents, %6.1f s, %6.1f s of CPU, %7.1f MB, peak %5.0f MB\n", e.name, b.Documents, b.Seconds, b.CPUSeconds, float64(b.Bytes)/1e6, float64(b.Peak)/1e6)
-		run, err := c.measure(ctx, e, dir, filepath.Join(name, kind), queries, c.reuse && i > 0 && !slices.Contains(c.rebuild, e.name))
-		if err != nil {
-			return r, err
-		}
-		r.builds, r.dirs, r.runs = append(r.builds, b), append(r.dirs, dir), append(r.runs, run)
+		r.builds, r.dirs = append(r.builds, b), append(r.dirs, dir)
+	}
+	if r.runs, err = c.measure(ctx, filepath.Join(name, kind), r.dirs, queries, field); err != nil {
+		return r, err
 	}
 	r.compared = game.Compare(queries, c.protocol.Commands, r.runs)
 	return r, r.compared.Print(os.Stdout, r.runs, c.slow)
@@ -264,32 +259,51 @@ type savedRun struct {
 	Queries []game.Query `json:"queries"`
 }
 
-// measure measures one engine, or takes what was measured last time.
-func (c *comparison) measure(ctx context.Context, e *contender, dir, corpus string, queries []game.Query, reuse bool) (*game.Run, error) {
-	path := c.work.path("runs", corpus, e.name+".json")
-	var saved savedRun
-	data, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(data, &saved)
-	}
-	if reuse {
-		if err != nil {
-			return nil, fmt.Errorf("reuse the last run of %s: %w", e.name, err)
+// measure measures all engines that are not to be reused, in one go; of the others it takes what was measured last time.
+func (c *comparison) measure(ctx context.Context, corpus string, dirs []string, queries []game.Query, field []*contender) ([]*game.Run, error) {
+	runs := make([]*game.Run, len(field))
+	last := make([]*savedRun, len(field))
+	var servers []game.Server
+	for i, e := range field {
+		var saved savedRun
+		data, err := os.ReadFile(c.runFile(corpus, e))
+		if err == nil {
+			err = json.Unmarshal(data, &saved)
 		}
-		return saved.Run.Select(saved.Queries, queries, c.protocol.Commands), nil
+		if err == nil {
+			last[i] = &saved
+		}
+		switch {
+		case !c.reuse || slices.Contains(c.rebuild, e.name):
+			servers = append(servers, game.Server{Engine: e.name, Version: e.version, JIT: e.jit, Argv: []string{e.program, "serve", dirs[i]}})
+		case err != nil:
+			return nil, fmt.Errorf("reuse the last run of %s: %w", e.name, err)
+		default:
+			runs[i] = saved.Run.Select(saved.Queries, queries, c.protocol.Commands)
+		}
 	}
-	c.log.Info("measuring", "engine", e.name, "corpus", corpus)
-	p := c.protocol
-	if e.jit {
-		p.Warmup *= jitWarmup
+	busy := game.BusyBefore()
+	measured, err := game.Measure(ctx, c.protocol, queries, servers, c.log.With("corpus", corpus))
+	if err != nil {
+		return nil, fmt.Errorf("measure on %s: %w", corpus, err)
 	}
-	run, fail := game.Measure(ctx, p, queries, e.program, "serve", dir)
-	if fail != nil {
-		return nil, fmt.Errorf("measure %s on %s: %w", e.name, corpus, fail)
+	for i, e := range field {
+		if runs[i] != nil {
+			continue
+		}
+		runs[i], measured = measured[0], measured[1:]
+		runs[i].Busy = busy
+		if old := last[i]; old != nil && (len(queries) < len(old.Queries) || len(runs[i].Commands) < len(old.Run.Commands)) {
+			continue // the saved run has more to reuse
+		}
+		if err := writeJSON(c.runFile(corpus, e), savedRun{runs[i], queries}); err != nil {
+			return nil, err
+		}
 	}
-	run.Engine, run.Version = e.name, e.version
-	if err == nil && (len(queries) < len(saved.Queries) || len(run.Commands) < len(saved.Run.Commands)) {
-		return run, nil // the saved run has more to reuse
-	}
-	return run, writeJSON(path, savedRun{run, queries})
+	return runs, nil
+}
+
+// runFile is where an engine's last run is kept.
+func (c *comparison) runFile(corpus string, e *contender) string {
+	return c.work.path("runs", corpus, e.name+".json")
 }

@@ -16,8 +16,8 @@ import (
 	"concord/index"
 )
 
-// defaultMemoryMB is what all builders together may take, as much as every peer's writer gets.
-const defaultMemoryMB = 512
+// defaultMemoryMB is what all builders together may take: with garbage on top nearly the 512 that every peer's writer gets.
+const defaultMemoryMB = 400
 
 // indexReport is what index prints.
 type indexReport struct {
@@ -120,7 +120,7 @@ type convert func(n int, d *game.Document, buf []byte) (*index.Document, []byte)
 
 // build writes one segment of a corpus.
 func (j *indexJob) build(ctx context.Context, in io.Reader, name string, conv convert) (r *indexReport, err error) {
-	resetPeak()
+	game.ResetPeak()
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(j.memory + j.memory/4)) // garbage may take a quarter of what builders may
 	began, cpu := time.Now(), cpuSeconds()
 	path := filepath.Join(j.dir, name)

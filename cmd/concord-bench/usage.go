@@ -8,11 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// resetPeak makes peakMemory begin anew. On systems that cannot it does nothing, and peaks are those of the whole process.
-func resetPeak() {
-	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
-}
-
 // peakMemory returns the largest resident set of the process in bytes, 0 where it is not known.
 func peakMemory() int64 {
 	status, err := os.ReadFile("/proc/self/status")

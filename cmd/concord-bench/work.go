@@ -193,10 +193,7 @@ func (w workDir) index(ctx context.Context, e *contender, corpus, words string, 
 	if err := json.Unmarshal(out, &b); err != nil {
 		return "", b, fmt.Errorf("index %s with %s: it printed %q: %w", corpus, e.name, out, err)
 	}
-	if b.Peak == 0 { // what the system says of a child includes what this process had when it was started
-		b.Peak = peak
-	}
-	b.Engine, b.Version, b.CPUSeconds, b.At = e.name, e.version, cpu.Seconds(), time.Now().UTC()
+	b.Engine, b.Version, b.CPUSeconds, b.Peak, b.At = e.name, e.version, cpu.Seconds(), peak, time.Now().UTC()
 	return dir, b, writeJSON(meta, b)
 }
 
