@@ -9,7 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -50,7 +50,6 @@ func StartChild(ctx context.Context, argv ...string) (*Child, error) {
 	c.in, c.out = in, out
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = stdin, stdout, &c.errors
 	c.cmd.WaitDelay = closeGrace
-	ResetPeak()
 	err = c.cmd.Start()
 	stdin.Close()
 	stdout.Close()
@@ -96,8 +95,9 @@ func (c *Child) failed(err error) error {
 
 // Close ends the server and returns the largest resident set it had, in bytes.
 func (c *Child) Close() (peak int64, err error) {
+	peak = Peak(c.cmd.Process.Pid)
 	err = errors.Join(c.in.Close(), c.cmd.Wait(), c.out.Close())
-	if u, ok := c.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+	if u, ok := c.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok && peak == 0 {
 		peak = u.Maxrss << 10
 	}
 	if err != nil {
@@ -130,11 +130,53 @@ func (t *tail) String() string {
 	return string(bytes.TrimSpace(t.said))
 }
 
-// ResetPeak makes the largest resident set of this process begin anew, where the system can. What it says of a child begins with the parent's
-// of the moment when the child was started (exec_mmap in Linux' fs/exec.c).
-func ResetPeak() {
-	debug.FreeOSMemory()
-	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
+// ResetPeak makes the largest resident set of this process begin anew, where the system can.
+func ResetPeak() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }
+
+// Peak returns the largest resident set of a process that runs, in bytes; 0 where it is not known. What the system says of a child that has ended is at
+// least what its parent had when it was started (exec_mmap in Linux' fs/exec.c).
+func Peak(pid int) int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kb, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
+			return kb << 10
+		}
+	}
+	return 0
+}
+
+// peakEvery is how often a job's memory is looked at. Its end is not seen: what it grew by since the last look is missing.
+const peakEvery = 5 * time.Millisecond
+
+// watchPeak looks at a process's memory until it is told that it ended, and returns the last that it saw, if any, or what the system says.
+func watchPeak(cmd *exec.Cmd) (ended func() int64) {
+	done, peak := make(chan struct{}), make(chan int64)
+	go func() {
+		tick := time.NewTicker(peakEvery)
+		defer tick.Stop()
+		var seen int64
+		for {
+			select {
+			case <-tick.C:
+				seen = max(seen, Peak(cmd.Process.Pid))
+			case <-done:
+				peak <- seen
+				return
+			}
+		}
+	}()
+	return func() int64 {
+		close(done)
+		seen := <-peak
+		if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok && seen == 0 {
+			return u.Maxrss << 10
+		}
+		return seen
+	}
 }
 
 // Job runs a process to its end with a file as its input and returns its output, its user and system time and its largest resident set.
@@ -150,15 +192,18 @@ func Job(ctx context.Context, stdin string, argv ...string) (out []byte, cpu tim
 	}
 	var said tail
 	cmd.Stderr = &said
-	ResetPeak()
-	out, err = cmd.Output()
+	var answer bytes.Buffer
+	cmd.Stdout = &answer
+	if err := cmd.Start(); err != nil {
+		return nil, 0, 0, err
+	}
+	ended := watchPeak(cmd)
+	err = cmd.Wait()
+	peak = ended()
 	if err != nil {
 		return nil, 0, 0, fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, said.String())
 	}
-	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		peak = u.Maxrss << 10
-	}
-	return out, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), peak, nil
+	return answer.Bytes(), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), peak, nil
 }
 
 // pinned returns the command line that runs argv on one processor, where the system has a way to say so.

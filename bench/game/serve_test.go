@@ -80,9 +80,18 @@ func TestPeakIsTheChilds(t *testing.T) {
 	for i := 0; i < len(had); i += 4 << 10 {
 		had[i] = 1
 	}
-	runtime.KeepAlive(had)
-	had = nil
-	if _, _, peak, err := Job(t.Context(), "", "sed", "p"); err != nil || peak <= 0 || peak > large/2 {
+	if _, _, peak, err := Job(t.Context(), "", "sleep", "0.05"); err != nil || peak <= 0 || peak > large/2 {
 		t.Errorf("the peak of a small job is %d bytes: %v", peak, err)
 	}
+	c, err := StartChild(t.Context(), "sed", "-u", "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.Ask("a"); err != nil {
+		t.Fatal(err)
+	}
+	if peak, err := c.Close(); err != nil || peak <= 0 || peak > large/2 {
+		t.Errorf("the peak of a small server is %d bytes: %v", peak, err)
+	}
+	runtime.KeepAlive(had)
 }

@@ -154,7 +154,7 @@ func (j *indexJob) build(ctx context.Context, in io.Reader, name string, conv co
 		return nil, err
 	}
 	r.Seconds, r.CPUSeconds = time.Since(began).Seconds(), cpuSeconds()-cpu
-	r.Bytes, r.Parts, r.Written, r.PeakMemory = info.Bytes, info.Parts, info.WrittenBytes, peakMemory()
+	r.Bytes, r.Parts, r.Written, r.PeakMemory = info.Bytes, info.Parts, info.WrittenBytes, game.Peak(os.Getpid())
 	r.ColdOpen, err = coldOpen(path)
 	return r, err
 }
@@ -182,7 +182,7 @@ func runReorder(ctx context.Context, args []string) error {
 		return err
 	}
 	r := &indexReport{Documents: info.Docs, Seconds: time.Since(began).Seconds(), CPUSeconds: cpuSeconds() - cpu, Bytes: info.Bytes,
-		Written: info.Bytes, PeakMemory: peakMemory(), Threads: 1}
+		Written: info.Bytes, PeakMemory: game.Peak(os.Getpid()), Threads: 1}
 	if r.ColdOpen, err = coldOpen(path); err != nil {
 		return err
 	}
