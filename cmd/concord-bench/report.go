@@ -93,8 +93,11 @@ func (r *report) measured() []corpusResult {
 
 // head says where, with what and how the run was made.
 func (r *report) head(b *strings.Builder) {
-	fmt.Fprintf(b, "Machine: %s. One thread, servers kept on one processor; %d passes in random order, the best of each query.\n\n",
-		game.Machine(), r.protocol.Passes)
+	passes := r.protocol.Passes
+	if len(r.corpora) == 0 {
+		passes = min(passes, scalingPasses)
+	}
+	fmt.Fprintf(b, "Machine: %s. One thread, servers kept on one processor; %d passes in random order, the best of each query.\n\n", game.Machine(), passes)
 	if len(r.missing) > 0 {
 		fmt.Fprintf(b, "Not built on this machine, and missing from the comparison: %s.\n\n", strings.Join(r.missing, ", "))
 	}
