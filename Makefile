@@ -78,7 +78,7 @@ bench: build
 	$(GO) run ./bench $(BENCH)
 
 # Compares the index with Lucene, Tantivy, bleve and PISA, which it builds first; replaces the tables of docs/INDEX-BENCHMARKS.md and
-# docs/INDEX-GROWTH.md. Some two hours of an idle machine; BENCH_INDEX='--passes 3 --warmup 5' is quick.
+# docs/INDEX-GROWTH.md. An hour and a half of an idle machine; BENCH_INDEX='--passes 3 --warmup 5' is quick.
 bench-index:
 	$(GO) build -o bin/concord-bench ./cmd/concord-bench
 	bin/concord-bench compare --rebuild concord,concord-bp --overlap --relevance --report docs/INDEX-BENCHMARKS.md $(BENCH_INDEX)

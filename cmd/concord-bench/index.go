@@ -38,13 +38,16 @@ func runIndex(ctx context.Context, args []string) error {
 	out := fs.String("out", "", "directory to write, which must not hold an index")
 	paragraphs := fs.Bool("paragraphs", false, "cut text on newlines into pieces of at least 100 characters")
 	threads := fs.Int("threads", 1, "builders that work side by side")
-	memory := fs.Int64("memory", defaultMemoryMB, "megabytes that the builders together may take")
+	memory := fs.Int64("memory", 0, fmt.Sprintf("megabytes that the builders together may take; 0: %d, or %d for each thread", defaultMemoryMB, index.MinWriterMemory>>20))
 	gameOnly := fs.Bool("game", false, "write the index that serve needs, not the one for search")
 	if _, err := parseArgs(fs, args, 0); err != nil {
 		return err
 	}
-	if *out == "" || *threads < 1 || *memory < 1 {
+	if *out == "" || *threads < 1 || *memory < 0 {
 		return errUsage
+	}
+	if *memory == 0 {
+		*memory = max(defaultMemoryMB, int64(*threads)*index.MinWriterMemory>>20)
 	}
 	if err := os.MkdirAll(*out, 0o755); err != nil {
 		return err
