@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"concord/bench/game"
 	"concord/e2e/ports"
 	api "concord/web"
 )
@@ -186,7 +187,7 @@ func (n *process) use() (u nodeUse, err error) {
 		return u, err
 	}
 	u.RSS = r.RSS
-	u.Written, err = strconv.ParseInt(fieldOf(fmt.Sprintf("/proc/%d/io", pid), "write_bytes"), 10, 64)
+	u.Written, err = strconv.ParseInt(game.Field(fmt.Sprintf("/proc/%d/io", pid), "write_bytes"), 10, 64)
 	if err != nil {
 		return u, fmt.Errorf("bytes that process %d wrote: %w", pid, err)
 	}

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"concord/bench/game"
 )
 
 // usage is what a process and its children used.
@@ -156,24 +158,13 @@ type machine struct {
 
 func thisMachine(c config) machine {
 	m := machine{Cores: runtime.NumCPU(), Versions: map[string]string{"go": runtime.Version()}}
-	m.CPU = fieldOf("/proc/cpuinfo", "model name")
-	if kb, err := strconv.ParseInt(strings.TrimSuffix(fieldOf("/proc/meminfo", "MemTotal"), " kB"), 10, 64); err == nil {
+	m.CPU = game.Field("/proc/cpuinfo", "model name")
+	if kb, err := strconv.ParseInt(strings.TrimSuffix(game.Field("/proc/meminfo", "MemTotal"), " kB"), 10, 64); err == nil {
 		m.Memory = kb << 10
 	}
 	m.Kernel = output("uname", "-sr")
 	m.Versions["concord"] = output(c.bin, "version") + ", revision " + revision()
 	return m
-}
-
-// fieldOf returns the value of the first "key : value" line of a file.
-func fieldOf(file, key string) string {
-	data, _ := os.ReadFile(file)
-	for l := range strings.Lines(string(data)) {
-		if k, v, ok := strings.Cut(l, ":"); ok && strings.TrimSpace(k) == key {
-			return strings.TrimSpace(v)
-		}
-	}
-	return ""
 }
 
 func output(name string, args ...string) string {

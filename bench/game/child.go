@@ -97,13 +97,10 @@ func (c *Child) failed(err error) error {
 func (c *Child) Close() (peak int64, err error) {
 	peak = Peak(c.cmd.Process.Pid)
 	err = errors.Join(c.in.Close(), c.cmd.Wait(), c.out.Close())
-	if u, ok := c.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok && peak == 0 {
-		peak = u.Maxrss << 10
-	}
 	if err != nil {
 		err = c.failed(err)
 	}
-	return peak, err
+	return peakOf(peak, c.cmd.ProcessState), err
 }
 
 // tail keeps the end of what a process says on its error output. It is safe for concurrent use.
@@ -136,17 +133,16 @@ func ResetPeak() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }
 // Peak returns the largest resident set of a process that runs, in bytes; 0 where it is not known. What the system says of a child that has ended is at
 // least what its parent had when it was started (exec_mmap in Linux' fs/exec.c).
 func Peak(pid int) int64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
+	kb, _ := strconv.ParseInt(strings.TrimSuffix(Field(fmt.Sprintf("/proc/%d/status", pid), "VmHWM"), " kB"), 10, 64)
+	return kb << 10
+}
+
+// peakOf is the peak that was seen of a process that ended, or what the system says where none was.
+func peakOf(seen int64, ended *os.ProcessState) int64 {
+	if u, ok := ended.SysUsage().(*syscall.Rusage); ok && seen == 0 {
+		return u.Maxrss << 10
 	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kb, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
-			return kb << 10
-		}
-	}
-	return 0
+	return seen
 }
 
 // peakEvery is how often a job's memory is looked at. Its end is not seen: what it grew by since the last look is missing.
@@ -171,11 +167,7 @@ func watchPeak(cmd *exec.Cmd) (ended func() int64) {
 	}()
 	return func() int64 {
 		close(done)
-		seen := <-peak
-		if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok && seen == 0 {
-			return u.Maxrss << 10
-		}
-		return seen
+		return peakOf(<-peak, cmd.ProcessState)
 	}
 }
 

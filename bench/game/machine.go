@@ -1,6 +1,7 @@
 package game
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"runtime"
@@ -13,15 +14,7 @@ import (
 
 // Machine describes where a run was made.
 func Machine() string {
-	cpu := runtime.GOARCH
-	if data, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(data)) {
-			if rest, ok := strings.CutPrefix(line, "model name"); ok {
-				cpu = strings.TrimSpace(strings.TrimLeft(rest, "\t :"))
-				break
-			}
-		}
-	}
+	cpu := cmp.Or(Field("/proc/cpuinfo", "model name"), runtime.GOARCH)
 	var info unix.Sysinfo_t
 	var u unix.Utsname
 	if unix.Sysinfo(&info) != nil || unix.Uname(&u) != nil {
@@ -30,6 +23,17 @@ func Machine() string {
 	const gib = 1 << 30
 	memory := (uint64(info.Totalram)*uint64(info.Unit) + gib/2) / gib
 	return fmt.Sprintf("%s, %d cores, %d GiB, Linux %s", cpu, runtime.NumCPU(), memory, unix.ByteSliceToString(u.Release[:]))
+}
+
+// Field returns the value of the first "key : value" line of a file, as those of /proc are; nothing where there is none.
+func Field(file, key string) string {
+	data, _ := os.ReadFile(file)
+	for l := range strings.Lines(string(data)) {
+		if k, v, ok := strings.Cut(l, ":"); ok && strings.TrimSpace(k) == key {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
 }
 
 // BusyTime is how long all processors together have worked since the machine started, for whomever; 0 where it is not known.
